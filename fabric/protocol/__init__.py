@@ -1,0 +1,1 @@
+"""What travels on the wire: messages, records, limits and the codec that checks them."""

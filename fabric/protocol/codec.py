@@ -1,0 +1,258 @@
+"""Bytes to messages and back: the only reader of untrusted bytes.
+
+A message is msgpack ``[kind, {field: value}]``.  The kinds are a closed table; every field must be there,
+no other may be, and each is checked against its annotation.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgpack
+
+from fabric.errors import DecodeError, VersionMismatch
+from fabric.protocol import messages, records
+from fabric.protocol.limits import MAX_FRAME_BYTES, MAX_ITEMS, MAX_TEXT_BYTES, PROTOCOL_VERSION
+
+M = TypeVar("M")
+Check = Callable[[Any, str], Any]
+"""Takes a raw value and where it stands; returns the value or raises DecodeError."""
+
+MESSAGES: Final[Mapping[str, type]] = {cls.kind: cls for cls in get_args(messages.Message)}
+RECORDS: Final[Mapping[str, type]] = {cls.kind: cls for cls in get_args(records.Record)}
+
+_INT64: Final = 1 << 63
+
+
+def encode(message: Any) -> bytes:
+    """Return the frame of a message.
+
+    Raises:
+        DecodeError: If the frame would be larger than a peer takes.
+    """
+    frame: bytes = msgpack.packb([message.kind, _plain_fields(message)])
+    if len(frame) > MAX_FRAME_BYTES:
+        raise DecodeError(f"{message.kind}: {len(frame)} bytes are over the limit of {MAX_FRAME_BYTES}")
+    return frame
+
+
+def decode(frame: bytes | memoryview) -> messages.Message:
+    """Return the message in a frame.
+
+    Raises:
+        VersionMismatch: If it is a hello of another version of the protocol.
+        DecodeError: If it is anything but a well-formed message.
+    """
+    raw = _unpack(frame)
+    if not (isinstance(raw, list) and len(raw) == 2 and isinstance(raw[0], str)):  # noqa: PLR2004
+        raise DecodeError(f"frame: expected [kind, fields], got {raw!r:.80}")
+    kind, body = raw
+    cls = MESSAGES.get(kind)
+    if cls is None:
+        raise DecodeError(f"frame: unknown kind {kind!r:.40}")
+    if isinstance(body, dict) and "protocol" in _names(cls):
+        _check_version(kind, body.get("protocol"))
+    message: messages.Message = _reader(cls)(body, kind)
+    return message
+
+
+def decode_as(frame: bytes | memoryview, wanted: type[M]) -> M:
+    """Return the message in a frame, which has to be of one type.
+
+    Raises:
+        DecodeError: If it is another message or none.
+    """
+    message = decode(frame)
+    if not isinstance(message, wanted):
+        raise DecodeError(f"frame: expected {wanted.__name__}, got {type(message).__name__}")
+    return message
+
+
+def decode_record(raw: Any) -> records.Record:
+    """Return the record in an unpacked ``[kind, fields]``.
+
+    Raises:
+        DecodeError: If it is anything but a well-formed record.
+    """
+    record: records.Record = _read_record(raw, "record")
+    return record
+
+
+def _unpack(frame: bytes | memoryview) -> Any:
+    if len(frame) > MAX_FRAME_BYTES:
+        raise DecodeError(f"frame: {len(frame)} bytes are over the limit of {MAX_FRAME_BYTES}")
+    try:
+        return msgpack.unpackb(
+            frame,
+            strict_map_key=True,
+            max_str_len=MAX_TEXT_BYTES,
+            max_bin_len=MAX_TEXT_BYTES,
+            max_array_len=MAX_ITEMS,
+            max_map_len=MAX_ITEMS,
+            max_ext_len=0,
+        )
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise DecodeError(f"frame: not msgpack within the limits: {error or type(error).__name__}") from None
+
+
+def _check_version(kind: str, theirs: Any) -> None:
+    if theirs != PROTOCOL_VERSION:
+        raise VersionMismatch(
+            f"{kind}: the peer speaks protocol {theirs!r:.20}, this side {PROTOCOL_VERSION}",
+            hint="install the same version of testfabric on both machines",
+        )
+
+
+# --- writing --------------------------------------------------------------------------------------------
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if is_dataclass(value):
+        body = _plain_fields(value)
+        kind = _RECORD_KINDS.get(type(value))
+        return body if kind is None else [kind, body]
+    return value
+
+
+def _plain_fields(message: Any) -> dict[str, Any]:
+    cls: type = type(message)
+    return {name: _plain(getattr(message, name)) for name in _names(cls)}
+
+
+_RECORD_KINDS: Final = {cls: kind for kind, cls in RECORDS.items()}
+
+
+@cache
+def _names(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))
+
+
+# --- reading --------------------------------------------------------------------------------------------
+
+
+@cache
+def _reader(cls: type) -> Check:
+    """Make the function that reads one dataclass from a map."""
+    hints = get_type_hints(cls)
+    checks = {name: _check_for(hints[name]) for name in _names(cls)}
+
+    def read(raw: Any, where: str) -> Any:
+        if not isinstance(raw, dict):
+            raise _wrong(where, "a map", raw)
+        if raw.keys() != checks.keys():
+            raise DecodeError(f"{where}: {_difference(raw, checks)}")
+        return cls(**{name: check(raw[name], f"{where}.{name}") for name, check in checks.items()})
+
+    return read
+
+
+def _difference(raw: dict[Any, Any], wanted: Iterable[str]) -> str:
+    missing = sorted(set(wanted) - raw.keys())
+    unknown = sorted(map(repr, raw.keys() - set(wanted)))
+    parts = ["lacks " + ", ".join(missing)] if missing else []
+    if unknown:
+        parts.append("has unknown fields " + ", ".join(unknown)[:80])
+    return " and ".join(parts)
+
+
+def _check_for(hint: Any) -> Check:
+    if hint in _SCALARS:
+        return _SCALARS[hint]
+    if hint == records.Record:
+        return _read_record
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _reader(hint)
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return _one_of(args)
+    if origin is tuple:
+        return _many(_check_for(args[0]))
+    if origin is dict:
+        return _table(_check_for(args[0]), _check_for(args[1]))
+    if origin in (Union, UnionType) and NoneType in args:
+        (inner,) = (arg for arg in args if arg is not NoneType)
+        return _optional(_check_for(inner))
+    raise TypeError(f"the codec has no reader for {hint!r}")
+
+
+def _scalar(wanted: type) -> Check:
+    def check(raw: Any, where: str) -> Any:
+        if type(raw) is not wanted:  # a bool is no int here
+            raise _wrong(where, wanted.__name__, raw)
+        return raw
+
+    return check
+
+
+def _check_int(raw: Any, where: str) -> int:
+    if type(raw) is not int or not -_INT64 <= raw < _INT64:
+        raise _wrong(where, "int", raw)
+    return raw
+
+
+def _check_float(raw: Any, where: str) -> float:
+    if type(raw) is int and abs(raw) < 1 << 53:
+        return float(raw)
+    if type(raw) is not float or raw != raw or raw in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN
+        raise _wrong(where, "a finite float", raw)
+    return raw
+
+
+_SCALARS: Final[Mapping[Any, Check]] = {
+    int: _check_int,
+    float: _check_float,
+    str: _scalar(str),
+    bytes: _scalar(bytes),
+    bool: _scalar(bool),
+}
+
+
+def _one_of(values: tuple[Any, ...]) -> Check:
+    def check(raw: Any, where: str) -> Any:
+        if not isinstance(raw, str) or raw not in values:
+            raise _wrong(where, " or ".join(values), raw)
+        return raw
+
+    return check
+
+
+def _many(check_item: Check) -> Check:
+    def check(raw: Any, where: str) -> tuple[Any, ...]:
+        if not isinstance(raw, list):
+            raise _wrong(where, "a list", raw)
+        return tuple(check_item(item, where) for item in raw)
+
+    return check
+
+
+def _table(check_key: Check, check_value: Check) -> Check:
+    def check(raw: Any, where: str) -> dict[Any, Any]:
+        if not isinstance(raw, dict):
+            raise _wrong(where, "a map", raw)
+        return {check_key(key, where): check_value(value, where) for key, value in raw.items()}
+
+    return check
+
+
+def _optional(check_inner: Check) -> Check:
+    def check(raw: Any, where: str) -> Any:
+        return None if raw is None else check_inner(raw, where)
+
+    return check
+
+
+def _read_record(raw: Any, where: str) -> Any:
+    if not (isinstance(raw, list) and len(raw) == 2 and isinstance(raw[0], str)):  # noqa: PLR2004
+        raise _wrong(where, "[kind, fields]", raw)
+    cls = RECORDS.get(raw[0])
+    if cls is None:
+        raise DecodeError(f"{where}: unknown kind of record {raw[0]!r:.40}")
+    return _reader(cls)(raw[1], f"{where}.{raw[0]}")
+
+
+def _wrong(where: str, wanted: str, raw: Any) -> DecodeError:
+    return DecodeError(f"{where}: expected {wanted}, got {raw!r:.40}")

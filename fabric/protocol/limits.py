@@ -1,0 +1,62 @@
+"""Every limit of the wire and of the records, with its unit and its reason."""
+
+from typing import Final
+
+PROTOCOL_VERSION: Final = 1
+
+# --- sizes -----------------------------------------------------------------------------------------
+MAX_FRAME_BYTES: Final = 1 << 20
+"""Largest frame that a socket takes (MAXMSGSIZE).  ZeroMQ drops the peer that sends more."""
+
+MAX_FRAMES: Final = 4
+"""Most frames of one message: MAXMSGSIZE does not limit their number."""
+
+CHUNK_BYTES: Final = 128 * 1024
+"""Most bytes of output in one record; CURVE's cost per byte is flat from 64 KiB on."""
+
+BATCH_BYTES: Final = 256 * 1024
+"""Most bytes of output in one batch of records: well below MAX_FRAME_BYTES."""
+
+BATCH_RECORDS: Final = 512
+"""Most records in one batch, so that a batch of empty records stays below MAX_FRAME_BYTES."""
+
+MAX_TEXT_BYTES: Final = 256 * 1024
+"""Longest string in a message (a trial's text)."""
+
+MAX_ITEMS: Final = 20_000
+"""Most elements of an array or a map in a message (a plan's steps times their environment)."""
+
+# --- window ----------------------------------------------------------------------------------------
+WINDOW_BYTES: Final = 8 << 20
+"""Most bytes that an agent has on their way without acknowledgement: 200 MB/s for 40 ms."""
+
+WINDOW_RECORDS: Final = 8192
+"""Most records that an agent has on their way without acknowledgement."""
+
+JOURNAL_BYTES: Final = 1 << 30
+"""Most unacknowledged bytes in an agent's journal; over it the agent stops reading the pipes."""
+
+REPLAY_BYTES: Final = 1 << 20
+"""Most bytes that one replay request brings; the reader asks again, so it sets the pace."""
+
+# --- times -----------------------------------------------------------------------------------------
+BEAT_S: Final = 1.0
+"""A peer's main loop says something at least this often."""
+
+SILENCE_S: Final = 5.0
+"""A peer that was silent for so long is unreachable: four beats lost, and a turn of slack."""
+
+LEASE_S: Final = 20.0
+"""Default: work lives so long without news from those it is done for."""
+
+NODE_PATIENCE_S: Final = 10.0
+"""A run waits so long for a node that became unreachable, then it ends as error."""
+
+BARRIER_S: Final = 30.0
+"""Default limit of a phase's barrier, on top of the grace of the steps that end there."""
+
+STEP_TIMEOUT_S: Final = 3600.0
+"""A `cmd` without `timeout` ends after so long: nothing waits for ever."""
+
+GO_ATTEMPTS: Final = 3
+"""A phase whose go was aborted is tried so many times in all."""

@@ -1,0 +1,678 @@
+"""Every message of the fabric: who sends it to whom, and when.
+
+*control* carries one message in one frame.  *go* carries a topic and a message.  *sink* and *feed* carry
+a `Batch` and the bytes of its output (see `Batch` and `EntryHead`).  A message of an operator that names a
+``node`` is checked against the run's reservations and passed on by the broker, and so is the answer.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from fabric.protocol.records import Record
+
+# --- joining ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrol:
+    """Unknown key to broker: let this key be the node or operator ``name``."""
+
+    kind: ClassVar[str] = "enrol"
+
+    protocol: int
+    name: str
+    secret: bytes  # from the join token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """Broker to peer: the key is known from now on.  Answers `Enrol`."""
+
+    kind: ClassVar[str] = "enrolled"
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalHead:
+    """Part of `AgentHello`: a journal that the agent still holds."""
+
+    run: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentHello:
+    """Agent to broker, first on every connection."""
+
+    kind: ClassVar[str] = "agent_hello"
+
+    protocol: int
+    software: str  # version of testfabric
+    name: str
+    instance: str  # of the state directory; a lock there keeps a second agent off
+    incarnation: int  # counts the starts of this agent
+    labels: tuple[str, ...]
+    addresses: dict[str, str]  # network name to address; "" is the default one
+    facts: dict[str, str]
+    journals: tuple[JournalHead, ...]
+    runs: tuple[str, ...]  # that it works for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorHello:
+    """Controller or tail to broker, first on every connection."""
+
+    kind: ClassVar[str] = "operator_hello"
+
+    protocol: int
+    software: str
+    program: str
+    session: str  # random; the same over reconnects of one process
+    user: str  # for people; what may be done depends on the key
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """Broker to peer: you are ``name``.  Answers a hello."""
+
+    kind: ClassVar[str] = "welcome"
+
+    protocol: int
+    software: str
+    epoch: int  # which life of the broker's clock
+    name: str
+    go_port: int
+    sink_port: int
+    feed_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """Broker to peer: no, and why, in a sentence for a person."""
+
+    kind: ClassVar[str] = "rejected"
+
+    code: Literal["version", "name_in_use", "not_allowed", "bad_token", "malformed"]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelloWanted:
+    """Broker to peer that it has not met in this life: say hello again."""
+
+    kind: ClassVar[str] = "hello_wanted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """Both ways, from the main loop, every BEAT_S."""
+
+    kind: ClassVar[str] = "beat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Agent to broker: what time is it?"""
+
+    kind: ClassVar[str] = "probe"
+
+    t1_ns: int  # sender's monotonic clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeReply:
+    """Broker to agent: T2 and T3 in fabric time.  Answers `Probe`."""
+
+    kind: ClassVar[str] = "probe_reply"
+
+    epoch: int
+    t1_ns: int
+    t2_ns: int
+    t3_ns: int
+
+
+# --- reservation --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeInfo:
+    """Part of `Nodes` and `RunOpened`: what the broker knows of a node."""
+
+    name: str
+    state: Literal["free", "busy", "away"]
+    incarnation: int
+    labels: tuple[str, ...]
+    addresses: dict[str, str]
+    facts: dict[str, str]
+    run: str  # that has it reserved, or ""
+    heard_ns: int  # fabric time of the last word from it; 0: never
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodesRequest:
+    """Operator to broker."""
+
+    kind: ClassVar[str] = "nodes_request"
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nodes:
+    """Broker to operator.  Answers `NodesRequest`."""
+
+    kind: ClassVar[str] = "nodes"
+
+    request: int
+    nodes: tuple[NodeInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRun:
+    """Controller to broker: reserve all these nodes, or none.  May be repeated."""
+
+    kind: ClassVar[str] = "open_run"
+
+    request: int
+    run: str
+    name: str  # of the trial
+    nodes: tuple[str, ...]
+    trial: str  # the file's text
+    plan: str  # JSON
+    lease_s: float  # of the controller
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOpened:
+    """Broker to controller: the nodes are yours.  Answers `OpenRun`."""
+
+    kind: ClassVar[str] = "run_opened"
+
+    request: int
+    run: str
+    nodes: tuple[NodeInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denied:
+    """Broker to operator: the request cannot be done, and why, in a sentence."""
+
+    kind: ClassVar[str] = "denied"
+
+    request: int
+    code: Literal["busy", "away", "unknown_node", "unknown_run", "not_yours", "closed", "invalid"]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseRun:
+    """Controller to broker: the verdict is known; release the nodes.  May be repeated."""
+
+    kind: ClassVar[str] = "close_run"
+
+    request: int
+    run: str
+    verdict: str
+    result: str  # JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunClosed:
+    """Broker to controller.  Answers `CloseRun`."""
+
+    kind: ClassVar[str] = "run_closed"
+
+    request: int
+    run: str
+
+
+# --- a phase ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Part of `Assign` and `Prepare`: one step, fully resolved for one node."""
+
+    step: str  # StepId
+    verb: Literal["cmd", "spawn"]
+    argv: tuple[str, ...]  # a command line in sh is ("/bin/sh", "-c", line)
+    env: dict[str, str]  # added to the agent's own environment
+    dir: str | None  # None: the run's scratch directory on the node
+    timeout_s: float | None
+    at_s: float | None  # after the go
+    ok: tuple[int, ...]
+    on_fail: Literal["stop", "continue"]
+    when: Literal["always", "passed", "failed"]
+    signal: int
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """Controller to agent: your part of a run; ``reset`` is what you do alone if a lease ends."""
+
+    kind: ClassVar[str] = "assign"
+
+    run: str
+    node: str
+    on_lost: Literal["stop", "continue"]
+    lease_s: float  # how long the agent works on without news from the broker
+    reset: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned:
+    """Agent to controller.  Answers `Assign`; later repeats are harmless."""
+
+    kind: ClassVar[str] = "assigned"
+
+    run: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """Controller to agent: check and arm a phase.  May be repeated until it is answered."""
+
+    kind: ClassVar[str] = "prepare"
+
+    run: str
+    node: str
+    phase: str  # repeat/phase
+    end: tuple[str, ...]  # spawned steps whose `until` this is
+    failed: bool  # a step of this repeat has failed (for `when`)
+    stopped: bool  # ... and stopped the phases that follow (for `when`)
+    steps: tuple[Step, ...]  # of all roles of the node; a role's in their order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """Agent to controller: every role's first step is armed.  Answers `Prepare`."""
+
+    kind: ClassVar[str] = "ready"
+
+    run: str
+    node: str
+    phase: str
+    clock_bound_ns: int  # half-width of the interval that holds the true offset
+    rtt_ns: int  # smallest recent round trip to the broker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Agent to controller: the phase cannot be done here.  Answers `Prepare`."""
+
+    kind: ClassVar[str] = "refused"
+
+    run: str
+    node: str
+    phase: str
+    step: str  # "" if it is not about one step
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartPhase:
+    """Controller to broker: all are ready; start them.  May be repeated until it is answered."""
+
+    kind: ClassVar[str] = "start_phase"
+
+    run: str
+    phase: str
+    go: int  # 1 for the first try
+    nodes: tuple[str, ...]
+    lead_s: float | None  # None: computed
+    max_rtt_ns: int  # of the nodes, from their `Ready`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Go:
+    """Broker to agents, by the go socket and again by control: start at ``t0_ns`` of fabric time."""
+
+    kind: ClassVar[str] = "go"
+
+    run: str
+    phase: str
+    go: int
+    epoch: int
+    t0_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm:
+    """Agent to broker: it will start at t0.  Answers `Go`."""
+
+    kind: ClassVar[str] = "confirm"
+
+    run: str
+    phase: str
+    go: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """Agent to broker: it will not start, and why.  Answers `Go`."""
+
+    kind: ClassVar[str] = "declined"
+
+    run: str
+    phase: str
+    go: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abort:
+    """Broker to agents, by the go socket and again by control: this go is void."""
+
+    kind: ClassVar[str] = "abort"
+
+    run: str
+    phase: str
+    go: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aborted:
+    """Agent to broker.  Answers `Abort`; ``started`` if it came too late."""
+
+    kind: ClassVar[str] = "aborted"
+
+    run: str
+    phase: str
+    go: int
+    started: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoCommitted:
+    """Broker to controller: every node confirmed.  Answers `StartPhase`."""
+
+    kind: ClassVar[str] = "go_committed"
+
+    run: str
+    phase: str
+    go: int
+    t0_ns: int
+    lead_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoAborted:
+    """Broker to controller: not every node confirmed, so none starts.  Answers `StartPhase`."""
+
+    kind: ClassVar[str] = "go_aborted"
+
+    run: str
+    phase: str
+    go: int
+    reasons: dict[str, str]  # by node
+    started: tuple[str, ...]  # nodes that the abort reached too late
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """Controller to agent: end this phase: running `cmd` steps end, others do not begin.  May be repeated."""
+
+    kind: ClassVar[str] = "cancel"
+
+    run: str
+    node: str
+    phase: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Free:
+    """Controller to agent: the run is over: end what is left, ship your journal.  May be repeated."""
+
+    kind: ClassVar[str] = "free"
+
+    run: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freed:
+    """Agent to broker and controller: nothing of the run is left here, all records are acknowledged."""
+
+    kind: ClassVar[str] = "freed"
+
+    run: str
+    node: str
+    reset_failed: bool  # the last reset that ran here failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandon:
+    """Broker to agent: the controller's lease has ended: do what `Assign` says."""
+
+    kind: ClassVar[str] = "abandon"
+
+    run: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLost:
+    """Broker to controller: nothing is heard of a node of your run."""
+
+    kind: ClassVar[str] = "node_lost"
+
+    run: str
+    node: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeBack:
+    """Broker to controller: the node is heard of again."""
+
+    kind: ClassVar[str] = "node_back"
+
+    run: str
+    node: str
+    incarnation: int
+    works_on: bool  # it still has its part of the run
+
+
+# --- records --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Agent to sink: consecutive records of one journal.  A second frame holds the bytes of its output."""
+
+    kind: ClassVar[str] = "batch"
+
+    run: str
+    incarnation: int
+    first: int  # number of the first record; the first one of a journal is 1
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Append:
+    """Controller to broker: records of the run itself, as `Batch`, without output."""
+
+    kind: ClassVar[str] = "append"
+
+    run: str
+    incarnation: int
+    first: int
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """Broker to source: records up to ``number`` of this journal are stored for good."""
+
+    kind: ClassVar[str] = "acknowledged"
+
+    run: str
+    incarnation: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resend:
+    """Broker to source: records from ``number`` on are missing."""
+
+    kind: ClassVar[str] = "resend"
+
+    run: str
+    incarnation: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """Broker to agent: this run is not in the catalogue, so its journal can go nowhere."""
+
+    kind: ClassVar[str] = "forget"
+
+    run: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryHead:
+    """First frame of an entry of the record log and of the feed; its `Batch` and the bytes follow.
+
+    The batch's records have the run's numbers ``number``, ``number + 1``, ...
+    """
+
+    kind: ClassVar[str] = "entry"
+
+    number: int
+    count: int
+    node: str  # "" for the controller
+    incarnation: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beacon:
+    """Broker to feed: the run's last number, so that a reader sees a gap in a quiet run."""
+
+    kind: ClassVar[str] = "beacon"
+
+    run: str
+    number: int
+    open: bool
+
+
+# --- reading --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Reader to broker: entries from ``number`` on, up to ``limit_bytes``."""
+
+    kind: ClassVar[str] = "replay"
+
+    request: int
+    run: str
+    number: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayEnd:
+    """Broker to reader, after the entries of a `Replay`, each of which comes as head, batch and bytes."""
+
+    kind: ClassVar[str] = "replay_end"
+
+    request: int
+    run: str
+    next: int  # number from which to ask on
+    end: bool  # nothing more is stored now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """Part of `Runs`."""
+
+    run: str
+    name: str
+    state: Literal["open", "closed"]
+    verdict: str
+    operator: str
+    opened_ns: int
+    closed_ns: int  # 0: open
+    nodes: tuple[str, ...]
+    last: int  # number of the last record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsRequest:
+    """Operator to broker: the newest runs, or the one whose id is or begins with ``run``."""
+
+    kind: ClassVar[str] = "runs_request"
+
+    request: int
+    run: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """Broker to operator, newest first.  Answers `RunsRequest`."""
+
+    kind: ClassVar[str] = "runs"
+
+    request: int
+    runs: tuple[RunInfo, ...] = field(default=())
+
+
+Message = (
+    Enrol
+    | Enrolled
+    | AgentHello
+    | OperatorHello
+    | Welcome
+    | Rejected
+    | HelloWanted
+    | Beat
+    | Probe
+    | ProbeReply
+    | NodesRequest
+    | Nodes
+    | OpenRun
+    | RunOpened
+    | Denied
+    | CloseRun
+    | RunClosed
+    | Assign
+    | Assigned
+    | Prepare
+    | Ready
+    | Refused
+    | StartPhase
+    | Go
+    | Confirm
+    | Declined
+    | Abort
+    | Aborted
+    | GoCommitted
+    | GoAborted
+    | Cancel
+    | Free
+    | Freed
+    | Abandon
+    | NodeLost
+    | NodeBack
+    | Batch
+    | Append
+    | Acknowledged
+    | Resend
+    | Forget
+    | EntryHead
+    | Beacon
+    | Replay
+    | ReplayEnd
+    | RunsRequest
+    | Runs
+)

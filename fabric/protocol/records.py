@@ -1,0 +1,195 @@
+"""Records: the numbered things that are reported about a run.
+
+Each has an instant ``t_ns`` in fabric time with the bound ``bound_ns`` (half-width; -1: no bound
+is known).  A record's number is its place in the journal of its source.  A source of records is a
+node, or the controller (the empty name).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Stream = Literal["stdout", "stderr"]
+
+Reason = Literal["exited", "timeout", "stopped", "ended_early", "lost", "not_started"]
+"""Why a step is over.
+
+exited: by itself.  timeout: its time was up.  stopped: the fabric ended it as the trial says (`until`) or
+because the phase was cancelled.  ended_early: a spawned step ended before it was asked to.  lost: its
+launcher or its agent died, so how it ended is not known.  not_started: its program could not be executed.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Bytes that a step wrote.  They follow the batch's header, in the order of its records."""
+
+    kind: ClassVar[str] = "output"
+
+    t_ns: int
+    bound_ns: int
+    step: str
+    attempt: int
+    stream: Stream
+    offset: int  # of the first byte, in this stream of this attempt
+    size: int  # bytes; 0 marks the end of the stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """The step's program runs.  ``t_ns`` is the instant named by ``event``."""
+
+    kind: ClassVar[str] = "step_started"
+
+    t_ns: int
+    bound_ns: int
+    step: str
+    attempt: int
+    pid: int
+    event: Literal["release", "exec"]  # exec: the successful exec was seen; release: the child was let go
+    planned_ns: int  # fabric time at which it was to start; 0: as soon as its turn came
+    go: int  # the go that released it; 0: not a first step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished:
+    """The step is over and nothing of its process tree is left, or ``survivors`` says what is."""
+
+    kind: ClassVar[str] = "step_finished"
+
+    t_ns: int
+    bound_ns: int
+    step: str
+    attempt: int
+    reason: Reason
+    failed: bool
+    exit_code: int | None  # None: ended by a signal, or never started
+    signal: int | None
+    message: str  # one line for a person
+    duration_ns: int
+    stdout_bytes: int
+    stderr_bytes: int
+    user_s: float
+    system_s: float
+    max_rss_kib: int
+    pipe_held: bool  # a descendant still held stdout or stderr when the program had ended
+    survivors: tuple[int, ...]  # pids that could not be killed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSkipped:
+    """The step was not run."""
+
+    kind: ClassVar[str] = "step_skipped"
+
+    t_ns: int
+    bound_ns: int
+    step: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseFinished:
+    """All of the node's steps of the phase are done and its spawned ones run."""
+
+    kind: ClassVar[str] = "phase_finished"
+
+    t_ns: int
+    bound_ns: int
+    phase: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that a person should know."""
+
+    kind: ClassVar[str] = "notice"
+
+    t_ns: int
+    bound_ns: int
+    level: Literal["info", "warning", "error"]
+    message: str
+
+
+# --- records of the controller ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """The nodes are reserved and have their part of the run."""
+
+    kind: ClassVar[str] = "run_started"
+
+    t_ns: int
+    bound_ns: int
+    name: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseStarted:
+    """All nodes confirmed the go; ``t0_ns`` is its instant in fabric time."""
+
+    kind: ClassVar[str] = "phase_started"
+
+    t_ns: int
+    bound_ns: int
+    phase: str
+    go: int
+    t0_ns: int
+    lead_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseAborted:
+    """Not all nodes confirmed the go, so none started.  ``reasons`` is by node."""
+
+    kind: ClassVar[str] = "phase_aborted"
+
+    t_ns: int
+    bound_ns: int
+    phase: str
+    go: int
+    reasons: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseEnded:
+    """Every node finished the phase.  No skew is known where fewer than two nodes started something."""
+
+    kind: ClassVar[str] = "phase_ended"
+
+    t_ns: int
+    bound_ns: int
+    phase: str
+    failed: bool
+    skew_ns: int | None
+    skew_bound_ns: int | None
+    latest_node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """The verdict.  Nothing follows."""
+
+    kind: ClassVar[str] = "run_ended"
+
+    t_ns: int
+    bound_ns: int
+    verdict: str
+    why: tuple[str, ...]
+
+
+Record = (
+    Output
+    | StepStarted
+    | StepFinished
+    | StepSkipped
+    | PhaseFinished
+    | Notice
+    | RunStarted
+    | PhaseStarted
+    | PhaseAborted
+    | PhaseEnded
+    | RunEnded
+)
