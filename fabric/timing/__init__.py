@@ -1,0 +1,1 @@
+"""PURE: the clock's offset and bound, and the lead time of a go."""
