@@ -414,13 +414,17 @@ class GoAborted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
-    """Controller to agent: end this phase: running `cmd` steps end, others do not begin.  May be repeated."""
+    """Controller to agent: end this phase: running `cmd` steps end.  May be repeated.
+
+    Steps that have not begun do not begin; unless ``everything``, those do that run after a failure too.
+    """
 
     kind: ClassVar[str] = "cancel"
 
     run: str
     node: str
     phase: str
+    everything: bool
     sentence: str
 
 
