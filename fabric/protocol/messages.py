@@ -446,6 +446,8 @@ class Freed:
 
     run: str
     node: str
+    incarnation: int
+    records: int  # how many the agent's journal of this incarnation had
     reset_failed: bool  # the last reset that ran here failed
 
 
