@@ -1,0 +1,109 @@
+"""What all commands share: their options, and how an error ends one.
+
+Nothing here imports more than click, so that ``--help`` of every command is fast.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final, NoReturn, TypeVar
+
+import click
+
+from fabric import __version__
+from fabric.errors import FabricError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXIT_INTERRUPTED: Final = 130
+"""128 + SIGINT, as a shell reports it."""
+
+EXIT_PIPE_CLOSED: Final = 141
+"""128 + SIGPIPE: what `cat` would end with when `head` has seen enough."""
+
+EXIT_UNEXPECTED: Final = 3
+"""An error in the fabric itself counts as the fabric's error, not as a failed test."""
+
+option = partial(click.option, show_envvar=True)
+"""`click.option` that shows in the help which FABRIC_* variable sets it."""
+
+
+def settings(command: str) -> dict[str, Any]:
+    """Return click's settings for a command, ``tail`` for fabric-tail.
+
+    Every option can be set by a variable, ``FABRIC_TAIL_FOLLOW`` for ``--follow``; the names are the same
+    whether the command was started as ``fabric-tail`` or as ``fabric tail``.
+    """
+    return {
+        "auto_envvar_prefix": f"FABRIC_{command}".upper(),
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    }
+
+
+def broker_option(function: F) -> F:
+    """Add ``--broker URL``, which is the same variable for all commands."""
+    decorate = option(
+        "--broker", metavar="URL", envvar="FABRIC_BROKER", help="Where the broker is: tcp://host:port."
+    )
+    return decorate(function)
+
+
+def common_options(function: F) -> F:
+    """Add ``--version``, ``-v`` and ``-q``; the command takes ``verbose`` and ``quiet``."""
+    function = option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")(function)
+    function = option("-v", "--verbose", is_flag=True, help="Log what happens; show the cause of an error.")(
+        function
+    )
+    return click.version_option(__version__, "--version", message="%(prog)s %(version)s")(function)
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """End the command as its user expects: one line and a hint on stderr, and the error's exit code.
+
+    ``--verbose`` of the command shows where an error came from.
+    """
+    try:
+        yield
+        sys.stdout.flush()  # here, where a closed pipe is still caught
+    except FabricError as error:
+        _fail(str(error), error.hint, error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        _leave_closed_pipe()
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise  # click's own way to end
+    except Exception as error:  # noqa: BLE001 - python would exit with 1, which says that a test failed
+        sentence = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        _fail(sentence, "" if _is_verbose() else "--verbose shows where it came from", EXIT_UNEXPECTED)
+
+
+def _is_verbose() -> bool:
+    context = click.get_current_context(silent=True)
+    return bool(context and context.params.get("verbose"))
+
+
+def _fail(sentence: str, hint: str, exit_code: int) -> NoReturn:
+    if _is_verbose():
+        import traceback
+
+        traceback.print_exc()
+    click.echo(f"error: {sentence}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+    sys.exit(exit_code)
+
+
+def _leave_closed_pipe() -> NoReturn:
+    """Leave without a word: nobody reads.  The interpreter would complain when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(EXIT_PIPE_CLOSED)
+
+
+def wants_color(stream: Any) -> bool:
+    """Say whether text for people may be coloured: on a terminal, unless NO_COLOR is set."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and bool(stream.isatty())

@@ -1,0 +1,79 @@
+"""An entry of a run's record log, as it comes from the feed or from a replay."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fabric.errors import DecodeError
+from fabric.protocol.codec import decode_as
+from fabric.protocol.messages import Batch, EntryHead
+from fabric.protocol.records import Output, Record
+
+ENTRY_FRAMES = 3
+"""Head, batch, bytes of the output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One record of a run, as a reader is given it."""
+
+    number: int
+    """Of the record in the run, from 1 on without a gap."""
+
+    node: str
+    """Its source; empty for the controller."""
+
+    record: Record
+
+    data: bytes | memoryview
+    """The bytes of an `Output`, else nothing.  A view lives as long as the message that it came in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Consecutive records of one source, with the bytes of their output one after another."""
+
+    number: int
+    node: str
+    records: tuple[Record, ...]
+    payload: bytes | memoryview
+
+    @property
+    def end(self) -> int:
+        """Number of the record that follows this entry."""
+        return self.number + len(self.records)
+
+    @property
+    def cost_bytes(self) -> int:
+        """About how much memory it takes."""
+        return len(self.payload) + 256 * len(self.records)
+
+    def reads(self, number: int) -> Iterator[Read]:
+        """Yield its records from ``number`` on, each output with its own part of the bytes."""
+        view = memoryview(self.payload)
+        offset = 0
+        for at, record in enumerate(self.records, self.number):
+            size = record.size if isinstance(record, Output) else 0
+            if at >= number:
+                yield Read(at, self.node, record, view[offset : offset + size])
+            offset += size
+
+
+def decode_entry(frames: Sequence[bytes | memoryview]) -> Entry:
+    """Return the entry in the frames of a replay, or of the feed without its topic.
+
+    Raises:
+        DecodeError: If they are no entry, or if its parts do not fit together.
+    """
+    if len(frames) != ENTRY_FRAMES:
+        raise DecodeError(f"entry: expected {ENTRY_FRAMES} frames, got {len(frames)}")
+    head, batch, payload = decode_as(frames[0], EntryHead), decode_as(frames[1], Batch), frames[2]
+    if head.number < 1 or head.count < 1:
+        raise DecodeError(
+            f"entry.number: expected 1 or more records from 1 on, got {head.count} from {head.number}"
+        )
+    if head.count != len(batch.records):
+        raise DecodeError(f"entry.count: expected {len(batch.records)} as the batch has, got {head.count}")
+    sizes = [record.size for record in batch.records if isinstance(record, Output)]
+    if any(size < 0 for size in sizes) or sum(sizes) != len(payload):
+        raise DecodeError(f"entry: expected {sum(sizes)} bytes of output, got {len(payload)}")
+    return Entry(head.number, head.node, batch.records, payload)

@@ -1,0 +1,195 @@
+"""Reads a run's records in order, each exactly once: what is stored by replay, what comes by the feed.
+
+The feed may lose, double and reorder, and so may a broker that starts again.  Whatever it lacks is asked for.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+from fabric.controller.entry import Entry, Read
+from fabric.protocol.limits import REPLAY_BYTES
+from fabric.protocol.messages import Beacon, Replay, ReplayEnd
+from fabric.protocol.records import RunEnded
+
+ANSWER_NS: Final = 3_000_000_000
+"""A replay that brings nothing new for so long is asked for again: above a broker's worst fdatasync."""
+
+RETRY_NS: Final = 100_000_000
+"""Pause after a replay that brought nothing though something is missing: it is about to be stored."""
+
+QUIET_NS: Final = 5_000_000_000
+"""So long after the last sign of the feed the reader asks, should the feed alone be cut (SILENCE_S)."""
+
+HELD_BYTES: Final = 4 << 20
+"""Most bytes of the feed that are kept while a replay catches up; older ones come by the replay too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Send this to the broker."""
+
+    replay: Replay
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """The next records, in order; never empty."""
+
+    reads: tuple[Read, ...]
+
+
+Effect = Ask | Deliver
+
+
+class RunReader:
+    """Asks, waits, trims and orders until the run is complete.
+
+    All instants are nanoseconds of one monotonic clock, the caller's.  Give it what comes for this run only.
+    """
+
+    def __init__(self, run: str, *, number: int = 1, requests: Iterator[int] | None = None) -> None:
+        """Begin with record ``number``; ``requests`` numbers all requests of the connection."""
+        self.run = run
+        self.next = number
+        """Number of the record that is read next."""
+        self.ended = False
+        """The run's verdict was read."""
+        self.complete = False
+        """All is read, and the broker has said that nothing follows."""
+        self.caught_up = False
+        """At the end of the last replay there was nothing more to read."""
+        self._requests = requests if requests is not None else count(1)
+        self._connected = False
+        self._asked: Replay | None = None
+        self._next_when_asked = 0
+        self._deadline_ns: int | None = None
+        self._held = _Held()
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When to call `expire`."""
+        return self._deadline_ns
+
+    def connected(self, now_ns: int) -> list[Effect]:
+        """Begin, or go on after a break: what was asked before is void."""
+        self._connected = True
+        return self._ask(now_ns)
+
+    def disconnected(self) -> None:
+        """Wait for `connected`; what was read stays read."""
+        self._connected = False
+        self._asked = self._deadline_ns = None
+
+    def entry(self, entry: Entry, now_ns: int) -> list[Effect]:
+        """Take an entry, of the feed or of a replay: only its numbers count."""
+        if self.complete:
+            return []
+        effects = self._deliver(entry)
+        if not effects and entry.number > self.next:
+            self._held.add(entry)
+        self._note_sign(now_ns, progress=bool(effects))
+        if self._held or self.ended:
+            effects += self._ask_once(now_ns)
+        return effects
+
+    def beacon(self, beacon: Beacon, now_ns: int) -> list[Effect]:
+        """Take the run's last number, which shows a gap at the end of the feed."""
+        self._note_sign(now_ns, progress=False)
+        if beacon.number >= self.next:
+            return self._ask_once(now_ns)
+        if not beacon.open:
+            self._finish()
+        return []
+
+    def replay_end(self, message: ReplayEnd, now_ns: int) -> list[Effect]:
+        """Take the end of a replay: ask on where more is stored, else wait for the feed."""
+        if self._asked is None or message.request != self._asked.request:
+            return []  # asked again since
+        self.caught_up = message.end and message.next <= self.next
+        if self.caught_up and self.ended:
+            self._finish()
+        elif self.caught_up and not self._held:
+            self._asked = None
+            self._deadline_ns = now_ns + QUIET_NS
+        elif self.next > self._next_when_asked:
+            return self._ask(now_ns)
+        else:
+            self._deadline_ns = now_ns + RETRY_NS
+        return []
+
+    def expire(self, now_ns: int) -> list[Effect]:
+        """Ask again where an answer or a sign of the feed is due.  Safe to call at any time."""
+        if self._deadline_ns is None or now_ns < self._deadline_ns:
+            return []
+        return self._ask(now_ns)
+
+    def _ask(self, now_ns: int) -> list[Effect]:
+        if self.complete or not self._connected:
+            return []
+        request = next(self._requests)
+        self._asked = Replay(request=request, run=self.run, number=self.next, limit_bytes=REPLAY_BYTES)
+        self._next_when_asked = self.next
+        self._deadline_ns = now_ns + ANSWER_NS
+        return [Ask(self._asked)]
+
+    def _ask_once(self, now_ns: int) -> list[Effect]:
+        return self._ask(now_ns) if self._asked is None else []
+
+    def _note_sign(self, now_ns: int, *, progress: bool) -> None:
+        """Move the deadline; a replay that was asked for has to bring something new."""
+        if self._deadline_ns is None:
+            return
+        if self._asked is None:
+            self._deadline_ns = now_ns + QUIET_NS
+        elif progress:
+            self._deadline_ns = now_ns + ANSWER_NS
+
+    def _finish(self) -> None:
+        self.complete = True
+        self._asked = self._deadline_ns = None
+
+    def _deliver(self, entry: Entry) -> list[Effect]:
+        """Give out what is new of the entry, and what was held for the moment it came."""
+        if not entry.number <= self.next < entry.end:
+            return []
+        reads = list(entry.reads(self.next))
+        for held in self._held.take(entry.end):
+            reads += held.reads(reads[-1].number + 1)
+        self.next = reads[-1].number + 1
+        self.ended = self.ended or any(isinstance(read.record, RunEnded) for read in reads)
+        return [Deliver(tuple(reads))]
+
+
+class _Held:
+    """Consecutive entries of the feed from beyond a gap, until the gap is filled; bounded."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def add(self, entry: Entry) -> None:
+        """Keep the entry if it follows the others, and only it if it leaves another gap."""
+        if self._entries and entry.number < self._entries[-1].end:
+            return
+        if self._entries and entry.number > self._entries[-1].end:
+            self._entries.clear()
+            self._bytes = 0
+        self._entries.append(entry)
+        self._bytes += entry.cost_bytes
+        while self._bytes > HELD_BYTES:
+            self._bytes -= self._entries.popleft().cost_bytes
+
+    def take(self, number: int) -> Iterator[Entry]:
+        """Yield the entries that go on from record ``number``; older ones are dropped."""
+        while self._entries and self._entries[0].number <= number:
+            entry = self._entries.popleft()
+            self._bytes -= entry.cost_bytes
+            if entry.end > number:
+                yield entry
+                number = entry.end
