@@ -104,6 +104,14 @@ def test_a_gap_in_the_feed_is_asked_for_once_and_what_came_meanwhile_is_kept() -
     assert numbers(reader.entry(entry(1, notice(), notice()), 2)) == [1, 2, 3, 4]
 
 
+def test_what_was_kept_is_trimmed_too() -> None:
+    """A replay may end in the middle of what the feed brought in one piece."""
+    reader = caught_up_reader()
+    reader.entry(entry(3, output(1), output(1), payload=b"cd"), 1)
+    reads = delivered(reader.entry(entry(1, notice(), notice(), output(1), payload=b"c"), 2))
+    assert [(read.number, bytes(read.data)) for read in reads] == [(1, b""), (2, b""), (3, b"c"), (4, b"d")]
+
+
 def test_a_beacon_shows_a_gap_at_the_end_of_a_quiet_run() -> None:
     """No later message would show that the last entry was lost."""
     reader = caught_up_reader()
@@ -164,6 +172,15 @@ def test_the_reading_is_complete_when_the_verdict_is_read_and_nothing_follows() 
     assert reader.replay_end(end_of(replay, 2), 2) == []
     assert reader.complete
     assert reader.deadline_ns is None
+
+
+def test_the_reading_is_not_complete_while_more_is_stored() -> None:
+    """The last words of a node that was away may be stored behind the verdict."""
+    reader = caught_up_reader()
+    replay = replay_of(reader.entry(entry(1, run_ended()), 1))
+    assert asked(reader.replay_end(end_of(replay, 2, end=False), 2)) == []
+    assert not reader.complete
+    assert asked(reader.expire(2 + RETRY_NS)) == [2]
 
 
 def test_a_beacon_that_says_closed_completes_the_reading() -> None:

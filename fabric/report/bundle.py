@@ -1,0 +1,146 @@
+"""The bundle: the directory that a run leaves, written while the run goes on."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from fabric.controller.entry import Read
+from fabric.errors import StoreError, UsageError
+from fabric.protocol.records import Output
+from fabric.report.events import event_line, event_of, step_of
+from fabric.report.manifest import MANIFEST, hash_file, manifest_text, sync, write_durably
+from fabric.report.outputs import OutputFiles
+
+EVENTS: Final = "events.jsonl"
+TRIAL: Final = "trial.toml"
+PLAN: Final = "plan.json"
+RESULT: Final = "result.json"
+LATEST: Final = "latest"
+
+_EVENTS_BUFFER_BYTES: Final = 256 * 1024
+"""Small records come by the thousand; `BundleWriter.flush` after each turn shows them to a reader."""
+
+
+class BundleWriter:
+    """Writes a bundle from the run's records, in their order.
+
+    Memory stays flat whatever the steps print.  A bundle without MANIFEST.sha256 is one that was not
+    finished: its controller was lost.  The run is on the broker too, where `fabric-tail` reads it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Make the directory.
+
+        Raises:
+            UsageError: If it is there already: a bundle is never mixed with another one.
+            StoreError: If it cannot be made.
+        """
+        self.directory = directory
+        with _store_errors(directory):
+            try:
+                directory.mkdir(parents=True)
+            except FileExistsError:
+                raise UsageError(
+                    f"{directory} exists already", hint="choose another directory with -o, or remove it"
+                ) from None
+            self._events = (directory / EVENTS).open("wb", buffering=_EVENTS_BUFFER_BYTES)
+        self._outputs = OutputFiles(directory)
+        self._origin_ns: int | None = None
+
+    def write_inputs(self, trial: str, plan: str) -> None:
+        """Store the trial as it was read, and the plan (JSON) that it was resolved to."""
+        with _store_errors(self.directory):
+            # newline="": the trial's line ends stay as they are
+            (self.directory / TRIAL).write_text(trial, encoding="utf-8", newline="")
+            (self.directory / PLAN).write_text(plan, encoding="utf-8")
+
+    def write(self, read: Read) -> None:
+        """Add the run's next record.
+
+        Raises:
+            StoreError: If it cannot be written, or if output does not follow the output before it.
+        """
+        record = read.record
+        if self._origin_ns is None:
+            self._origin_ns = record.t_ns
+        with _store_errors(self.directory):
+            if isinstance(record, Output):
+                step = step_of(record)
+                if step is None:
+                    raise StoreError(f"record {read.number}: output of no step")
+                self._outputs.write(read.node, step, record, read.data)
+            line = event_line(event_of(read, self._origin_ns))
+            self._events.write(line.encode("utf-8", "replace") + b"\n")
+
+    def flush(self) -> None:
+        """Show what was written to whoever reads the bundle now."""
+        with _store_errors(self.directory):
+            self._events.flush()
+
+    def finish(self, result: Mapping[str, Any], *, latest: bool = True) -> None:
+        """Write result.json and the manifest, and make all of it durable.  Blocks for the disk.
+
+        Args:
+            result: The content of result.json.
+            latest: Let ``latest`` beside the directory point to it.
+
+        Raises:
+            StoreError: If it cannot be written.
+        """
+        with _store_errors(self.directory):
+            self._outputs.close()
+            self._events.close()
+            text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+            write_durably(self.directory / RESULT, text)
+            digests = self._outputs.digests()
+            for name in (EVENTS, TRIAL, PLAN, RESULT):
+                if (self.directory / name).exists():
+                    digests[name] = hash_file(self.directory / name)
+            _sync_tree(self.directory, digests)
+            write_durably(self.directory / MANIFEST, manifest_text(digests))
+            sync(self.directory.parent)
+            if latest:
+                point_latest(self.directory)
+
+    def close(self) -> None:
+        """Leave the bundle as it is.  Safe to call at any time, and after `finish`."""
+        self._outputs.close()
+        with suppress(OSError):  # a full disk was told by `write`
+            self._events.close()
+
+
+def point_latest(directory: Path) -> None:
+    """Let ``latest`` beside the directory point to it, at once: no moment is without it.
+
+    Something of that name that is no link is somebody's own, and stays.
+
+    Raises:
+        OSError: If the link cannot be made.
+    """
+    link = directory.parent / LATEST
+    if link.exists() and not link.is_symlink():
+        return
+    fresh = directory.parent / f".{LATEST}.{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(directory.name, target_is_directory=True)
+    fresh.replace(link)
+
+
+def _sync_tree(directory: Path, paths: Mapping[str, str]) -> None:
+    """Make the files durable, and the directories that lead to them."""
+    for path in paths:
+        sync(directory / path)
+    for parent in sorted({parent for path in paths for parent in Path(path).parents}):
+        sync(directory / parent)
+
+
+@contextmanager
+def _store_errors(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or directory
+        raise StoreError(f"cannot write the bundle: {where}: {error.strerror or error}") from error

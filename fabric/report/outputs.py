@@ -1,0 +1,110 @@
+"""The out/ part of a bundle: each stream of each step in a file of its own, byte for byte."""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from fabric.errors import StoreError
+from fabric.protocol.names import NODE, StepId
+from fabric.protocol.records import Output
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+OPEN_FILES: Final = 128
+"""Most files that are open at once: well below the usual limit of 1024 descriptors."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """How far one stream is written."""
+
+    offset: int = 0
+    ended: bool = False
+    digest: "_Hash" = field(default_factory=hashlib.sha256)
+
+
+class OutputFiles:
+    """Appends chunks of output to their files, and hashes them on the way.
+
+    What comes has to follow what was there: a gap or an overlap would make a file that nobody can trust.
+    """
+
+    def __init__(self, directory: Path, *, open_files: int = OPEN_FILES) -> None:
+        """Write below ``directory``, the bundle's."""
+        self._directory = directory
+        self._streams: dict[str, _Stream] = {}
+        self._open: OrderedDict[str, FileIO] = OrderedDict()  # the one used last stands last
+        self._open_files = open_files
+
+    def write(self, node: str, step: StepId, record: Output, data: bytes | memoryview) -> None:
+        """Append a chunk.
+
+        Raises:
+            StoreError: If it does not follow the chunk before, or if the node's name is no name.
+            OSError: If it cannot be written.
+        """
+        path = output_path(node, step, record)
+        stream = self._streams.get(path)
+        if stream is None:
+            stream = self._streams[path] = _Stream()
+        if stream.ended or record.offset != stream.offset or record.size != len(data):
+            raise StoreError(f"{path}: {_misfit(stream, record, len(data))}")
+        _write_all(self._file(path), data)
+        stream.digest.update(data)
+        stream.offset += len(data)
+        if not record.size:
+            stream.ended = True
+            self._open.pop(path).close()
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of each file in hex, by its path in the bundle."""
+        return {path: stream.digest.hexdigest() for path, stream in self._streams.items()}
+
+    def close(self) -> None:
+        """Close all files.  What is written stays."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def _file(self, path: str) -> FileIO:
+        file = self._open.get(path)
+        if file is None:
+            if len(self._open) >= self._open_files:
+                self._open.popitem(last=False)[1].close()
+            target = self._directory / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file = self._open[path] = FileIO(target, "a")
+        self._open.move_to_end(path)
+        return file
+
+
+def output_path(node: str, step: StepId, record: Output) -> str:
+    """Return the path in the bundle; the second attempt of ``etcd`` is ``etcd~2``.
+
+    No label holds a tilde, so no step can be called like another one's attempt.
+
+    Raises:
+        StoreError: If the node's name could lead out of the bundle.
+    """
+    if not NODE.fullmatch(node):
+        raise StoreError(f"output of {step}: {node!r:.80} is not the name of a node")
+    attempt = f"~{record.attempt}" if record.attempt > 1 else ""
+    return f"out/{step.phase_id}/{node}/{step.label}{attempt}.{record.stream}"
+
+
+def _misfit(stream: _Stream, record: Output, size: int) -> str:
+    if record.size != size:
+        return f"expected {record.size} bytes, got {size}"
+    if stream.ended:
+        return f"more output at {record.offset} after the end at {stream.offset}"
+    return f"expected output from byte {stream.offset} on, got it from {record.offset} on"
+
+
+def _write_all(file: FileIO, data: bytes | memoryview) -> None:
+    """Write unbuffered, so that ``tail -f`` in the bundle shows what there is; a write may be short."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) or 0 :]
