@@ -1,0 +1,81 @@
+"""What the agent's machines ask their shell to do."""
+
+from dataclasses import dataclass
+
+from fabric.protocol.messages import Message, Step
+from fabric.protocol.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send to the broker on the control socket; lost if there is no connection."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Append a record to the journal of ``run``."""
+
+    run: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshClock:
+    """Probe the broker's clock in a burst; the answer is `Executor.clock_refreshed`."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ship:
+    """Nothing of ``run`` is left on this node: when its journal is shipped, say so with ``Freed``."""
+
+    run: str
+    reset_failed: bool
+
+
+# --- for the launcher; a key names one attempt of one step of one run --------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Prepare a step's process so that only the release is missing."""
+
+    key: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Let armed processes go at the local instant ``t0_ns``, or at once if it is 0."""
+
+    keys: tuple[str, ...]
+    t0_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Take a release back that is still to come."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Forget an armed process that was not released."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End a step's whole process tree: the signal first, KILL after the grace."""
+
+    key: str
+    signal: int
+    grace_s: float
+
+
+Effect = Send | Report | RefreshClock | Ship | Arm | Release | Hold | Drop | End

@@ -1,0 +1,116 @@
+"""One phase on this node: lanes of steps, and how a go makes them start together.
+
+    preparing -> ready -> scheduled -> running -> done
+                   ^          |
+                   +- holding +        (an abort takes the go back)
+
+A phase that cannot be prepared is refused; one that an agent does by itself goes from ready to running.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from agents.step_run import StepRun
+from fabric.protocol.messages import Step
+from fabric.protocol.names import StepId
+
+PhaseState = Literal["preparing", "ready", "refused", "scheduled", "holding", "running", "done"]
+
+
+@dataclass(slots=True)
+class Lane:
+    """The steps of one role, one after another."""
+
+    role: str
+    queue: deque[Step] = field(default_factory=deque)
+    current: StepRun | None = None
+    skipped: list[tuple[Step, str]] = field(default_factory=list)  # not yet reported
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it runs or is to come."""
+        return not self.queue and self.current is None
+
+
+@dataclass(slots=True)
+class PhasePart:
+    """A node's part of one execution of a phase.  Local instants are monotonic nanoseconds."""
+
+    run: str
+    phase: str  # repeat/phase
+    failed: bool  # a step of this repeat has failed
+    stopped: bool  # ... so steps that want success do not begin
+    state: PhaseState = "preparing"
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    ending: set[str] = field(default_factory=set)  # keys of spawned steps that end before it
+    arming: set[str] = field(default_factory=set)
+    clock_is_fresh: bool = False
+    go: int = 0
+    voided: int = 0  # goes up to this number were aborted
+    t0_ns: int = 0  # fabric time
+    t0_local_ns: int = 0
+    has_failed: bool = False  # here, in this phase
+    refusal: tuple[str, str] | None = None  # step, sentence
+
+    @classmethod
+    def of(cls, run: str, phase: str, steps: Iterable[Step], *, failed: bool, stopped: bool) -> "PhasePart":
+        """Sort the steps into lanes."""
+        part = cls(run, phase, failed, stopped)
+        for step in steps:
+            role = StepId.parse(step.step).role
+            part.lanes.setdefault(role, Lane(role)).queue.append(step)
+        return part
+
+    @property
+    def is_reset(self) -> bool:
+        """Whether this is the phase that cleans up; it goes on whatever fails."""
+        return self.phase.endswith("/reset")
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether everything is done that can be done before the go."""
+        return not self.ending and not self.arming and self.clock_is_fresh
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of any lane runs or is to come."""
+        return all(lane.is_idle for lane in self.lanes.values())
+
+    def firsts(self) -> list[StepRun]:
+        """Return the armed first steps."""
+        return [lane.current for lane in self.lanes.values() if lane.current is not None]
+
+    def lane_of(self, step: StepRun) -> Lane | None:
+        """Return the lane in which this attempt is the current one."""
+        lane = self.lanes.get(step.id.role)
+        return lane if lane is not None and lane.current is step else None
+
+    def take_next(self, lane: Lane) -> Step | None:
+        """Take the next step that is to run off a lane's queue, noting those that are not."""
+        while lane.queue:
+            step = lane.queue.popleft()
+            why_not = self._why_not(step)
+            if why_not is None:
+                return step
+            lane.skipped.append((step, why_not))
+        return None
+
+    def _why_not(self, step: Step) -> str | None:
+        if step.when == "passed" and self.stopped:
+            return "a step has failed or the phase was ended"
+        if step.when == "failed" and not self.failed:
+            return "no step has failed"
+        return None
+
+    def note_failure(self, step: Step) -> None:
+        """Take in that a step has failed."""
+        self.failed = self.has_failed = True
+        self.stopped = self.stopped or step.on_fail == "stop"
+
+    def empty_queues(self, why: str) -> None:
+        """Let nothing more begin."""
+        for lane in self.lanes.values():
+            lane.skipped.extend((step, why) for step in lane.queue)
+            lane.queue.clear()

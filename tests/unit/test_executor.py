@@ -1,0 +1,455 @@
+"""The Executor with a scripted launcher: what a node does with its part of a run."""
+
+from typing import Any
+
+from agents.effects import Arm, Drop, Effect, End, Hold, Release, Report, Send, Ship
+from agents.executor import LATE_NS, Executor
+from agents.step_run import Exit
+from fabric.protocol.messages import (
+    Abandon,
+    Abort,
+    Aborted,
+    Assign,
+    Cancel,
+    Confirm,
+    Declined,
+    Free,
+    Go,
+    Prepare,
+    Ready,
+    Refused,
+    Step,
+)
+from fabric.protocol.records import PhaseFinished, StepFinished, StepSkipped, StepStarted
+from fabric.timing.offset import Estimate
+
+RUN = "20260301-102207-ping-k3f9"
+MS = 1_000_000
+OFFSET_NS = 10**18
+
+
+def step(label: str, phase: str = "1/run", **changes: Any) -> Step:
+    fields: dict[str, Any] = {
+        "step": f"{phase}/{label.split('-', maxsplit=1)[0]}/{label}",
+        "verb": "cmd",
+        "argv": ("true",),
+        "env": {},
+        "dir": None,
+        "timeout_s": 10.0,
+        "at_s": None,
+        "ok": (0,),
+        "on_fail": "stop",
+        "when": "passed",
+        "signal": 15,
+        "grace_s": 5.0,
+    }
+    return Step(**(fields | changes))
+
+
+def assign(*reset: Step, on_lost: str = "stop") -> Assign:
+    return Assign(run=RUN, node="lab1", on_lost=on_lost, lease_s=20.0, reset=reset)  # type: ignore[arg-type]
+
+
+class Node:
+    """An executor and what it asked for, with a launcher that does at once what it is told."""
+
+    def __init__(self, *reset: Step, on_lost: str = "stop") -> None:
+        self.executor = Executor(assign(*reset, on_lost=on_lost))
+        self.executor.clock_changed(1, Estimate(OFFSET_NS, 50_000, 100_000))
+        self.now_ns = 1000 * MS
+        self.sent: list[Any] = []
+        self.records: list[Any] = []
+        self.effects: list[Effect] = []
+        self.bad_programs: set[str] = set()
+
+    def do(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            self.effects.append(effect)
+            match effect:
+                case Send(message):
+                    self.sent.append(message)
+                case Report(_, record):
+                    self.records.append(record)
+                case Arm(key, wanted) if wanted.argv[0] in self.bad_programs:
+                    self.do(self.executor.arm_failed(key, "no such program", self.now_ns))
+                case Arm(key, _):
+                    self.do(self.executor.armed(key, self.now_ns))
+                case _:
+                    pass
+
+    def prepare(self, *steps: Step, phase: str = "1/run", **changes: Any) -> None:
+        fields: dict[str, Any] = {"end": (), "failed": False, "stopped": False}
+        message = Prepare(run=RUN, node="lab1", phase=phase, steps=steps, **(fields | changes))
+        self.do(self.executor.receive(message, self.now_ns))
+        self.do(self.executor.clock_refreshed(self.now_ns))
+
+    def go(self, go: int = 1, phase: str = "1/run", lead_ns: int = 20 * MS, epoch: int = 1) -> None:
+        t0_ns = self.now_ns + lead_ns + OFFSET_NS
+        message = Go(run=RUN, phase=phase, go=go, epoch=epoch, t0_ns=t0_ns)
+        self.do(self.executor.receive(message, self.now_ns))
+
+    def start_all(self) -> None:
+        """Let t0 come, and the launcher release what is scheduled."""
+        part = self.executor.phase
+        assert part is not None
+        self.now_ns = max(self.now_ns, part.t0_local_ns)
+        for key, run in list(self.executor.live.items()):
+            if run.state == "scheduled":
+                self.do(self.executor.started(key, 42, self.now_ns, "exec", self.now_ns))
+
+    def finish(self, key: str, code: int | None = 0, signal: int | None = None) -> None:
+        end = Exit(code, signal, 0.1, 0.2, 1000, self.now_ns)
+        self.do(self.executor.exited(key, end, self.now_ns))
+        self.do(self.executor.ended(key, (), False, self.now_ns))
+        self.do(self.executor.stream_ended(key, "stdout", 5, self.now_ns))
+        self.do(self.executor.stream_ended(key, "stderr", 0, self.now_ns))
+
+    def key(self, label: str) -> str:
+        return next(key for key in self.executor.live if key.split("|")[1].endswith("/" + label))
+
+    def of(self, kind: type) -> list[Any]:
+        return [record for record in self.records if isinstance(record, kind)]
+
+    def wants(self, kind: type) -> list[Any]:
+        return [effect for effect in self.effects if isinstance(effect, kind)]
+
+    def last(self) -> Any:
+        return self.sent[-1]
+
+
+def running(*steps: Step) -> Node:
+    node = Node()
+    node.prepare(*steps)
+    node.go()
+    node.start_all()
+    return node
+
+
+def test_a_node_is_ready_only_when_the_first_step_of_every_role_is_armed() -> None:
+    """Ready is the promise that nothing but the release is missing."""
+    node = Node()
+    message = Prepare(
+        run=RUN, node="lab1", phase="1/run", end=(), failed=False, stopped=False,
+        steps=(step("a-1"), step("a-2"), step("b-1")),
+    )  # fmt: skip
+    effects = node.executor.receive(message, node.now_ns)
+    assert [effect.key.split("/")[-1] for effect in effects if isinstance(effect, Arm)] == ["a-1|1", "b-1|1"]
+    node.executor.clock_refreshed(node.now_ns)
+    assert node.executor.armed(node.key("a-1"), node.now_ns) == []
+    (ready,) = node.executor.armed(node.key("b-1"), node.now_ns)
+    assert isinstance(ready, Send)
+    assert isinstance(ready.message, Ready)
+    assert ready.message.clock_bound_ns == 50_000
+
+
+def test_a_repeated_prepare_arms_nothing_twice() -> None:
+    """The controller repeats what is not answered; a step must not start twice for it."""
+    node = Node()
+    node.prepare(step("a-1"))
+    node.prepare(step("a-1"))
+    assert len(node.wants(Arm)) == 1
+    assert [type(message) for message in node.sent] == [Ready, Ready]
+
+
+def test_a_wrong_program_is_refused_and_the_rest_is_dropped() -> None:
+    """Nothing has started anywhere when a trial cannot work."""
+    node = Node()
+    node.bad_programs = {"nope"}
+    node.prepare(step("a-1"), step("b-1", argv=("nope",)))
+    assert isinstance(node.last(), Refused)
+    assert (node.last().step, node.last().sentence) == ("1/run/b/b-1", "no such program")
+    assert [effect.key for effect in node.wants(Drop)] == [f"{RUN}|1/run/a/a-1|1"]
+    node.go()
+    assert isinstance(node.last(), Declined)
+
+
+def test_first_steps_are_released_together_at_t0_and_those_with_an_offset_later() -> None:
+    """One release for one instant is what keeps the skew small."""
+    node = Node()
+    node.prepare(step("a-1"), step("b-1"), step("c-1", at_s=2.0))
+    node.go(lead_ns=20 * MS)
+    t0_ns = node.now_ns + 20 * MS
+    releases = [(len(effect.keys), effect.t0_ns) for effect in node.wants(Release)]
+    assert releases == [(2, t0_ns), (1, t0_ns + 2000 * MS)]
+    assert isinstance(node.last(), Confirm)
+
+
+def test_the_same_go_again_is_confirmed_and_releases_nothing() -> None:
+    """The go comes by broadcast and by unicast."""
+    node = Node()
+    node.prepare(step("a-1"))
+    node.go()
+    node.go()
+    assert [type(message) for message in node.sent] == [Ready, Confirm, Confirm]
+    assert len(node.wants(Release)) == 1
+
+
+def test_a_go_that_comes_too_late_is_declined() -> None:
+    """A late start would be a silent skew; the broker aborts and tries again."""
+    node = Node()
+    node.prepare(step("a-1"))
+    node.go(lead_ns=LATE_NS - 1)
+    assert isinstance(node.last(), Declined)
+    assert "too late" in node.last().sentence
+    assert not node.wants(Release)
+
+
+def test_a_go_of_another_life_of_the_broker_starts_nothing() -> None:
+    """Its t0 counts on another clock."""
+    node = Node()
+    node.prepare(step("a-1"))
+    node.go(epoch=2)
+    assert isinstance(node.last(), Declined)
+    assert not node.wants(Release)
+
+
+def test_an_abort_takes_the_release_back_and_the_next_go_works() -> None:
+    """All or none: who had confirmed must not start."""
+    node = Node()
+    node.prepare(step("a-1"))
+    node.go(1)
+    node.do(node.executor.receive(Abort(run=RUN, phase="1/run", go=1), node.now_ns))
+    assert node.wants(Hold)
+    node.do(node.executor.held(node.key("a-1"), True, node.now_ns))
+    assert node.last() == Aborted(run=RUN, phase="1/run", go=1, started=False)
+    node.go(1)
+    assert isinstance(node.last(), Declined)
+    node.go(2)
+    assert isinstance(node.last(), Confirm)
+    node.start_all()
+    assert [start.go for start in node.of(StepStarted)] == [2]
+
+
+def test_an_abort_that_comes_too_late_is_told() -> None:
+    """A partial start must never pass as none."""
+    node = running(step("a-1"))
+    node.do(node.executor.receive(Abort(run=RUN, phase="1/run", go=1), node.now_ns))
+    assert node.last() == Aborted(run=RUN, phase="1/run", go=1, started=True)
+
+
+def test_a_release_that_could_not_be_held_is_told() -> None:
+    """The launcher may have released in the very moment."""
+    node = Node()
+    node.prepare(step("a-1"))
+    node.go()
+    node.do(node.executor.receive(Abort(run=RUN, phase="1/run", go=1), node.now_ns))
+    node.do(node.executor.held(node.key("a-1"), False, node.now_ns))
+    assert node.last() == Aborted(run=RUN, phase="1/run", go=1, started=True)
+
+
+def test_an_abort_before_its_go_voids_the_go() -> None:
+    """Broadcast and unicast may overtake each other."""
+    node = Node()
+    node.prepare(step("a-1"))
+    node.do(node.executor.receive(Abort(run=RUN, phase="1/run", go=1), node.now_ns))
+    node.go(1)
+    assert isinstance(node.last(), Declined)
+
+
+def test_steps_of_a_role_follow_each_other_and_the_phase_ends_after_the_last() -> None:
+    """Order within a role, and one end per phase."""
+    node = running(step("a-1"), step("a-2"))
+    assert len(node.of(StepStarted)) == 1
+    node.finish(node.key("a-1"))
+    assert not node.of(PhaseFinished)
+    node.start_all()
+    node.finish(node.key("a-2"))
+    assert [end.step for end in node.of(StepFinished)] == ["1/run/a/a-1", "1/run/a/a-2"]
+    assert len(node.of(PhaseFinished)) == 1
+    assert [start.go for start in node.of(StepStarted)] == [1, 0]
+
+
+def test_instants_are_fabric_time_with_the_bound() -> None:
+    """A time without its bound proves nothing."""
+    node = running(step("a-1"))
+    (start,) = node.of(StepStarted)
+    assert (start.t_ns, start.bound_ns) == (node.now_ns + OFFSET_NS, 50_000)
+    assert start.planned_ns == start.t_ns
+
+
+def test_a_failed_step_keeps_the_next_from_beginning_but_not_those_for_failures() -> None:
+    """`when` decides: passed is skipped, failed and always run."""
+    node = running(step("a-1"), step("a-2"), step("a-3", when="failed"), step("a-4", when="always"))
+    node.finish(node.key("a-1"), code=1)
+    node.start_all()
+    node.finish(node.key("a-3"))
+    node.start_all()
+    node.finish(node.key("a-4"))
+    assert [skip.step for skip in node.of(StepSkipped)] == ["1/run/a/a-2"]
+    assert node.of(PhaseFinished)[0].failed
+
+
+def test_on_fail_continue_goes_on() -> None:
+    """The failure counts, the role goes on."""
+    node = running(step("a-1", on_fail="continue"), step("a-2"))
+    node.finish(node.key("a-1"), code=3)
+    node.start_all()
+    node.finish(node.key("a-2"))
+    assert [end.failed for end in node.of(StepFinished)] == [True, False]
+
+
+def test_exit_codes_in_ok_are_success() -> None:
+    """`ok = [0, 3]`."""
+    node = running(step("a-1", ok=(0, 3)))
+    node.finish(node.key("a-1"), code=3)
+    assert not node.of(StepFinished)[0].failed
+
+
+def test_a_step_whose_time_is_up_is_ended_once_and_fails() -> None:
+    """The limit counts from the start, and its message names it."""
+    node = running(step("a-1", timeout_s=2.0))
+    node.now_ns += 2000 * MS - 1
+    assert node.executor.expire(node.now_ns) == []
+    node.now_ns += 1
+    node.do(node.executor.expire(node.now_ns))
+    assert [(end.signal, end.grace_s) for end in node.wants(End)] == [(15, 5.0)]
+    assert node.executor.expire(node.now_ns) == []
+    node.finish(node.key("a-1"), code=None, signal=15)
+    (end,) = node.of(StepFinished)
+    assert (end.reason, end.failed) == ("timeout", True)
+    assert "2 s" in end.message
+
+
+def test_a_spawned_step_lives_until_the_phase_that_ends_it_and_then_counts_as_success() -> None:
+    """`until`: the prepare of that phase ends it and waits for its end."""
+    node = running(step("a-1", verb="spawn", timeout_s=None))
+    assert len(node.of(PhaseFinished)) == 1
+    node.prepare(phase="1/collect", end=("1/run/a/a-1",))
+    assert len(node.wants(End)) == 1
+    assert not any(isinstance(message, Ready) and message.phase == "1/collect" for message in node.sent)
+    node.finish(node.key("a-1"), code=None, signal=15)
+    assert isinstance(node.last(), Ready)
+    (end,) = node.of(StepFinished)
+    assert (end.reason, end.failed) == ("stopped", False)
+
+
+def test_a_spawned_step_that_ends_by_itself_is_a_failure() -> None:
+    """A server that died must not go unnoticed, even with exit code 0."""
+    node = running(step("a-1", verb="spawn", timeout_s=None))
+    node.finish(node.key("a-1"), code=0)
+    (end,) = node.of(StepFinished)
+    assert (end.reason, end.failed) == ("ended_early", True)
+
+
+def test_cancel_ends_commands_and_begins_nothing() -> None:
+    """Ctrl-C: the phase ends soon, spawned steps stay for collect."""
+    node = running(step("a-1"), step("a-2"), step("b-1", verb="spawn", timeout_s=None))
+    cancel = Cancel(run=RUN, node="lab1", phase="1/run", everything=False, sentence="interrupted")
+    node.do(node.executor.receive(cancel, node.now_ns))
+    node.do(node.executor.receive(cancel, node.now_ns))
+    assert [end.key for end in node.wants(End)] == [node.key("a-1")]
+    node.finish(node.key("a-1"), code=None, signal=15)
+    assert [skip.step for skip in node.of(StepSkipped)] == ["1/run/a/a-2"]
+    assert len(node.of(PhaseFinished)) == 1
+    assert node.key("b-1")
+
+
+def test_a_step_is_over_only_when_tree_and_streams_have_ended_too() -> None:
+    """A grandchild that holds the pipe still has output to give."""
+    node = running(step("a-1"))
+    key = node.key("a-1")
+    node.do(node.executor.exited(key, Exit(0, None, 0, 0, 0, node.now_ns), node.now_ns))
+    node.do(node.executor.stream_ended(key, "stdout", 5, node.now_ns))
+    assert not node.of(StepFinished)
+    node.do(node.executor.ended(key, (), True, node.now_ns))
+    assert not node.of(StepFinished)
+    node.do(node.executor.stream_ended(key, "stderr", 0, node.now_ns))
+    (end,) = node.of(StepFinished)
+    assert (end.stdout_bytes, end.stderr_bytes, end.pipe_held) == (5, 0, True)
+
+
+def test_free_ends_everything_and_says_so_when_nothing_is_left() -> None:
+    """The node may serve the next run only then."""
+    node = running(step("a-1"), step("b-1", verb="spawn", timeout_s=None))
+    free = Free(run=RUN, node="lab1")
+    node.do(node.executor.receive(free, node.now_ns))
+    assert len(node.wants(End)) == 2
+    assert not node.wants(Ship)
+    node.finish(node.key("a-1"), code=None, signal=15)
+    node.finish(node.key("b-1"), code=None, signal=15)
+    assert node.wants(Ship)[0] == Ship(RUN, reset_failed=False)
+
+
+def test_a_lost_controller_makes_the_node_stop_reset_and_come_free() -> None:
+    """Nobody else will clean up; once, and in this order."""
+    node = Node(step("a-1", phase="0/reset", when="always"))
+    node.prepare(step("a-1"), step("b-1", verb="spawn", timeout_s=None))
+    node.go()
+    node.start_all()
+    abandon = Abandon(run=RUN, sentence="the controller is gone")
+    node.do(node.executor.receive(abandon, node.now_ns))
+    node.do(node.executor.receive(abandon, node.now_ns))
+    node.finish(node.key("a-1"), code=None, signal=15)
+    node.finish(node.key("b-1"), code=None, signal=15)
+    assert "0/reset" in next(iter(node.executor.live))
+    node.start_all()
+    node.finish(node.key("a-1"))
+    assert [start.step for start in node.of(StepStarted)].count("0/reset/a/a-1") == 1
+    assert node.wants(Ship)
+
+
+def test_with_on_lost_continue_the_phase_goes_on_to_its_end() -> None:
+    """The network under test may cut the control network."""
+    node = Node(step("a-1", phase="0/reset", when="always"), on_lost="continue")
+    node.prepare(step("a-1"))
+    node.go()
+    node.start_all()
+    node.do(node.executor.lease_ended("the broker was silent", node.now_ns))
+    assert not node.wants(End)
+    node.finish(node.key("a-1"))
+    node.start_all()
+    node.finish(node.key("a-1"))
+    assert [end.step for end in node.of(StepFinished)] == ["1/run/a/a-1", "0/reset/a/a-1"]
+    assert node.wants(Ship)
+
+
+def test_a_node_that_reset_already_does_not_reset_again_alone() -> None:
+    """Undo exactly once."""
+    node = Node(step("a-1", phase="0/reset", when="always"))
+    node.prepare(step("a-1"))
+    node.go()
+    node.start_all()
+    node.finish(node.key("a-1"))
+    node.prepare(step("a-1", phase="1/reset", when="always"), phase="1/reset")
+    node.go(phase="1/reset")
+    node.start_all()
+    node.finish(node.key("a-1"))
+    node.do(node.executor.receive(Abandon(run=RUN, sentence="gone"), node.now_ns))
+    assert node.wants(Ship)
+    assert not any(start.step.startswith("0/reset") for start in node.of(StepStarted))
+
+
+def test_a_reset_whose_program_is_missing_fails_but_the_rest_of_it_runs() -> None:
+    """One broken line must not keep the others from cleaning up."""
+    node = Node()
+    node.bad_programs = {"nope"}
+    steps = (
+        step("a-1", phase="1/reset", when="always", argv=("nope",)),
+        step("b-1", phase="1/reset", when="always"),
+    )
+    node.prepare(*steps, phase="1/reset")
+    assert isinstance(node.last(), Ready)
+    node.go(phase="1/reset")
+    node.start_all()
+    node.finish(node.key("b-1"))
+    assert {end.step: end.reason for end in node.of(StepFinished)} == {
+        "1/reset/a/a-1": "not_started",
+        "1/reset/b/b-1": "exited",
+    }
+    assert node.of(PhaseFinished)[0].failed
+
+
+def test_a_dead_launcher_ends_what_runs_as_lost_and_what_was_armed_as_refused() -> None:
+    """How a step ended is not known then, and the record must say so."""
+    node = running(step("a-1"))
+    node.do(node.executor.launcher_died("the launcher died", node.now_ns))
+    key = node.key("a-1")
+    node.do(node.executor.stream_ended(key, "stdout", 5, node.now_ns))
+    node.do(node.executor.stream_ended(key, "stderr", 0, node.now_ns))
+    assert node.of(StepFinished)[0].reason == "lost"
+    assert node.of(PhaseFinished)
+
+    armed = Node()
+    armed.prepare(step("a-1"))
+    armed.do(armed.executor.launcher_died("the launcher died", armed.now_ns))
+    assert isinstance(armed.last(), Refused)
