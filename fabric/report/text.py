@@ -1,0 +1,130 @@
+"""Records as lines for a terminal: ``[ 12.345] lab3 db/etcd │ text``.
+
+Output is put together to whole lines per stream, so that the lines of two programs never mix.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from fabric.controller.entry import Read
+from fabric.protocol.records import Output, Record
+from fabric.report.events import step_of
+from fabric.report.lines import LineCutter, Piece
+from fabric.report.sentences import sentence_of
+from fabric.report.style import Palette, printable
+
+IDLE_NS: Final = 300_000_000
+"""A line that is not finished after so long is shown as it is: it may be a prompt or a progress bar."""
+
+MORE: Final = "…"
+"""Stands behind a piece whose line goes on, and before the piece that goes on with it."""
+
+SEPARATORS: Final = {"stdout": "│", "stderr": "!"}
+"""Without colours, too, the two streams look different."""
+
+_WIDTH: Final = 32
+"""Names up to this width are padded, so that the text stands in a column."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """A stream whose end was not read yet."""
+
+    node: str
+    first: Output
+    cutter: LineCutter = field(default_factory=LineCutter)
+    t_ns: int = 0  # fabric time of what is pending
+    since_ns: int = 0  # when that came, on the caller's clock
+
+
+class TextRenderer:
+    """Makes lines of records.
+
+    ``now_ns`` is on one monotonic clock, the caller's: it says how long an unfinished line has waited.
+    """
+
+    def __init__(self, *, origin_ns: int | None = None, color: bool = False) -> None:
+        """Count times from ``origin_ns`` in fabric time, or from the first record that comes."""
+        self._origin_ns = origin_ns
+        self._palette = Palette(color=color)
+        self._streams: dict[tuple[str, str, int, str], _Stream] = {}
+        self._width = 0
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When to call `expire`."""
+        waiting = (stream.since_ns for stream in self._streams.values() if stream.cutter.pending)
+        return min((since_ns + IDLE_NS for since_ns in waiting), default=None)
+
+    def render(self, read: Read, now_ns: int) -> list[str]:
+        """Return the lines that are finished with this record."""
+        record = read.record
+        if self._origin_ns is None:
+            self._origin_ns = record.t_ns
+        if isinstance(record, Output):
+            return self._output(read, record, now_ns)
+        said = sentence_of(record)
+        if said is None:
+            return []
+        who = self._who(read.node, record) + " " if read.node else ""
+        return [f"{self._time(record.t_ns)} {who}{self._palette.level(said.level, printable(said.text))}"]
+
+    def expire(self, now_ns: int) -> list[str]:
+        """Return the unfinished lines that have waited for long.  Safe to call at any time."""
+        return [
+            line
+            for stream in self._streams.values()
+            if stream.cutter.pending and now_ns - stream.since_ns >= IDLE_NS
+            for line in self._lines(stream, stream.cutter.flush(ends=False))
+        ]
+
+    def finish(self) -> list[str]:
+        """Return all unfinished lines: nothing more comes."""
+        streams, self._streams = self._streams, {}
+        return [
+            line
+            for stream in streams.values()
+            if stream.cutter.pending
+            for line in self._lines(stream, stream.cutter.flush(ends=True))
+        ]
+
+    def _output(self, read: Read, record: Output, now_ns: int) -> list[str]:
+        key = (read.node, record.step, record.attempt, record.stream)
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._streams[key] = _Stream(read.node, record)
+        if not stream.cutter.pending:
+            stream.t_ns, stream.since_ns = record.t_ns, now_ns
+        found: list[str] = []
+        for piece in stream.cutter.feed(bytes(read.data)):
+            found += self._lines(stream, piece)
+            stream.t_ns, stream.since_ns = record.t_ns, now_ns
+        if not record.size:
+            del self._streams[key]
+            if stream.cutter.pending:
+                found += self._lines(stream, stream.cutter.flush(ends=True))
+        return found
+
+    def _lines(self, stream: _Stream, piece: Piece) -> list[str]:
+        """Return the piece as a line, or nothing if it is but the late newline of a shown one."""
+        data = piece.data.removesuffix(b"\r") if piece.ends else piece.data
+        if not data and not piece.begins:
+            return []
+        text = printable(data.decode("utf-8", "replace"), color=self._palette.color)
+        text = ("" if piece.begins else MORE) + text + ("" if piece.ends else MORE)
+        name = stream.first.stream
+        separator = SEPARATORS[name]
+        if name == "stderr":
+            separator = self._palette.level("error", separator)
+        head = f"{self._time(stream.t_ns)} {self._who(stream.node, stream.first)} {separator}"
+        return [f"{head} {text}" if text else head]
+
+    def _who(self, node: str, record: Record) -> str:
+        step = step_of(record)
+        name = f"{node} {step.role}/{step.label}" if step is not None else node
+        self._width = max(self._width, min(len(name), _WIDTH))
+        return self._palette.node(node, name.ljust(self._width))
+
+    def _time(self, t_ns: int) -> str:
+        seconds = (t_ns - (self._origin_ns or 0)) / 1e9
+        return self._palette.faint(f"[{seconds:7.3f}]")

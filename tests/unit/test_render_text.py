@@ -1,0 +1,239 @@
+"""The plain rendering: whole lines, safe on a terminal, in bounded memory."""
+
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fabric.controller.entry import Read
+from fabric.protocol.records import (
+    Notice,
+    Output,
+    PhaseEnded,
+    PhaseFinished,
+    PhaseStarted,
+    Record,
+    RunEnded,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+    Stream,
+)
+from fabric.report.lines import LINE_LIMIT_BYTES, LineCutter
+from fabric.report.sentences import duration
+from fabric.report.text import IDLE_NS, TextRenderer
+
+T_NS = 12_345_000_000
+
+
+def output(
+    data: bytes,
+    *,
+    node: str = "lab3",
+    stream: Stream = "stdout",
+    t_ns: int = T_NS,
+    step: str = "1/run/db/etcd",
+) -> Read:
+    record = Output(t_ns=t_ns, bound_ns=0, step=step, attempt=1, stream=stream, offset=0, size=len(data))
+    return Read(1, node, record, data)
+
+
+def renderer(*, color: bool = False) -> TextRenderer:
+    return TextRenderer(origin_ns=0, color=color)
+
+
+def rendered(record: Record, node: str = "lab3") -> list[str]:
+    return renderer().render(Read(1, node, record, b""), 0)
+
+
+def step_finished(**changes: object) -> StepFinished:
+    fields: dict[str, object] = {
+        "t_ns": T_NS,
+        "bound_ns": 0,
+        "step": "1/run/db/etcd",
+        "attempt": 1,
+        "reason": "exited",
+        "failed": False,
+        "exit_code": 0,
+        "signal": None,
+        "message": "",
+        "duration_ns": 2_100_000_000,
+        "stdout_bytes": 0,
+        "stderr_bytes": 0,
+        "user_s": 0.0,
+        "system_s": 0.0,
+        "max_rss_kib": 0,
+        "pipe_held": False,
+        "survivors": (),
+    }
+    return StepFinished(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_a_line_says_when_where_and_what() -> None:
+    """The form that people learn to read, and that they grep."""
+    assert renderer().render(output(b"text\n"), 0) == ["[ 12.345] lab3 db/etcd │ text"]
+    assert renderer().render(output(b"text\n", stream="stderr"), 0) == ["[ 12.345] lab3 db/etcd ! text"]
+
+
+def test_a_line_that_comes_in_chunks_is_put_together() -> None:
+    """A chunk ends where the pipe was read, not where a line ends; its time is that of its beginning."""
+    text = renderer()
+    assert text.render(output(b"he"), 0) == []
+    assert text.render(output(b"llo\nwor", t_ns=T_NS + 1_000_000_000), 1) == [
+        "[ 12.345] lab3 db/etcd │ hello"
+    ]
+    assert text.render(output(b"ld\r\n"), 2) == ["[ 13.345] lab3 db/etcd │ world"]
+
+
+def test_lines_of_two_programs_do_not_mix() -> None:
+    """Each stream has its own unfinished line."""
+    text = renderer()
+    text.render(output(b"a"), 0)
+    text.render(output(b"b", stream="stderr"), 0)
+    text.render(output(b"c", node="lab4"), 0)
+    lines = text.render(output(b"1\n"), 0) + text.render(output(b"2\n", stream="stderr"), 0)
+    assert [line[-5:] for line in lines] == [" │ a1", " ! b2"]
+
+
+def test_a_prompt_is_shown_after_a_moment_and_its_line_goes_on() -> None:
+    """A program that waits for something in the middle of a line must not look dead."""
+    text = renderer()
+    text.render(output(b"waiting"), 100)
+    assert text.deadline_ns == 100 + IDLE_NS
+    assert text.expire(99 + IDLE_NS) == []
+    assert text.expire(100 + IDLE_NS) == ["[ 12.345] lab3 db/etcd │ waiting…"]
+    assert text.deadline_ns is None
+    assert text.render(output(b" done\n"), IDLE_NS) == ["[ 12.345] lab3 db/etcd │ … done"]
+
+
+def test_the_late_newline_of_a_shown_line_makes_no_line() -> None:
+    """It would look as if the program had printed an empty line."""
+    text = renderer()
+    text.render(output(b"progress"), 0)
+    text.expire(IDLE_NS)
+    assert text.render(output(b"\n"), IDLE_NS) == []
+    assert text.render(output(b"\n"), IDLE_NS) == ["[ 12.345] lab3 db/etcd │"]
+
+
+@pytest.mark.parametrize("by_end_of_stream", [True, False])
+def test_a_last_line_without_newline_is_shown(by_end_of_stream: bool) -> None:
+    """`printf done` is a program too; and a run may end while a step's end never comes."""
+    text = renderer()
+    text.render(output(b"done"), 0)
+    lines = text.render(output(b""), 0) if by_end_of_stream else text.finish()
+    assert lines == ["[ 12.345] lab3 db/etcd │ done"]
+    assert text.finish() == []
+
+
+def test_a_line_of_a_hundred_megabytes_takes_little_memory() -> None:
+    """A binary stream has no newlines; it comes in pieces, and nothing grows."""
+    text, chunk, shown = renderer(), b"x" * (128 * 1024), 0
+    tracemalloc.start()
+    for _ in range(800):
+        shown += sum(line.count("x") for line in text.render(output(chunk), 0))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert shown >= 799 * len(chunk)
+    assert peak_bytes < 2 << 20
+
+
+@given(st.lists(st.binary(max_size=40).map(lambda data: data.replace(b"x", b"\n")), max_size=20))
+def test_cutting_loses_nothing_and_does_not_depend_on_the_chunks(chunks: list[bytes]) -> None:
+    """The same bytes give the same lines however the pipe was read."""
+    cutter = LineCutter()
+    lines = [piece.data for chunk in chunks for piece in cutter.feed(chunk)]
+    lines.append(cutter.flush(ends=True).data)
+    assert lines == b"".join(chunks).split(b"\n")
+
+
+@pytest.mark.parametrize("excess", [-1, 0, 1])
+def test_a_line_about_as_long_as_the_limit_is_whole(excess: int) -> None:
+    """Off by one here would break a line for no reason, or lose a byte."""
+    data = b"y" * (LINE_LIMIT_BYTES + excess)
+    cutter = LineCutter()
+    pieces = [*cutter.feed(data), *cutter.feed(b"\nz")]
+    assert b"".join(piece.data for piece in pieces) == data
+    assert [piece.ends for piece in pieces] == ([True] if excess <= 0 else [False, True])
+
+
+def test_control_characters_are_shown_and_not_obeyed() -> None:
+    """A program on a node must not be able to move the cursor, set the title or hide what it did."""
+    harmful = b"\x1b]0;title\x07 \x1b[2J \x08 \r \x7f \xc2\x9b1m \xe2\x80\xae\tend\n"
+    (line,) = renderer(color=True).render(output(harmful), 0)
+    text = line.split("│ ", 1)[1]
+    assert text == r"\x1b]0;title\x07 \x1b[2J \x08 \x0d \x7f \x9b1m \u202e" + "\tend"
+
+
+def test_colours_of_a_program_are_kept_only_where_colours_are_wanted() -> None:
+    """In a file they are noise; on a terminal they end with their line."""
+    data = b"\x1b[31mred\n"
+    assert renderer().render(output(data), 0) == ["[ 12.345] lab3 db/etcd │ red"]
+    (line,) = renderer(color=True).render(output(data), 0)
+    assert line.endswith("\x1b[31mred\x1b[0m")
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    """Decoding must never end the rendering."""
+    assert renderer().render(output(b"a\xffb\n"), 0) == ["[ 12.345] lab3 db/etcd │ a\ufffdb"]
+
+
+def test_a_node_has_the_same_colour_in_every_process() -> None:
+    """The eye follows one node through two terminals; without colours there is no escape at all."""
+    (first,) = renderer(color=True).render(output(b"a\n"), 0)
+    (again,) = renderer(color=True).render(output(b"a\n"), 0)
+    (other,) = renderer(color=True).render(output(b"a\n", node="lab4"), 0)
+    assert first == again
+    assert first.replace("lab3", "lab4") != other
+    assert "\x1b" not in renderer().render(output(b"a\n"), 0)[0]
+
+
+def test_events_are_one_line_each() -> None:
+    """Who started, how it ended, how well the start was together, and the verdict."""
+    started = StepStarted(
+        t_ns=T_NS, bound_ns=0, step="1/run/db/etcd", attempt=1, pid=42, event="exec", planned_ns=0, go=1
+    )
+    assert rendered(started) == ["[ 12.345] lab3 db/etcd started, pid 42"]
+    assert rendered(step_finished()) == ["[ 12.345] lab3 db/etcd finished: exit 0 after 2.1 s"]
+    assert rendered(step_finished(failed=True, message="exit 1 after 2 s, last line: a\nb")) == [
+        r"[ 12.345] lab3 db/etcd failed: exit 1 after 2 s, last line: a\x0ab"
+    ]
+    ended = PhaseEnded(
+        t_ns=T_NS,
+        bound_ns=0,
+        phase="1/run",
+        failed=False,
+        skew_ns=310_000,
+        skew_bound_ns=120_000,
+        latest_node="lab2",
+    )
+    assert rendered(ended, "") == ["[ 12.345] phase 1/run: done, skew 0.31 ms ± 0.12 ms, latest lab2"]
+    verdict = RunEnded(t_ns=T_NS, bound_ns=0, verdict="fail", why=("lab3: exit 1",))
+    assert rendered(verdict, "") == ["[ 12.345] verdict fail: lab3: exit 1"]
+    begun = RunStarted(t_ns=T_NS, bound_ns=0, name="ping", nodes=("lab1", "lab2"))
+    assert rendered(begun, "") == ["[ 12.345] run of ping on lab1, lab2"]
+    phase = PhaseStarted(t_ns=T_NS, bound_ns=0, phase="1/run", go=1, t0_ns=0, lead_ns=20_000_000)
+    assert rendered(phase, "") == ["[ 12.345] phase 1/run: go 1, lead 20 ms"]
+    notice = Notice(t_ns=T_NS, bound_ns=0, level="warning", message="disk nearly full")
+    assert rendered(notice) == ["[ 12.345] lab3 disk nearly full"]
+
+
+def test_a_node_that_finished_its_phase_well_is_not_news() -> None:
+    """A hundred of them would bury the one that failed."""
+    assert rendered(PhaseFinished(t_ns=T_NS, bound_ns=0, phase="1/run", failed=False)) == []
+    assert len(rendered(PhaseFinished(t_ns=T_NS, bound_ns=0, phase="1/run", failed=True))) == 1
+
+
+def test_what_could_not_be_killed_is_said() -> None:
+    """It is the one thing that the user has to do by hand."""
+    (line,) = rendered(step_finished(survivors=(7, 8)))
+    assert line.endswith("could not be killed: 7, 8")
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [(310_000, "0.31 ms"), (999_600_000, "1.0 s"), (2_100_000_000, "2.1 s"), (200_000_000_000, "3 min 20 s")],
+)
+def test_durations_have_a_unit_that_fits(ns: int, text: str) -> None:
+    """`310000` says nothing to a person."""
+    assert duration(ns) == text
