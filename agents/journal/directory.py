@@ -1,0 +1,114 @@
+"""The directory of a journal: what lies where, and the small files that are written at once."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from agents.journal.frames import body_at, frame
+from fabric.errors import StoreError
+from fabric.protocol.names import RUN
+
+RECORDS: Final = "records"
+SPOOL: Final = "spool"
+
+_ACKNOWLEDGED: Final = "acknowledged"
+_STATE: Final = "state"
+_GONE: Final = ".gone"
+_NUMBER_BYTES: Final = 8
+
+
+def create(path: Path) -> None:
+    """Make the directory of a new journal.
+
+    Raises:
+        StoreError: If it is there already.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        raise StoreError(f"journal: {path} is there already") from None
+    complete(path)
+
+
+def complete(path: Path) -> None:
+    """Make what a life that died right at its begin has not made."""
+    (path / RECORDS).mkdir(mode=0o700, exist_ok=True)
+    (path / SPOOL).mkdir(mode=0o700, exist_ok=True)
+
+
+def leftovers(root: Path) -> Iterator[tuple[str, int, Path]]:
+    """Yield run, incarnation and path of each journal, the oldest first.  Finishes what `remove` began."""
+    for run in sorted((root / "journals").glob("*/")):
+        for gone in run.glob(f"*{_GONE}"):
+            shutil.rmtree(gone)
+        if not RUN.fullmatch(run.name):
+            continue
+        numbers = sorted(int(path.name) for path in run.iterdir() if path.name.isdecimal())
+        for incarnation in numbers:
+            yield run.name, incarnation, run / str(incarnation)
+        if not numbers:
+            _remove_if_empty(run)
+
+
+def remove(path: Path) -> None:
+    """Delete a journal.  The renaming makes it one act: a half-deleted one would look damaged."""
+    gone = path.with_name(path.name + _GONE)
+    path.rename(gone)
+    shutil.rmtree(gone)
+    _remove_if_empty(path.parent)
+
+
+def set_aside(root: Path, path: Path) -> Path:
+    """Move a journal to ``undelivered/``.  Returns where it is now."""
+    target = root / "undelivered" / path.parent.name / path.name
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.rename(target)
+    _remove_if_empty(path.parent)
+    return target
+
+
+def _remove_if_empty(run: Path) -> None:
+    try:
+        run.rmdir()
+    except OSError:
+        return  # another incarnation has a journal there
+
+
+def open_acknowledged(path: Path) -> int:
+    """Return a descriptor for `write_acknowledged`.  The file has its full size from here on."""
+    fd = os.open(path / _ACKNOWLEDGED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if not os.fstat(fd).st_size:
+        write_acknowledged(fd, 0)
+    return fd
+
+
+def write_acknowledged(fd: int, number: int) -> None:
+    """Note up to which number everything is acknowledged.  It is written in place: a full disk has room."""
+    os.pwrite(fd, frame(number.to_bytes(_NUMBER_BYTES, "little")), 0)
+
+
+def read_acknowledged(path: Path) -> int:
+    """Return the number that was noted last; 0 if there is none."""
+    try:
+        body = body_at((path / _ACKNOWLEDGED).read_bytes(), 0)
+    except FileNotFoundError:
+        return 0
+    return int.from_bytes(body, "little") if body else 0
+
+
+def save_state(path: Path, state: bytes) -> None:
+    """Replace the state file in one act."""
+    new = path / f"{_STATE}.new"
+    new.write_bytes(state)
+    new.replace(path / _STATE)
+
+
+def load_state(path: Path) -> bytes | None:
+    """Return the content of the state file, None if there is none."""
+    try:
+        return (path / _STATE).read_bytes()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,352 @@
+"""The journal of one incarnation of an agent for one run: what it reports, until the sink has stored it.
+
+It survives any death of the process: a record is in a file before it is sent, and output is in a file before
+anything speaks of it.  It does not survive a power cut, for nothing waits for the disk here.
+"""
+
+import os
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+from agents.journal import directory
+from agents.journal.frames import MAX_BODY_BYTES
+from agents.journal.ledger import OpenStep, StreamKey
+from agents.journal.limits import BACKLOG_BYTES, Limits
+from agents.journal.names import attempt_prefix, journal_directory
+from agents.journal.recovery import Recovered, recover
+from agents.journal.segments import Reader, Segments
+from agents.journal.spool import Spool, SpoolStream
+from agents.journal.transfer import FULL, JournalFull, Moved
+from agents.journal.window import Window
+from fabric.errors import DecodeError, StoreError
+from fabric.protocol import codec
+from fabric.protocol.messages import Batch
+from fabric.protocol.records import Output, Record, Stream
+
+
+class Shipment(NamedTuple):
+    """The two frames for the sink."""
+
+    batch: bytes
+    payload: bytes
+
+
+class Journal:
+    """Numbered records and the bytes of their output.
+
+    One thread.  Every size is in bytes, every number is a record's, from 1.  Made by `create` or `recover`.
+    """
+
+    def __init__(self, root: Path, run: str, incarnation: int, limits: Limits, left: Recovered) -> None:
+        self.run = run
+        self.incarnation = incarnation
+        self.path = journal_directory(root, run, incarnation)
+        self.damage = left.damage
+        """Empty, or a sentence on what a power cut has taken; never filled by the death of a process."""
+        self._root = root
+        self._limits = limits
+        self._ledger = left.ledger
+        self._spool = left.spool
+        self._segments = Segments(
+            self.path / directory.RECORDS, limits.segment_bytes, left.segments, left.last
+        )
+        self._window = Window(
+            limits.window_bytes,
+            limits.window_records,
+            acknowledged=left.acknowledged,
+            appended=left.last,
+            unacknowledged_bytes=left.unacknowledged_bytes,
+        )
+        self._reader = Reader(self._segments, left.acknowledged + 1)
+        self._acknowledged_fd = directory.open_acknowledged(self.path)
+        self._backlog: deque[tuple[bytes, Record]] = deque()  # appended while the disk was full
+        self._backlog_bytes = 0
+
+    @classmethod
+    def create(cls, root: Path, run: str, incarnation: int, limits: Limits | None = None) -> "Journal":
+        """Begin the journal of this life for a run.
+
+        Args:
+            root: The state directory of the agent.
+            run: Id of the run.
+            incarnation: Of the agent; it must not have had a journal for this run.
+            limits: Other than the usual ones.
+
+        Raises:
+            StoreError: If there is such a journal already, or ``run`` is no run id.
+        """
+        limits = limits or Limits()
+        path = journal_directory(root, run, incarnation)
+        directory.create(path)
+        left = Recovered(Spool(path / directory.SPOOL, limits))
+        return cls(root, run, incarnation, limits, left)
+
+    @classmethod
+    def recover(cls, root: Path, limits: Limits | None = None) -> "list[Journal]":
+        """Return the journals that earlier lives left, the oldest first.
+
+        A record that was not written whole is cut off.  Call `recover_tails` on each once the launcher of
+        that life is gone, then ship it; it takes records but no new streams.
+        """
+        limits = limits or Limits()
+        return [
+            cls(root, run, incarnation, limits, recover(path, limits))
+            for run, incarnation, path in directory.leftovers(root)
+        ]
+
+    # --- writing ----------------------------------------------------------------------------------------
+
+    def append(self, record: Record) -> int:
+        """Take a record.  It is in the file when this returns, or waits in memory for a full disk.
+
+        Returns:
+            Its number.
+
+        Raises:
+            DecodeError: If it is too large for a peer.
+            ValueError: If it speaks of output that is not in the spool.
+            StoreError: If the disk is full and too much waits already.
+        """
+        body = codec.encode_record(record)
+        if len(body) > MAX_BODY_BYTES:
+            raise DecodeError(f"{record.kind}: {len(body)} bytes are over the limit of {MAX_BODY_BYTES}")
+        if self._backlog_bytes + len(body) > BACKLOG_BYTES:
+            raise StoreError("journal: the disk is full", hint=f"make room for {self.path}")
+        size_bytes = len(body)
+        if isinstance(record, Output):
+            size_bytes += record.size
+            self._spool.record(self._window.appended + 1, record)
+        number = self._window.append(size_bytes)
+        self._backlog.append((body, record))
+        self._backlog_bytes += len(body)
+        self._write_backlog()
+        return number
+
+    def open_stream(self, step: str, attempt: int, stream: Stream, offset: int = 0) -> SpoolStream:
+        """Begin to take the output of a step; ``offset`` if an earlier life has the bytes before it."""
+        return self._spool.open(StreamKey(step, attempt, stream), offset)
+
+    def capture(
+        self, stream: SpoolStream, pipe_fd: int, t_ns: int, bound_ns: int, limit_bytes: int | None = None
+    ) -> Moved | JournalFull | None:
+        """Move what a pipe holds into the spool and append the `Output` record for it.
+
+        Args:
+            stream: From `open_stream`.
+            pipe_fd: Read end of a pipe; a blocking one is not waited for.
+            t_ns: Instant of the bytes, fabric time.
+            bound_ns: Bound of that instant.
+            limit_bytes: Most bytes to take, at most (and by default) a chunk.
+
+        Returns:
+            What was moved; size 0, now and ever after, at the end of the stream, whose mark is appended.
+            None if the pipe is empty.  `JournalFull` if nothing can be taken now.
+        """
+        if stream.ended:
+            return Moved(stream.end, 0)
+        if self.is_full:
+            return JournalFull("journal")
+        if not self._write_backlog():
+            return JournalFull("disk")
+        moved = stream.move(pipe_fd, min(limit_bytes or self._limits.chunk_bytes, self._limits.chunk_bytes))
+        if isinstance(moved, Moved):
+            self._append_output(stream.key, moved.offset, moved.size, t_ns, bound_ns)
+        return moved
+
+    def end_stream(self, stream: SpoolStream, t_ns: int, bound_ns: int) -> None:
+        """Append the mark of the end though the pipe goes on (somebody else still holds it)."""
+        if not stream.ended:
+            self._append_output(stream.key, stream.end, 0, t_ns, bound_ns)
+
+    def recover_tails(self, t_ns: int, bound_ns: int) -> int:
+        """Append records for the bytes of the earlier life of which no record speaks.
+
+        These are bytes that it had spooled when it died, and those that its launcher drained afterwards.
+
+        Args:
+            t_ns: Now, fabric time: when they came is not known.
+            bound_ns: Bound of that instant; -1 if it says nothing about the bytes.
+
+        Returns:
+            How many bytes.
+        """
+        self._spool.adopt_tails(self._ledger.streams)
+        found = list(self._spool.unrecorded())
+        for key, offset, size in found:
+            self._append_output(key, offset, size, t_ns, bound_ns)
+        return sum(size for _, _, size in found)
+
+    def open_steps(self) -> tuple[OpenStep, ...]:
+        """Return the steps that have begun and not finished: after a recovery, those that are lost."""
+        return self._ledger.open_steps()
+
+    def tail_prefix(self, step: str, attempt: int) -> Path:
+        """Return the path to which the launcher adds ``.stdout.tail`` and ``.stderr.tail``."""
+        return self.path / directory.SPOOL / attempt_prefix(step, attempt)
+
+    def _append_output(self, key: StreamKey, offset: int, size: int, t_ns: int, bound_ns: int) -> None:
+        self.append(
+            Output(
+                t_ns=t_ns,
+                bound_ns=bound_ns,
+                step=key.step,
+                attempt=key.attempt,
+                stream=key.stream,
+                offset=offset,
+                size=size,
+            )
+        )
+
+    def _write_backlog(self) -> bool:
+        """Write what waits.  Returns whether nothing waits any more."""
+        while self._backlog:
+            body, record = self._backlog[0]
+            try:
+                self._segments.append(body, self._ledger)
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                return False
+            self._ledger.note(record)
+            self._backlog.popleft()
+            self._backlog_bytes -= len(body)
+        return True
+
+    # --- shipping ---------------------------------------------------------------------------------------
+
+    def next_batch(self) -> Shipment | None:
+        """Return the next records and the bytes of their output, and count them as sent.
+
+        Returns:
+            None if nothing is left to send, or the window is full.
+
+        Raises:
+            StoreError: If something was deleted or damaged behind the journal's back.
+        """
+        first = self._window.sent + 1
+        packed: list[bytes] = []
+        outputs: list[Output] = []
+        packed_bytes = payload_bytes = 0
+        while len(packed) < self._limits.batch_records and (body := self._reader.peek()) is not None:
+            output = _output(body)
+            packed_bytes += len(body)
+            payload_bytes += output.size if output else 0
+            too_large = max(packed_bytes, payload_bytes) > self._limits.batch_bytes
+            if (packed and too_large) or not self._window.fits(1, _size_bytes(body, output)):
+                break
+            packed.append(body)
+            if output:
+                outputs.append(output)
+            self._reader.advance()
+            self._window.send(_size_bytes(body, output))
+        if not packed:
+            return None
+        head = Batch(run=self.run, incarnation=self.incarnation, first=first, records=())
+        return Shipment(codec.encode_batch(head, packed), self._spool.read(outputs))
+
+    def acknowledge(self, number: int) -> None:
+        """The sink has stored everything up to ``number``: free what that needs.
+
+        Numbers from the past change nothing; of numbers that were never written, the last one counts.
+        """
+        number = min(number, self._segments.last)
+        if number <= self._window.acknowledged:
+            return
+        self._pass_over(number)
+        self._window.acknowledge(number)
+        if self._reader.number != self._window.sent + 1:
+            self._reader.seek(self._window.sent + 1)
+        # In this order a death in between leaves nothing that looks unacknowledged or unrecorded.
+        directory.write_acknowledged(self._acknowledged_fd, number)
+        self._spool.release(number)
+        self._segments.release(number)
+        self._write_backlog()
+
+    def rewind(self, number: int) -> None:
+        """Send again from ``number`` on; ``acknowledged + 1`` after a new connection."""
+        self._window.rewind(number)
+        self._reader.seek(self._window.sent + 1)
+
+    def _pass_over(self, number: int) -> None:
+        """Learn the sizes of records that an earlier life sent."""
+        while self._window.reached < number:
+            body = self._reader.peek()
+            assert body is not None
+            self._window.send(_size_bytes(body, _output(body)))
+            self._reader.advance()
+            self._window.acknowledge(self._window.sent)
+
+    @property
+    def appended(self) -> int:
+        """Number of the last record."""
+        return self._window.appended
+
+    @property
+    def acknowledged(self) -> int:
+        """Number up to which the sink has stored everything."""
+        return self._window.acknowledged
+
+    @property
+    def sent(self) -> int:
+        """Number up to which everything was sent, since the last rewind."""
+        return self._window.sent
+
+    @property
+    def is_shipped(self) -> bool:
+        """Everything is acknowledged."""
+        return self._window.is_shipped
+
+    @property
+    def unacknowledged_bytes(self) -> int:
+        """Size of what the sink has not stored yet, records and output."""
+        return self._window.unacknowledged_bytes
+
+    @property
+    def is_full(self) -> bool:
+        """No output is taken until the sink has acknowledged more."""
+        return self.unacknowledged_bytes >= self._limits.journal_bytes
+
+    # --- the whole --------------------------------------------------------------------------------------
+
+    def save_state(self, state: bytes) -> None:
+        """Keep a few bytes for the next life, instead of those that were kept before."""
+        directory.save_state(self.path, state)
+
+    def load_state(self) -> bytes | None:
+        """Return what was kept, None if nothing was."""
+        return directory.load_state(self.path)
+
+    def close(self) -> None:
+        """Close all files, and leave them for the next life."""
+        if self._acknowledged_fd >= 0:
+            os.close(self._acknowledged_fd)
+        self._acknowledged_fd = -1
+        self._reader.close()
+        self._segments.close()
+        self._spool.close()
+
+    def remove(self) -> None:
+        """Delete all of it, and the run's directory if nothing else is there."""
+        self.close()
+        directory.remove(self.path)
+
+    def set_aside(self) -> Path:
+        """Keep it where no life looks for it, because the broker does not know the run.  Returns where."""
+        self.close()
+        return directory.set_aside(self._root, self.path)
+
+
+_OUTPUT_MARK = codec.encode_record(
+    Output(t_ns=0, bound_ns=0, step="", attempt=0, stream="stdout", offset=0, size=0)
+)[: 2 + len(Output.kind)]
+"""How the packed record of an output begins: array of two, the kind."""
+
+
+def _output(body: bytes) -> Output | None:
+    """Return the record if it is an output.  It is the journal's own, so its fields are not checked."""
+    return Output(**codec.unpack_record(body)[1]) if body.startswith(_OUTPUT_MARK) else None
+
+
+def _size_bytes(body: bytes, output: Output | None) -> int:
+    return len(body) + (output.size if output else 0)

@@ -1,0 +1,58 @@
+"""Names of a journal's files.  They are made from validated names only, and read back strictly."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from agents.journal.ledger import StreamKey
+from fabric.errors import DecodeError, StoreError
+from fabric.protocol.names import RUN, StepId
+
+_SPOOLED: Final = re.compile(
+    r"(?P<step>.+)\.(?P<attempt>[0-9]+)\.(?P<stream>stdout|stderr)\.(?P<offset>[0-9]+|tail)"
+)
+
+TAIL: Final = "tail"
+
+
+def journal_directory(root: Path, run: str, incarnation: int) -> Path:
+    """Return where the journal of one incarnation for one run is.
+
+    Raises:
+        StoreError: If ``run`` is no run id: it comes from the wire and must not lead out of the directory.
+    """
+    if not RUN.fullmatch(run):
+        raise StoreError(f"journal: expected the id of a run, got {run!r:.80}")
+    return root / "journals" / run / str(incarnation)
+
+
+def attempt_prefix(step: str, attempt: int) -> str:
+    """Return how the names of an attempt's spool files begin: a step's slashes become plus signs.
+
+    Raises:
+        DecodeError: If ``step`` is no step id.  In one no plus sign occurs, so the name can be read back.
+    """
+    return f"{StepId.parse(step)!s}.{attempt}".replace("/", "+")
+
+
+def spool_name(key: StreamKey, offset: int | str) -> str:
+    """Return the name of the file that holds a stream from ``offset`` on, or its `TAIL`."""
+    return f"{attempt_prefix(key.step, key.attempt)}.{key.stream}.{offset}"
+
+
+def parse_spool_name(name: str) -> tuple[StreamKey, int | None] | None:
+    """Read a name that `spool_name` made.
+
+    Returns:
+        The stream and the offset (None: it is a tail), or None for a file that is not of the spool.
+    """
+    found = _SPOOLED.fullmatch(name)
+    if found is None:
+        return None
+    step = found["step"].replace("+", "/")
+    try:
+        StepId.parse(step)
+    except DecodeError:
+        return None
+    key = StreamKey(step, int(found["attempt"]), "stdout" if found["stream"] == "stdout" else "stderr")
+    return key, None if found["offset"] == TAIL else int(found["offset"])

@@ -1,0 +1,121 @@
+"""Reading what an earlier life of the agent left of a journal."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agents.journal import directory
+from agents.journal.ledger import Ledger, StreamKey, StreamState
+from agents.journal.limits import Limits
+from agents.journal.segments import Segment, read_segment
+from agents.journal.spool import Spool
+from fabric.errors import DecodeError
+from fabric.protocol import codec
+from fabric.protocol.records import Output
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What is there of a journal.  The defaults are those of a new one."""
+
+    spool: Spool
+    ledger: Ledger = field(default_factory=Ledger)
+    segments: list[Segment] = field(default_factory=list)
+    acknowledged: int = 0
+    last: int = 0
+    unacknowledged_bytes: int = 0
+    damage: str = ""
+
+
+def recover(path: Path, limits: Limits) -> Recovered:
+    """Read a journal's files; cut what is not whole.
+
+    A dead process leaves at most one torn record, the last one.  Only a power cut leaves more: then the
+    journal ends before the first record that cannot be read, or whose bytes are not in the spool.
+    """
+    return _Recovery(path, limits).run()
+
+
+class _Recovery:
+    def __init__(self, path: Path, limits: Limits) -> None:
+        directory.complete(path)
+        self._path = path
+        self._streams: dict[StreamKey, StreamState] = {}  # also of steps that have finished since
+        self._left = Recovered(Spool(path / directory.SPOOL, limits))
+        self._left.acknowledged = directory.read_acknowledged(path)
+
+    def run(self) -> Recovered:
+        left = self._left
+        left.spool.find()
+        self._read_segments()
+        left.last = max(left.acknowledged, left.segments[-1].last if left.segments else 0)
+        left.spool.settle(self._streams)
+        left.spool.release(left.acknowledged)
+        return left
+
+    def _read_segments(self) -> None:
+        left = self._left
+        paths = sorted((self._path / directory.RECORDS).glob("*.records"))
+        for index, path in enumerate(paths):
+            whole = self._read_segment(path)
+            if whole and index + 1 < len(paths):
+                continue
+            if index + 1 < len(paths):
+                last = left.segments[-1].last if left.segments else 0
+                left.damage = left.damage or f"the journal cannot be read after record {last}"
+            for later in paths[index + 1 :]:
+                later.unlink()
+            return
+
+    def _read_segment(self, path: Path) -> bool:
+        """Take up one file.  Returns whether it is sound to its end."""
+        left = self._left
+        read = read_segment(path)
+        if read is None:
+            path.unlink()
+            return False
+        segment, ledger, bodies = read
+        if not left.segments:
+            left.acknowledged = max(left.acknowledged, segment.first - 1)
+        left.ledger = ledger
+        self._streams.update(ledger.streams)
+        left.segments.append(segment)
+        for end, body in bodies:
+            if not self._take(segment.last + 1, body):
+                break
+            segment.count += 1
+            segment.size = end
+        if path.stat().st_size == segment.size:
+            return True
+        with path.open("r+b") as file:
+            file.truncate(segment.size)
+        return False
+
+    def _take(self, number: int, body: bytes) -> bool:
+        """Take up one record.  Returns whether it is sound."""
+        left = self._left
+        try:
+            record = codec.decode_record(codec.unpack_record(body))
+        except DecodeError as error:
+            left.damage = f"record {number} of the journal cannot be read: {error}"
+            return False
+        size_bytes = len(body)
+        if isinstance(record, Output):
+            if not self._take_output(number, record):
+                return False
+            size_bytes += record.size
+        left.ledger.note(record)
+        if number > left.acknowledged:
+            left.unacknowledged_bytes += size_bytes
+        return True
+
+    def _take_output(self, number: int, output: Output) -> bool:
+        left = self._left
+        if left.spool.holds(output):
+            left.spool.record(number, output)
+        elif number > left.acknowledged:
+            left.damage = f"the output of record {number} of the journal is gone"
+            return False
+        self._streams[StreamKey(output.step, output.attempt, output.stream)] = StreamState(
+            output.offset + output.size, ended=not output.size
+        )
+        return True

@@ -1,0 +1,216 @@
+"""Segment files: the records of a journal, one frame each, after a checkpoint."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from errno import ENOSPC
+from pathlib import Path
+from typing import Final
+
+from agents.journal.frames import HEAD, bodies, body_at, frame
+from agents.journal.ledger import Checkpoint, Ledger
+from fabric.errors import StoreError
+
+BLOCK_BYTES: Final = 64 * 1024
+"""Read at once when records are sent: some hundred records, and cheap if there is only one."""
+
+
+@dataclass(slots=True)
+class Segment:
+    """One file.  ``start`` is where its records begin, ``size`` where they end, both in bytes."""
+
+    path: Path
+    first: int
+    count: int
+    start: int
+    size: int
+
+    @property
+    def last(self) -> int:
+        """Number of its last record; ``first - 1`` if it has none."""
+        return self.first + self.count - 1
+
+
+def read_segment(path: Path) -> tuple[Segment, Ledger, Iterator[tuple[int, bytes]]] | None:
+    """Read a file that an earlier life left.
+
+    Returns:
+        The segment as yet without records, the ledger at its begin, and where each of its sound records
+        ends with the record; None if its first frame is torn, so that it never had records.
+    """
+    data = path.read_bytes()
+    head = body_at(data, 0)
+    if head is None:
+        return None
+    try:
+        checkpoint = Checkpoint.decode(head)
+    except StoreError:
+        return None
+    start = HEAD.size + len(head)
+    return Segment(path, checkpoint.first, 0, start, start), checkpoint.ledger, bodies(data, start)
+
+
+class Segments:
+    """All segment files of a journal.  Only the newest is written, and it is never deleted.
+
+    Args:
+        directory: Where the files are.
+        limit_bytes: A file that holds so much is followed by a new one.
+        found: Files of an earlier life, in order; they are not written any more.
+        last: Number of the last record of that life.
+    """
+
+    def __init__(
+        self, directory: Path, limit_bytes: int, found: Sequence[Segment] = (), last: int = 0
+    ) -> None:
+        self._directory = directory
+        self._limit_bytes = limit_bytes
+        self._files = list(found)
+        self._write_fd: int | None = None
+        self.last = last
+
+    def append(self, body: bytes, ledger: Ledger) -> None:
+        """Write one record behind the last one, with a single write.
+
+        Args:
+            body: The packed record.
+            ledger: As it is before this record; a new file begins with it.
+
+        Raises:
+            OSError: If it could not be written; then nothing of it is left in the file.
+        """
+        segment, fd = self._writable(ledger)
+        data = frame(body)
+        _write_all(fd, data, segment.size)
+        segment.size += len(data)
+        segment.count += 1
+        self.last += 1
+
+    def _writable(self, ledger: Ledger) -> tuple[Segment, int]:
+        newest = self._files[-1] if self._files else None
+        if self._write_fd is not None and newest and newest.size - newest.start < self._limit_bytes:
+            return newest, self._write_fd
+        segment, fd = self._create(Checkpoint(self.last + 1, ledger))
+        self._close_written()
+        self._write_fd = fd
+        if newest is not None and newest.first == segment.first:
+            self._files.pop()  # an earlier life left it without records; it has just been replaced
+        self._files.append(segment)
+        return segment, fd
+
+    def _create(self, checkpoint: Checkpoint) -> tuple[Segment, int]:
+        path = self._directory / f"{checkpoint.first:020}.records"
+        unfinished = path.with_suffix(".new")
+        head = frame(checkpoint.encode())
+        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            _write_all(fd, head, 0)
+            unfinished.rename(path)
+        except OSError:
+            os.close(fd)
+            unfinished.unlink(missing_ok=True)
+            raise
+        return Segment(path, checkpoint.first, 0, len(head), len(head)), fd
+
+    def release(self, number: int) -> None:
+        """Delete the files in which everything is acknowledged, all but the newest."""
+        while len(self._files) > 1 and self._files[0].last <= number:
+            self._files.pop(0).path.unlink()
+
+    def holding(self, number: int) -> Segment:
+        """Return the file that holds a record.
+
+        Raises:
+            StoreError: If none does.
+        """
+        for segment in self._files:
+            if segment.first <= number <= segment.last:
+                return segment
+        raise StoreError(f"journal: record {number} is not in {self._directory}")
+
+    def close(self) -> None:
+        """Close what is open.  Nothing is deleted."""
+        self._close_written()
+
+    def _close_written(self) -> None:
+        if self._write_fd is not None:
+            os.close(self._write_fd)
+            self._write_fd = None
+
+
+class Reader:
+    """Goes through the records of a journal in order.  Memory: one block, however far behind it is."""
+
+    def __init__(self, segments: Segments, number: int) -> None:
+        self._segments = segments
+        self._segment: Segment | None = None
+        self._fd: int | None = None
+        self.seek(number)
+
+    def seek(self, number: int) -> None:
+        """Go to a record; it need not exist yet."""
+        self.close()
+        self.number = number
+
+    def peek(self) -> bytes | None:
+        """Return the next record, packed, and stay before it; None if it does not exist yet.
+
+        Raises:
+            StoreError: If it was there and cannot be read any more.
+        """
+        if self.number > self._segments.last:
+            return None
+        if self._segment is None or self.number > self._segment.last:
+            self._enter(self._segments.holding(self.number))
+        return self._body()
+
+    def advance(self) -> None:
+        """Go over the record that `peek` returned."""
+        self._at += HEAD.size + len(self._body())
+        self.number += 1
+
+    def close(self) -> None:
+        """Close what is open; `peek` opens it again."""
+        if self._fd is not None:
+            os.close(self._fd)
+        self._fd = self._segment = None
+
+    def _enter(self, segment: Segment) -> None:
+        wanted = self.number
+        self.seek(segment.first)
+        self._segment = segment
+        self._fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+        self._block, self._block_start, self._at = b"", segment.start, 0
+        while self.number < wanted:
+            self.advance()
+
+    def _body(self) -> bytes:
+        body = body_at(self._block, self._at)
+        if body is None:
+            self._read_block()
+            body = body_at(self._block, 0)
+        if body is None:
+            raise StoreError(f"journal: record {self.number} cannot be read any more")
+        return body
+
+    def _read_block(self) -> None:
+        assert self._fd is not None
+        self._block_start += self._at
+        self._at = 0
+        self._block = os.pread(self._fd, BLOCK_BYTES, self._block_start)
+        if len(self._block) >= HEAD.size:
+            size = HEAD.size + HEAD.unpack_from(self._block)[0]
+            if size > len(self._block):
+                self._block = os.pread(self._fd, size, self._block_start)
+
+
+def _write_all(fd: int, data: bytes, offset: int) -> None:
+    """Write all of it, or nothing: a short write is the way in which a disk says that it is full."""
+    try:
+        written = os.pwrite(fd, data, offset)
+    except OSError:
+        os.ftruncate(fd, offset)
+        raise
+    if written < len(data):
+        os.ftruncate(fd, offset)
+        raise OSError(ENOSPC, os.strerror(ENOSPC))

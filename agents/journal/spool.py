@@ -1,0 +1,292 @@
+"""The spool: the bytes of output that the records of a journal speak of, in files of their own."""
+
+import heapq
+import os
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agents.journal.ledger import StreamKey, StreamState
+from agents.journal.limits import OPEN_FILES, Limits
+from agents.journal.names import TAIL, parse_spool_name, spool_name
+from agents.journal.transfer import FULL, JournalFull, Moved, Transfer
+from fabric.errors import StoreError
+from fabric.protocol.records import Output
+
+
+@dataclass(slots=True, order=True)
+class SpoolFile:
+    """Bytes ``start`` to ``end`` of a stream.  Records speak of those below ``recorded``."""
+
+    last_number: int  # of the last record that speaks of it
+    path: Path
+    key: StreamKey = field(compare=False)
+    start: int = field(compare=False)
+    end: int = field(compare=False)
+    recorded: int = field(compare=False)
+    write_fd: int | None = field(compare=False, default=None)
+
+
+class SpoolStream:
+    """One stream that is being written.
+
+    Args:
+        spool: The spool to which it belongs.
+        key: Which stream it is.
+        offset: Where it begins; above 0 if an earlier life of the agent has the bytes before.
+    """
+
+    def __init__(self, spool: "Spool", key: StreamKey, offset: int) -> None:
+        self.key = key
+        self.end = offset
+        self.ended = False
+        self.file: SpoolFile | None = None
+        self._spool = spool
+        self._transfer = Transfer()
+
+    def reserve(self) -> None:
+        """Make the file for the next bytes, if the disk is not full."""
+        try:
+            self._spool.writable(self)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+
+    def move(self, pipe_fd: int, limit_bytes: int) -> Moved | JournalFull | None:
+        """Move what the pipe holds into the spool.  One `Output` record has to be appended for it.
+
+        Returns:
+            What was moved (size 0: the pipe has ended); None if the pipe is empty; or that the disk is full.
+        """
+        if self.ended:
+            return Moved(self.end, 0)
+        try:
+            file, fd = self._spool.writable(self)
+            size = self._transfer.move(pipe_fd, fd, self.end - file.start, limit_bytes)
+        except OSError as error:
+            if error.errno in FULL:
+                return JournalFull("disk")
+            raise
+        if size is None:
+            return None
+        offset = self.end
+        self.end = file.end = offset + size
+        return Moved(offset, size)
+
+
+class Spool:
+    """All spool files of a journal."""
+
+    def __init__(self, directory: Path, limits: Limits) -> None:
+        self._directory = directory
+        self._limits = limits
+        self._files: dict[StreamKey, list[SpoolFile]] = {}
+        self._streams: dict[StreamKey, SpoolStream] = {}
+        self._done: list[SpoolFile] = []  # a heap: closed, every byte recorded, by the last record
+        self._reading: OrderedDict[Path, int] = OrderedDict()
+
+    # --- writing ----------------------------------------------------------------------------------------
+
+    def open(self, key: StreamKey, offset: int = 0) -> SpoolStream:
+        """Begin a stream."""
+        if key in self._streams:
+            raise ValueError(f"spool: {key} is open already")
+        stream = self._streams[key] = SpoolStream(self, key, offset)
+        if offset:
+            stream.reserve()  # the file's name tells the next life where this part begins
+        return stream
+
+    def writable(self, stream: SpoolStream) -> tuple[SpoolFile, int]:
+        """Return the file that takes the next bytes of a stream, and its descriptor."""
+        file = stream.file
+        if file is not None and file.end - file.start >= self._limits.spool_file_bytes:
+            self._close_file(stream)
+            file = None
+        if file is None:
+            file = stream.file = self._create(stream.key, stream.end)
+        assert file.write_fd is not None
+        return file, file.write_fd
+
+    def record(self, number: int, output: Output) -> None:
+        """A record speaks of bytes in the spool, or of the end of the stream.
+
+        Raises:
+            ValueError: If the bytes are not there.
+        """
+        key = StreamKey(output.step, output.attempt, output.stream)
+        if not output.size:
+            self._end(key)
+            return
+        file = self._file(key, output.offset)
+        if file is None or output.offset + output.size > file.end:
+            raise ValueError(f"spool: does not hold {output}")
+        file.last_number = number
+        file.recorded = output.offset + output.size
+        self._note_done(file)
+
+    def _create(self, key: StreamKey, offset: int) -> SpoolFile:
+        path = self._directory / spool_name(key, offset)
+        # splice refuses O_APPEND; reading is for `read`.
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        file = SpoolFile(0, path, key, offset, offset, offset, fd)
+        self._files.setdefault(key, []).append(file)
+        return file
+
+    def _end(self, key: StreamKey) -> None:
+        stream = self._streams.pop(key, None)
+        if stream is not None:
+            stream.ended = True
+            self._close_file(stream)
+
+    def _close_file(self, stream: SpoolStream) -> None:
+        file, stream.file = stream.file, None
+        if file is not None and file.write_fd is not None:
+            os.close(file.write_fd)
+            file.write_fd = None
+            self._note_done(file)
+
+    def _note_done(self, file: SpoolFile) -> None:
+        if file.write_fd is None and file.recorded == file.end:
+            heapq.heappush(self._done, file)
+
+    # --- reading ----------------------------------------------------------------------------------------
+
+    def read(self, outputs: Iterable[Output]) -> bytes:
+        """Return the bytes of these records, one after the other.
+
+        Raises:
+            StoreError: If they are not there any more.
+        """
+        parts = [self._pread(file, start, size) for file, start, size in self._ranges(outputs)]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def holds(self, output: Output) -> bool:
+        """Whether the bytes of a record are there."""
+        file = self._file(StreamKey(output.step, output.attempt, output.stream), output.offset)
+        return not output.size or (file is not None and output.offset + output.size <= file.end)
+
+    def _ranges(self, outputs: Iterable[Output]) -> list[tuple[SpoolFile, int, int]]:
+        """Say what to read; records that follow each other in one file are read at once."""
+        ranges: list[tuple[SpoolFile, int, int]] = []
+        for output in outputs:
+            if not output.size:
+                continue
+            file = self._file(StreamKey(output.step, output.attempt, output.stream), output.offset)
+            if file is None:
+                raise StoreError(f"journal: the spool has lost {output}")
+            if ranges and ranges[-1][0] is file and ranges[-1][1] + ranges[-1][2] == output.offset:
+                _, start, size = ranges.pop()
+                ranges.append((file, start, size + output.size))
+            else:
+                ranges.append((file, output.offset, output.size))
+        return ranges
+
+    def _pread(self, file: SpoolFile, start: int, size: int) -> bytes:
+        data = os.pread(self._read_fd(file), size, start - file.start)
+        if len(data) != size:
+            raise StoreError(f"journal: {file.path} has lost bytes")
+        return data
+
+    def _read_fd(self, file: SpoolFile) -> int:
+        if file.write_fd is not None:
+            return file.write_fd
+        fd = self._reading.pop(file.path, None)
+        if fd is None:
+            fd = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC)
+        self._reading[file.path] = fd  # the newest end of the dictionary
+        if len(self._reading) > OPEN_FILES:
+            os.close(self._reading.popitem(last=False)[1])
+        return fd
+
+    def _file(self, key: StreamKey, offset: int) -> SpoolFile | None:
+        files = self._files.get(key, [])
+        index = bisect_right(files, offset, key=lambda file: file.start) - 1
+        return files[index] if index >= 0 else None
+
+    # --- deleting ---------------------------------------------------------------------------------------
+
+    def release(self, number: int) -> None:
+        """Delete the files in which everything is acknowledged.
+
+        The file of a living stream is closed for that if it is worth it: many quiet streams would otherwise
+        hold a file's size each, which no limit counts.
+        """
+        for stream in self._streams.values():
+            file = stream.file
+            if (
+                file is not None
+                and file.end - file.start >= self._limits.idle_spool_bytes
+                and file.recorded == file.end
+                and file.last_number <= number
+            ):
+                self._close_file(stream)
+        while self._done and self._done[0].last_number <= number:
+            self._delete(heapq.heappop(self._done))
+
+    def _delete(self, file: SpoolFile) -> None:
+        fd = self._reading.pop(file.path, None)
+        if fd is not None:
+            os.close(fd)
+        file.path.unlink()
+        files = self._files[file.key]
+        files.remove(file)
+        if not files:
+            del self._files[file.key]
+
+    def close(self) -> None:
+        """Close what is open.  Nothing is deleted."""
+        for stream in self._streams.values():
+            self._close_file(stream)
+        self._streams.clear()
+        while self._reading:
+            os.close(self._reading.popitem()[1])
+
+    # --- after an earlier life ----------------------------------------------------------------------------
+
+    def find(self) -> None:
+        """Take up the files that an earlier life left, as if no record spoke of them."""
+        for path in self._directory.iterdir():
+            key, start = parse_spool_name(path.name) or (None, None)
+            if key is None or start is None:
+                continue
+            end = start + path.stat().st_size
+            self._files.setdefault(key, []).append(SpoolFile(0, path, key, start, end, start))
+        for files in self._files.values():
+            files.sort(key=lambda file: file.start)
+
+    def settle(self, streams: dict[StreamKey, StreamState]) -> None:
+        """Say how far the records reached that are deleted; `record` was told of those that are there."""
+        self._done.clear()
+        for key, files in self._files.items():
+            reached = streams[key].end if key in streams else 0
+            for file in files:
+                file.recorded = max(file.recorded, min(file.end, reached))
+                self._note_done(file)
+
+    def adopt_tails(self, streams: dict[StreamKey, StreamState]) -> None:
+        """Put what the launcher drained behind what this agent spooled: by renaming, so it happens once."""
+        for path in sorted(self._directory.glob(f"*.{TAIL}")):
+            name = parse_spool_name(path.name)
+            if name is None or name[1] is not None:
+                continue
+            self._adopt(path, name[0], streams.get(name[0], StreamState(0)).end)
+
+    def _adopt(self, path: Path, key: StreamKey, recorded: int) -> None:
+        files = self._files.setdefault(key, [])
+        start = files[-1].end if files else recorded
+        if files and files[-1].start == start:
+            self._done = [file for file in self._done if file is not files[-1]]
+            heapq.heapify(self._done)
+            files.pop()  # it is empty, and replaced by the renaming
+        target = path.rename(self._directory / spool_name(key, start))
+        files.append(SpoolFile(0, target, key, start, start + target.stat().st_size, start))
+        self._note_done(files[-1])
+
+    def unrecorded(self) -> Iterator[tuple[StreamKey, int, int]]:
+        """Yield stream, offset and size of the bytes of which no record speaks, in chunks, in order."""
+        for key, files in self._files.items():
+            for file in files:
+                for offset in range(file.recorded, file.end, self._limits.chunk_bytes):
+                    yield key, offset, min(self._limits.chunk_bytes, file.end - offset)
