@@ -30,14 +30,14 @@ option = partial(click.option, show_envvar=True)
 """`click.option` that shows in the help which FABRIC_* variable sets it."""
 
 
-def settings(command: str) -> dict[str, Any]:
-    """Return click's settings for a command, ``tail`` for fabric-tail.
+def settings(command: str = "") -> dict[str, Any]:
+    """Return click's settings for a command, ``tail`` for fabric-tail, nothing for fabric itself.
 
     Every option can be set by a variable, ``FABRIC_TAIL_FOLLOW`` for ``--follow``; the names are the same
     whether the command was started as ``fabric-tail`` or as ``fabric tail``.
     """
     return {
-        "auto_envvar_prefix": f"FABRIC_{command}".upper(),
+        "auto_envvar_prefix": f"FABRIC_{command}".upper().rstrip("_"),
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
     }
