@@ -13,7 +13,7 @@ from agents.journal import directory
 from agents.journal.frames import MAX_BODY_BYTES
 from agents.journal.ledger import OpenStep, StreamKey
 from agents.journal.limits import BACKLOG_BYTES, Limits
-from agents.journal.names import attempt_prefix, journal_directory
+from agents.journal.names import TAIL, journal_directory, spool_name
 from agents.journal.recovery import Recovered, recover
 from agents.journal.segments import Reader, Segments
 from agents.journal.spool import Spool, SpoolStream
@@ -181,9 +181,13 @@ class Journal:
         """Return the steps that have begun and not finished: after a recovery, those that are lost."""
         return self._ledger.open_steps()
 
-    def tail_prefix(self, step: str, attempt: int) -> Path:
-        """Return the path to which the launcher adds ``.stdout.tail`` and ``.stderr.tail``."""
-        return self.path / directory.SPOOL / attempt_prefix(step, attempt)
+    def stream_state(self, step: str, attempt: int, stream: Stream) -> StreamState:
+        """Return how far the records of a stream have come: where the next life goes on with it."""
+        return self._ledger.streams.get(StreamKey(step, attempt, stream), StreamState(0))
+
+    def tail_path(self, step: str, attempt: int, stream: Stream) -> Path:
+        """Return where the launcher puts what it drains from a stream when this agent is gone."""
+        return self.path / directory.SPOOL / spool_name(StreamKey(step, attempt, stream), TAIL)
 
     def _append_output(self, key: StreamKey, offset: int, size: int, t_ns: int, bound_ns: int) -> None:
         self.append(

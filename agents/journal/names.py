@@ -26,18 +26,16 @@ def journal_directory(root: Path, run: str, incarnation: int) -> Path:
     return root / "journals" / run / str(incarnation)
 
 
-def attempt_prefix(step: str, attempt: int) -> str:
-    """Return how the names of an attempt's spool files begin: a step's slashes become plus signs.
+def spool_name(key: StreamKey, offset: int | str) -> str:
+    """Return the name of the file that holds a stream from ``offset`` on, or its `TAIL`.
+
+    A step's slashes become plus signs.
 
     Raises:
-        DecodeError: If ``step`` is no step id.  In one no plus sign occurs, so the name can be read back.
+        DecodeError: If it is no step id.  In one no plus sign occurs, so the name can be read back.
     """
-    return f"{StepId.parse(step)!s}.{attempt}".replace("/", "+")
-
-
-def spool_name(key: StreamKey, offset: int | str) -> str:
-    """Return the name of the file that holds a stream from ``offset`` on, or its `TAIL`."""
-    return f"{attempt_prefix(key.step, key.attempt)}.{key.stream}.{offset}"
+    step = str(StepId.parse(key.step)).replace("/", "+")
+    return f"{step}.{key.attempt}.{key.stream}.{offset}"
 
 
 def parse_spool_name(name: str) -> tuple[StreamKey, int | None] | None:
