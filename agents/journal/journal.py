@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from agents.journal import directory
 from agents.journal.frames import MAX_BODY_BYTES
-from agents.journal.ledger import OpenStep, StreamKey
+from agents.journal.ledger import OpenStep, StreamKey, StreamState
 from agents.journal.limits import BACKLOG_BYTES, Limits
 from agents.journal.names import TAIL, journal_directory, spool_name
 from agents.journal.recovery import Recovered, recover
