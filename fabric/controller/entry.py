@@ -27,15 +27,20 @@ class Read:
     data: bytes | memoryview
     """The bytes of an `Output`, else nothing.  A view lives as long as the message that it came in."""
 
+    incarnation: int = 0
+    """Which life of the source; its records are numbered from 1 in each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """Consecutive records of one source, with the bytes of their output one after another."""
 
+    run: str
     number: int
     node: str
     records: tuple[Record, ...]
     payload: bytes | memoryview
+    incarnation: int = 0
 
     @property
     def end(self) -> int:
@@ -54,7 +59,7 @@ class Entry:
         for at, record in enumerate(self.records, self.number):
             size = record.size if isinstance(record, Output) else 0
             if at >= number:
-                yield Read(at, self.node, record, view[offset : offset + size])
+                yield Read(at, self.node, record, view[offset : offset + size], self.incarnation)
             offset += size
 
 
@@ -76,4 +81,4 @@ def decode_entry(frames: Sequence[bytes | memoryview]) -> Entry:
     sizes = [record.size for record in batch.records if isinstance(record, Output)]
     if any(size < 0 for size in sizes) or sum(sizes) != len(payload):
         raise DecodeError(f"entry: expected {sum(sizes)} bytes of output, got {len(payload)}")
-    return Entry(head.number, head.node, batch.records, payload)
+    return Entry(batch.run, head.number, head.node, batch.records, payload, head.incarnation)

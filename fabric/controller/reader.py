@@ -47,11 +47,25 @@ Effect = Ask | Deliver
 class RunReader:
     """Asks, waits, trims and orders until the run is complete.
 
-    All instants are nanoseconds of one monotonic clock, the caller's.  Give it what comes for this run only.
+    All instants are nanoseconds of one monotonic clock, the caller's.  What is of other runs changes nothing.
     """
 
-    def __init__(self, run: str, *, number: int = 1, requests: Iterator[int] | None = None) -> None:
-        """Begin with record ``number``; ``requests`` numbers all requests of the connection."""
+    def __init__(
+        self,
+        run: str,
+        *,
+        number: int = 1,
+        requests: Iterator[int] | None = None,
+        limit_bytes: int = REPLAY_BYTES,
+    ) -> None:
+        """Prepare; `connected` begins.
+
+        Args:
+            run: Whose records.
+            number: Of the first record that is wanted.
+            requests: Numbers all requests of the connection.
+            limit_bytes: Most bytes that one replay brings, but for the last entry in it.
+        """
         self.run = run
         self.next = number
         """Number of the record that is read next."""
@@ -62,6 +76,7 @@ class RunReader:
         self.caught_up = False
         """At the end of the last replay there was nothing more to read."""
         self._requests = requests if requests is not None else count(1)
+        self._limit_bytes = limit_bytes
         self._connected = False
         self._asked: Replay | None = None
         self._next_when_asked = 0
@@ -85,7 +100,7 @@ class RunReader:
 
     def entry(self, entry: Entry, now_ns: int) -> list[Effect]:
         """Take an entry, of the feed or of a replay: only its numbers count."""
-        if self.complete:
+        if self.complete or entry.run != self.run:
             return []
         effects = self._deliver(entry)
         if not effects and entry.number > self.next:
@@ -97,6 +112,8 @@ class RunReader:
 
     def beacon(self, beacon: Beacon, now_ns: int) -> list[Effect]:
         """Take the run's last number, which shows a gap at the end of the feed."""
+        if beacon.run != self.run:
+            return []
         self._note_sign(now_ns, progress=False)
         if beacon.number >= self.next:
             return self._ask_once(now_ns)
@@ -129,8 +146,9 @@ class RunReader:
     def _ask(self, now_ns: int) -> list[Effect]:
         if self.complete or not self._connected:
             return []
-        request = next(self._requests)
-        self._asked = Replay(request=request, run=self.run, number=self.next, limit_bytes=REPLAY_BYTES)
+        self._asked = Replay(
+            request=next(self._requests), run=self.run, number=self.next, limit_bytes=self._limit_bytes
+        )
         self._next_when_asked = self.next
         self._deadline_ns = now_ns + ANSWER_NS
         return [Ask(self._asked)]

@@ -39,7 +39,7 @@ def output(size: int, offset: int = 0) -> Output:
 
 
 def entry(number: int, *records: Record, payload: bytes = b"") -> Entry:
-    return Entry(number, "lab1", records or (notice(),), payload)
+    return Entry(RUN, number, "lab1", records or (notice(),), payload)
 
 
 def delivered(effects: list[Effect]) -> list[Read]:
@@ -94,6 +94,14 @@ def test_each_output_comes_with_its_own_bytes() -> None:
     reader = caught_up_reader()
     reads = delivered(reader.entry(entry(1, output(2), notice(), output(0), output(1), payload=b"xyz"), 1))
     assert [bytes(read.data) for read in reads] == [b"xy", b"", b"", b"z"]
+
+
+def test_another_run_changes_nothing() -> None:
+    """One connection may serve two readers."""
+    reader = caught_up_reader()
+    assert reader.entry(Entry("20260301-102207-pong-aaaa", 1, "lab1", (notice(),), b""), 1) == []
+    assert reader.beacon(Beacon(run="20260301-102207-pong-aaaa", number=9, open=False), 1) == []
+    assert (reader.next, reader.complete) == (1, False)
 
 
 def test_a_gap_in_the_feed_is_asked_for_once_and_what_came_meanwhile_is_kept() -> None:
@@ -246,7 +254,7 @@ def make_run(chance: random.Random, size: int) -> tuple[list[Entry], list[tuple[
         records: list[Record] = [output(len(chunk)) for chunk in chunks]
         if index == size - 1:
             records.append(run_ended())
-        entries.append(Entry(number, "lab1", tuple(records), b"".join(chunks)))
+        entries.append(Entry(RUN, number, "lab1", tuple(records), b"".join(chunks)))
         wanted += [*enumerate(chunks, number)]
         number += len(records)
     return entries, [*wanted, (number - 1, b"")]
