@@ -14,6 +14,7 @@ from agents.journal.frames import MAX_BODY_BYTES
 from agents.journal.ledger import OpenStep, StreamKey, StreamState
 from agents.journal.limits import BACKLOG_BYTES, Limits
 from agents.journal.names import TAIL, journal_directory, spool_name
+from agents.journal.packed import as_output, size_bytes
 from agents.journal.recovery import Recovered, recover
 from agents.journal.segments import Reader, Segments
 from agents.journal.spool import Spool, SpoolStream
@@ -113,11 +114,10 @@ class Journal:
             raise DecodeError(f"{record.kind}: {len(body)} bytes are over the limit of {MAX_BODY_BYTES}")
         if self._backlog_bytes + len(body) > BACKLOG_BYTES:
             raise StoreError("journal: the disk is full", hint=f"make room for {self.path}")
-        size_bytes = len(body)
-        if isinstance(record, Output):
-            size_bytes += record.size
-            self._spool.record(self._window.appended + 1, record)
-        number = self._window.append(size_bytes)
+        output = record if isinstance(record, Output) else None
+        if output:
+            self._spool.record(self._window.appended + 1, output)
+        number = self._window.append(size_bytes(body, output))
         self._backlog.append((body, record))
         self._backlog_bytes += len(body)
         self._write_backlog()
@@ -233,17 +233,17 @@ class Journal:
         outputs: list[Output] = []
         packed_bytes = payload_bytes = 0
         while len(packed) < self._limits.batch_records and (body := self._reader.peek()) is not None:
-            output = _output(body)
+            output = as_output(body)
             packed_bytes += len(body)
             payload_bytes += output.size if output else 0
             too_large = max(packed_bytes, payload_bytes) > self._limits.batch_bytes
-            if (packed and too_large) or not self._window.fits(1, _size_bytes(body, output)):
+            if (packed and too_large) or not self._window.fits(1, size_bytes(body, output)):
                 break
             packed.append(body)
             if output:
                 outputs.append(output)
             self._reader.advance()
-            self._window.send(_size_bytes(body, output))
+            self._window.send(size_bytes(body, output))
         if not packed:
             return None
         head = Batch(run=self.run, incarnation=self.incarnation, first=first, records=())
@@ -277,7 +277,7 @@ class Journal:
         while self._window.reached < number:
             body = self._reader.peek()
             assert body is not None
-            self._window.send(_size_bytes(body, _output(body)))
+            self._window.send(size_bytes(body, as_output(body)))
             self._reader.advance()
             self._window.acknowledge(self._window.sent)
 
@@ -339,18 +339,3 @@ class Journal:
         """Keep it where no life looks for it, because the broker does not know the run.  Returns where."""
         self.close()
         return directory.set_aside(self._root, self.path)
-
-
-_OUTPUT_MARK = codec.encode_record(
-    Output(t_ns=0, bound_ns=0, step="", attempt=0, stream="stdout", offset=0, size=0)
-)[: 2 + len(Output.kind)]
-"""How the packed record of an output begins: array of two, the kind."""
-
-
-def _output(body: bytes) -> Output | None:
-    """Return the record if it is an output.  It is the journal's own, so its fields are not checked."""
-    return Output(**codec.unpack_record(body)[1]) if body.startswith(_OUTPUT_MARK) else None
-
-
-def _size_bytes(body: bytes, output: Output | None) -> int:
-    return len(body) + (output.size if output else 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 from agents.journal import directory
 from agents.journal.ledger import Ledger, StreamKey, StreamState
 from agents.journal.limits import Limits
+from agents.journal.packed import matters_to_ledger
 from agents.journal.segments import Segment, read_segment
 from agents.journal.spool import Spool
 from fabric.errors import DecodeError
@@ -56,13 +57,13 @@ class _Recovery:
         left = self._left
         paths = sorted((self._path / directory.RECORDS).glob("*.records"))
         for index, path in enumerate(paths):
-            whole = self._read_segment(path)
-            if whole and index + 1 < len(paths):
+            if self._read_segment(path):
                 continue
-            if index + 1 < len(paths):
+            lost = paths[index + 1 :]
+            if lost:
                 last = left.segments[-1].last if left.segments else 0
                 left.damage = left.damage or f"the journal cannot be read after record {last}"
-            for later in paths[index + 1 :]:
+            for later in lost:
                 later.unlink()
             return
 
@@ -93,17 +94,18 @@ class _Recovery:
     def _take(self, number: int, body: bytes) -> bool:
         """Take up one record.  Returns whether it is sound."""
         left = self._left
-        try:
-            record = codec.decode_record(codec.unpack_record(body))
-        except DecodeError as error:
-            left.damage = f"record {number} of the journal cannot be read: {error}"
-            return False
         size_bytes = len(body)
-        if isinstance(record, Output):
-            if not self._take_output(number, record):
+        if matters_to_ledger(body):
+            try:
+                record = codec.decode_record(codec.unpack_record(body))
+            except DecodeError as error:
+                left.damage = f"record {number} of the journal cannot be read: {error}"
                 return False
-            size_bytes += record.size
-        left.ledger.note(record)
+            if isinstance(record, Output):
+                if not self._take_output(number, record):
+                    return False
+                size_bytes += record.size
+            left.ledger.note(record)
         if number > left.acknowledged:
             left.unacknowledged_bytes += size_bytes
         return True
