@@ -1,0 +1,210 @@
+"""What the broker's machines ask their shell to do.
+
+The shell carries effects out in their order, at once.  Some have an answer, which the shell gives back by the
+method that the docstring names; a simulation does the same without files.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from fabric.protocol.messages import Abort, AgentHello, Beacon, EntryHead, Go, Message, Replay, RunsRequest
+from fabric.protocol.records import PhaseEnded, PhaseStarted, StepFinished
+
+Role = Literal["node", "operator", "unknown"]
+Bytes = bytes | memoryview
+Indexed = PhaseStarted | PhaseEnded | StepFinished
+"""Records of which the catalogue has rows."""
+
+
+class Peer(NamedTuple):
+    """One connection to the control socket.
+
+    Role and name come from its CURVE key, never from what it says.  The name of an unknown key is the key.
+    """
+
+    routing: bytes
+    role: Role
+    name: str
+
+
+class LogState(NamedTuple):
+    """What a record log holds: the run's last number, and the last number of each (source, incarnation)."""
+
+    last: int
+    journals: dict[tuple[str, int], int]
+
+
+EMPTY_LOG = LogState(0, {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """A run of the catalogue.  ``verdict`` is "" while it is open; instants are fabric time."""
+
+    run: str
+    name: str
+    operator: str
+    nodes: tuple[str, ...]
+    opened_ns: int
+    lease_s: float
+    verdict: str
+    log: LogState
+
+
+# --- to peers ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a message by control.  If it cannot go now: `Broker.unreachable`."""
+
+    peer: Peer
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class ToNode:
+    """Send a message to a node, wherever it is connected; nothing if it is not.  Only between machines."""
+
+    node: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class ToController:
+    """Send a message to the controller of a run, if it is connected.  Only between machines."""
+
+    run: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class PublishGo:
+    """Broadcast on the go socket."""
+
+    message: Go | Abort
+
+
+@dataclass(frozen=True, slots=True)
+class PublishBeacon:
+    """Broadcast on the feed, under the run's topic."""
+
+    message: Beacon
+
+
+# --- records ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Append an entry to the run's record log, publish it on the feed, commit soon.
+
+    ``batch`` is the frame of a `Batch` that begins with ``head.first``.  Answer: `Broker.committed` when it
+    is durable.  While it cannot be written the shell keeps it, reads no more of the sink and calls
+    `Broker.stall`.
+    """
+
+    run: str
+    head: EntryHead
+    batch: Bytes
+    payload: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Write rows of the catalogue from records that were stored just now."""
+
+    run: str
+    node: str
+    records: tuple[Indexed, ...]
+
+
+# --- catalogue --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveRun:
+    """Save a new run and make its record log.  Answer: `Broker.run_saved` or `Broker.run_not_saved`."""
+
+    facts: RunFacts
+    trial: str
+    plan: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveVerdict:
+    """Save the end of a run.  Answer: `Broker.verdict_saved`; none if it failed, then it is asked again."""
+
+    run: str
+    verdict: str
+    result: str
+    closed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveNode:
+    """Save what a node says of itself."""
+
+    hello: AgentHello
+    heard_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveKey:
+    """Let a key be a node from now on.  Answer: `Broker.key_saved`; none if it failed."""
+
+    peer: Peer
+    name: str
+    public: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindRun:
+    """Look a run up in the catalogue.  Answer: `Broker.run_found`."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerReplay:
+    """Read the record log and answer: the entries, then `ReplayEnd`; or `Denied`."""
+
+    peer: Peer
+    request: Replay
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRuns:
+    """Read the catalogue and answer with `Runs`."""
+
+    peer: Peer
+    request: RunsRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Log an event; ``refused`` is counted and logged at a limited rate."""
+
+    event: str
+    peer: str
+    detail: str
+    refused: bool = False
+
+
+Effect = (
+    Send
+    | ToNode
+    | ToController
+    | PublishGo
+    | PublishBeacon
+    | Store
+    | Index
+    | SaveRun
+    | SaveVerdict
+    | SaveNode
+    | SaveKey
+    | FindRun
+    | AnswerReplay
+    | AnswerRuns
+    | Note
+)

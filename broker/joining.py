@@ -1,0 +1,87 @@
+"""What is done with the words by which peers join, and show that they live."""
+
+from broker.effects import Effect, Note, Peer, Send
+from broker.parts import Parts
+from broker.recording import journal_head
+from fabric.protocol.limits import PROTOCOL_VERSION
+from fabric.protocol.messages import (
+    AgentHello,
+    Beat,
+    Enrol,
+    Nodes,
+    NodesRequest,
+    OperatorHello,
+    Probe,
+    ProbeReply,
+    Rejected,
+    Welcome,
+)
+
+
+def enrol(parts: Parts, peer: Peer, message: Enrol, now_ns: int) -> list[Effect]:  # noqa: ARG001
+    """Let a key be a node's."""
+    return parts.enrolment.receive(peer, message)
+
+
+def agent_hello(parts: Parts, peer: Peer, message: AgentHello, now_ns: int) -> list[Effect]:
+    """Let a node in; tell it how far its journals are stored, and which of its runs are over."""
+    verdict = parts.registry.agent_hello(peer, message, now_ns)
+    if isinstance(verdict, Rejected):
+        return _rejected(peer, verdict)
+    effects = [*verdict, Send(peer, _welcome(parts, peer))]
+    for head in message.journals:
+        effects += journal_head(parts, peer.name, head, now_ns)
+    held = parts.runs.holding(peer.name)
+    if held is not None:
+        works_on = held.facts.run in message.runs
+        effects += held.node_hello(peer.name, message.incarnation, works_on, now_ns)
+    for run in message.runs:
+        if held is None or held.facts.run != run:
+            effects += parts.runs.leftovers.add(peer.name, run, now_ns)
+    return effects
+
+
+def operator_hello(parts: Parts, peer: Peer, message: OperatorHello, now_ns: int) -> list[Effect]:
+    """Let an operator's connection in; the controller of a run goes on with it."""
+    rejected = parts.registry.operator_hello(peer, message, now_ns)
+    if rejected is not None:
+        return _rejected(peer, rejected)
+    effects: list[Effect] = [Send(peer, _welcome(parts, peer))]
+    for run in parts.runs:
+        if run.session and run.session == message.session and run.facts.operator == peer.name:
+            effects += run.adopt(peer, message.session, now_ns)
+    return effects
+
+
+def beat(parts: Parts, peer: Peer, message: Beat, now_ns: int) -> list[Effect]:  # noqa: ARG001
+    """Do nothing more: that the peer spoke has been noted."""
+    return []
+
+
+def probe(parts: Parts, peer: Peer, message: Probe, now_ns: int) -> list[Effect]:
+    """Tell the time.  The shell reads the clock after the probe came, so no interval is too narrow."""
+    epoch = parts.settings.epoch
+    return [Send(peer, ProbeReply(epoch=epoch, t1_ns=message.t1_ns, t2_ns=now_ns, t3_ns=now_ns))]
+
+
+def nodes_request(parts: Parts, peer: Peer, message: NodesRequest, now_ns: int) -> list[Effect]:
+    """List the nodes."""
+    infos = (parts.registry.info(name, parts.runs.holder(name), now_ns) for name in parts.registry.names())
+    return [Send(peer, Nodes(request=message.request, nodes=tuple(infos)))]
+
+
+def _welcome(parts: Parts, peer: Peer) -> Welcome:
+    settings = parts.settings
+    return Welcome(
+        protocol=PROTOCOL_VERSION,
+        software=settings.software,
+        epoch=settings.epoch,
+        name=peer.name,
+        go_port=settings.go_port,
+        sink_port=settings.sink_port,
+        feed_port=settings.feed_port,
+    )
+
+
+def _rejected(peer: Peer, rejected: Rejected) -> list[Effect]:
+    return [Note("hello_rejected", peer.name, rejected.sentence, refused=True), Send(peer, rejected)]

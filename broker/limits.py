@@ -1,0 +1,82 @@
+"""Limits of the broker, with their units and reasons.  Those of the wire are in fabric.protocol.limits."""
+
+from typing import Final
+
+S: Final = 1_000_000_000
+"""Nanoseconds of a second."""
+
+MS: Final = 1_000_000
+"""Nanoseconds of a millisecond."""
+
+# --- peers -----------------------------------------------------------------------------------------
+MAX_NODES: Final = 4096
+"""Most nodes that one broker knows."""
+
+MAX_OPERATORS: Final = 1024
+"""Most connections of operators at one time."""
+
+FORGET_NS: Final = 60 * S
+"""An operator's connection that was silent for so long is forgotten; its next word costs a hello."""
+
+# --- runs ------------------------------------------------------------------------------------------
+MAX_RUNS: Final = 256
+"""Most open runs: each holds two descriptors and a table of journals."""
+
+MAX_RUN_NODES: Final = 1024
+"""Most nodes of one run."""
+
+LEASE_MIN_S: Final = 1.0
+LEASE_MAX_S: Final = 24 * 3600.0
+"""Shortest and longest lease that a controller may ask for."""
+
+CLOSED_RUNS: Final = 256
+"""So many closed runs are remembered; others are looked up in the catalogue again."""
+
+CLOSED_BEACON_NS: Final = 30 * S
+"""Beacons of a closed run go on for so long, for a reader that missed the first."""
+
+MAX_WAITING: Final = 256
+"""Most messages that wait for the catalogue's answer about one run."""
+
+REPEAT_NS: Final = 1 * S
+"""What must arrive, such as `Abandon`, is said again after so long."""
+
+MAX_LEFTOVERS: Final = 4096
+"""Most pairs of node and closed run of which the end is still wanted."""
+
+LEFTOVER_NS: Final = 600 * S
+"""So long a node is told that a run is closed; its hello brings the matter up again."""
+
+# --- go --------------------------------------------------------------------------------------------
+LEAD_MIN_NS: Final = 1 * MS
+LEAD_MAX_NS: Final = 60 * S
+"""Range of the lead that a controller may ask for."""
+
+ABORT_REPEAT_NS: Final = 20 * MS
+"""An abort is repeated after so long: it races with t0."""
+
+ABORT_PATIENCE_NS: Final = 2 * S
+"""So long the broker waits for the answers to an abort."""
+
+GO_RESULTS: Final = 16
+"""So many results of a run's goes are kept for a controller that asks again: a phase has three tries."""
+
+# --- records ---------------------------------------------------------------------------------------
+MAX_JOURNALS: Final = 8192
+"""Most journals (incarnations of sources) of one run."""
+
+ANSWER_EVERY_NS: Final = 200 * MS
+"""A journal is told at most so often of a gap or a repetition: a whole window follows either."""
+
+# --- reading ---------------------------------------------------------------------------------------
+REPLAY_ENTRIES: Final = 256
+"""Most entries of one answer to a `Replay`: below the high-water mark of the control socket."""
+
+REPLAYS_PER_PEER: Final = 4
+"""Most waiting requests of one reader."""
+
+MAX_REPLAYS: Final = 1024
+"""Most waiting requests in all."""
+
+RUNS_LIMIT: Final = 500
+"""Most runs in one answer to a `RunsRequest`: below MAX_FRAME_BYTES with long names."""

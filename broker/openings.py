@@ -1,0 +1,57 @@
+"""Whether a run can be opened."""
+
+from collections.abc import Sequence
+
+from broker.limits import LEASE_MAX_S, LEASE_MIN_S, MAX_RUN_NODES
+from broker.registry import Registry
+from broker.reservations import Reservation, Reservations
+from broker.words import heard, listed
+from fabric.protocol.messages import Denied, OpenRun
+from fabric.protocol.names import NODE, RUN
+
+
+def refusal(message: OpenRun, open_runs: int, max_runs: int) -> Denied | None:
+    """Return why the request itself is wrong, or None."""
+    if RUN.fullmatch(message.run) is None:
+        return denied(message, "invalid", f"{message.run!r:.80} is not the id of a run")
+    if not 1 <= len(set(message.nodes)) == len(message.nodes) <= MAX_RUN_NODES:
+        return denied(message, "invalid", f"a run has 1 to {MAX_RUN_NODES} nodes, each of them once")
+    if not LEASE_MIN_S <= message.lease_s <= LEASE_MAX_S:
+        wanted = f"{LEASE_MIN_S:g} to {LEASE_MAX_S:g} s"
+        return denied(message, "invalid", f"a lease lasts {wanted}, not {message.lease_s:g} s")
+    if open_runs >= max_runs:
+        return denied(message, "busy", f"{max_runs} runs are open already, which is the broker's limit")
+    return None
+
+
+def reserve(
+    message: OpenRun, registry: Registry, reservations: Reservations, operator: str, now_ns: int
+) -> Denied | None:
+    """Reserve all nodes of a run or none; return why it cannot be done, or None if it was."""
+    unknown = [name for name in message.nodes if registry.node(name) is None]
+    if unknown:
+        return denied(message, "unknown_node", _unknown(unknown, registry.names()))
+    away = [_away(registry, name, now_ns) for name in message.nodes]
+    absent = [sentence for sentence in away if sentence]
+    if absent:
+        return denied(message, "away", "; ".join(absent[:4]))
+    sentence = reservations.reserve(message.nodes, Reservation(message.run, operator, now_ns))
+    return denied(message, "busy", sentence) if sentence else None
+
+
+def denied(message: OpenRun, code: str, sentence: str) -> Denied:
+    """Return the refusal of a request."""
+    return Denied(request=message.request, code=code, sentence=sentence)  # type: ignore[arg-type]
+
+
+def _away(registry: Registry, name: str, now_ns: int) -> str:
+    node = registry.node(name)
+    if node is None or node.is_heard(now_ns):
+        return ""
+    return f"{name} is away, {heard(node.heard_ns, now_ns)}"
+
+
+def _unknown(unknown: Sequence[str], known: Sequence[str]) -> str:
+    shown = ", ".join(name if NODE.fullmatch(name) else f"{name!r:.80}" for name in unknown[:8])
+    have = f"nodes: {listed(known)}" if known else "no node has joined yet"
+    return f"no node {shown} has ever been here; {have}"

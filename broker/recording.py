@@ -1,0 +1,102 @@
+"""What is done with records, and with those who want to read them."""
+
+from broker import records
+from broker.archive import Then
+from broker.effects import AnswerReplay, AnswerRuns, Bytes, Effect, Note, Peer, RunFacts, Send, ToNode
+from broker.limits import RUNS_LIMIT
+from broker.open_runs import denied_use
+from broker.parts import Parts
+from fabric.errors import DecodeError
+from fabric.protocol.limits import REPLAY_BYTES
+from fabric.protocol.messages import (
+    Acknowledged,
+    Append,
+    Batch,
+    Denied,
+    Forget,
+    JournalHead,
+    Replay,
+    RunsRequest,
+)
+from fabric.protocol.names import CONTROLLER, RUN
+
+
+def journal_head(parts: Parts, node: str, head: JournalHead, now_ns: int) -> list[Effect]:
+    """Tell a node how far one of its journals is stored, or that it can go nowhere."""
+    if RUN.fullmatch(head.run) is None:
+        return [ToNode(node, Forget(run=head.run, incarnation=head.incarnation))]
+
+    def then(facts: RunFacts | None, _: int) -> list[Effect]:
+        if facts is None or node not in facts.nodes:
+            return [ToNode(node, Forget(run=head.run, incarnation=head.incarnation))]
+        parts.sink.open(head.run, facts.log)
+        number = parts.sink.durable(head.run, node, head.incarnation)
+        return [ToNode(node, Acknowledged(run=head.run, incarnation=head.incarnation, number=number))]
+
+    return _with_facts(parts, head.run, then, now_ns)
+
+
+def batch(  # noqa: PLR0917 - one call per batch on the way of the records
+    parts: Parts, node: str, message: Batch, frame: Bytes, payload: Bytes, now_ns: int
+) -> list[Effect]:
+    """Take records of a node: of the run that has it, or late ones of any run that had it.
+
+    Raises:
+        DecodeError: If the batch is wrong in itself; nothing of it is stored.
+    """
+    records.check(node, message, len(payload))
+    parts.registry.heard_by_sink(node, now_ns)
+    run = parts.runs.get(message.run)
+    if run is not None and node in run.parts:
+        effects = run.node_heard(node, now_ns)
+        return effects + parts.sink.receive(node, message, frame, payload, now_ns)
+
+    def then(facts: RunFacts | None, then_ns: int) -> list[Effect]:
+        if facts is None:
+            return [ToNode(node, Forget(run=message.run, incarnation=message.incarnation))]
+        if node not in facts.nodes:
+            return [Note("batch_refused", node, f"{message.run} does not have this node", refused=True)]
+        parts.sink.open(message.run, facts.log)
+        return parts.sink.receive(node, message, frame, payload, then_ns)
+
+    return _with_facts(parts, message.run, then, now_ns)
+
+
+def append(parts: Parts, peer: Peer, message: Append, now_ns: int) -> list[Effect]:
+    """Take records of a run itself from its controller."""
+    try:
+        records.check(CONTROLLER, message, 0)
+        records.check_incarnation(message, parts.settings.epoch)
+    except DecodeError as error:
+        return [Note("append_refused", peer.name, str(error), refused=True)]
+    run = parts.runs.get(message.run)
+    if run is None:
+        sentence = f"run {message.run} is not open"
+        return [Send(peer, Denied(request=0, code="closed", sentence=sentence))]
+    refusal = denied_use(run, peer, 0)
+    if refusal:
+        return [Send(peer, refusal)]
+    return parts.adopt(run, peer, now_ns) + parts.sink.receive(CONTROLLER, message, None, b"", now_ns)
+
+
+def replay(parts: Parts, peer: Peer, message: Replay, now_ns: int) -> list[Effect]:  # noqa: ARG001
+    """Have stored records read; every operator may read every run."""
+    if RUN.fullmatch(message.run) is None:
+        sentence = f"{message.run!r:.80} is not the id of a run"
+        return [Send(peer, Denied(request=message.request, code="unknown_run", sentence=sentence))]
+    limit_bytes = min(max(message.limit_bytes, 1), REPLAY_BYTES)
+    wanted = Replay(
+        request=message.request, run=message.run, number=max(message.number, 1), limit_bytes=limit_bytes
+    )
+    return [AnswerReplay(peer, wanted)]
+
+
+def runs_request(parts: Parts, peer: Peer, message: RunsRequest, now_ns: int) -> list[Effect]:  # noqa: ARG001
+    """Have the catalogue read."""
+    limit = min(max(message.limit, 1), RUNS_LIMIT)
+    return [AnswerRuns(peer, RunsRequest(request=message.request, run=message.run, limit=limit))]
+
+
+def _with_facts(parts: Parts, name: str, then: Then, now_ns: int) -> list[Effect]:
+    run = parts.runs.get(name)
+    return parts.archive.ask(name, then, now_ns) if run is None else then(run.facts, now_ns)

@@ -1,0 +1,83 @@
+"""What a batch of records must be before it is stored."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, get_args
+
+from fabric.errors import DecodeError
+from fabric.protocol.limits import BATCH_RECORDS
+from fabric.protocol.messages import Append, Batch
+from fabric.protocol.names import CONTROLLER, RUN, StepId
+from fabric.protocol.records import (
+    Notice,
+    Output,
+    PhaseAborted,
+    PhaseEnded,
+    PhaseStarted,
+    Record,
+    RunEnded,
+    RunStarted,
+    StepFinished,
+    StepSkipped,
+    StepStarted,
+)
+
+_OF_RUN: Final = (RunStarted, PhaseStarted, PhaseAborted, PhaseEnded, RunEnded)
+_OF_STEP: Final = (StepStarted, StepFinished, StepSkipped)
+INDEXED: Final = (PhaseStarted, PhaseEnded, StepFinished)
+
+assert {*_OF_RUN, *_OF_STEP} <= {*get_args(Record)}
+
+
+def check(source: str, batch: Batch | Append, payload_bytes: int) -> None:
+    """Check what the codec cannot: that the parts fit each other and belong to their source.
+
+    Raises:
+        DecodeError: If the batch is wrong; nothing of it may be stored.
+    """
+    if RUN.fullmatch(batch.run) is None:
+        raise DecodeError(f"{batch.kind}.run: expected the id of a run, got {batch.run!r:.80}")
+    if batch.first < 1 or batch.incarnation < 1:
+        raise DecodeError(f"{batch.kind}: numbers begin at 1, got {batch.first}, {batch.incarnation}")
+    if not 1 <= len(batch.records) <= BATCH_RECORDS:
+        raise DecodeError(f"{batch.kind}.records: expected 1 to {BATCH_RECORDS}, got {len(batch.records)}")
+    of_controller = source == CONTROLLER
+    for record in batch.records:
+        _check_record(record, of_controller)
+    announced = output_bytes(batch.records)
+    if announced != payload_bytes:
+        raise DecodeError(f"{batch.kind}: {announced} bytes of output announced, {payload_bytes} came")
+
+
+def check_incarnation(message: Append, epoch: int) -> None:
+    """Check that a controller's journal is not one of the broker's, whose incarnations are its epochs.
+
+    Raises:
+        DecodeError: If it is.
+    """
+    if message.incarnation <= epoch:
+        raise DecodeError(f"append.incarnation: {message.incarnation} is one of the broker's own")
+
+
+def output_bytes(records: Sequence[Record]) -> int:
+    """Return how many bytes of output belong to records."""
+    return sum(record.size for record in records if isinstance(record, Output))
+
+
+def _check_record(record: Record, of_controller: bool) -> None:
+    if isinstance(record, Output):
+        if record.size < 0 or record.offset < 0:
+            raise DecodeError(f"output: expected size and offset from 0, got {record.size}, {record.offset}")
+        _check_step(record.step)
+    elif isinstance(record, _OF_STEP):
+        _check_step(record.step)
+    if isinstance(record, Notice):
+        return  # anybody may say something
+    if isinstance(record, _OF_RUN) is not of_controller:
+        raise DecodeError(f"{record.kind}: not a record of a {'controller' if of_controller else 'node'}")
+
+
+@lru_cache(maxsize=4096)
+def _check_step(step: str) -> None:
+    """Check a step's id; a step prints many records, so the answer is kept."""
+    StepId.parse(step)

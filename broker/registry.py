@@ -1,0 +1,201 @@
+"""Who is connected: nodes and operators, and when each was last heard of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from broker.effects import Effect, Note, Peer, SaveNode, Send
+from broker.limits import FORGET_NS, MAX_NODES, MAX_OPERATORS, S
+from broker.words import heard
+from fabric.protocol.limits import BEAT_S, SILENCE_S
+from fabric.protocol.messages import AgentHello, Beat, NodeInfo, OperatorHello, Rejected
+
+SILENCE_NS: Final = int(SILENCE_S * S)
+BEAT_NS: Final = int(BEAT_S * S)
+
+
+@dataclass(slots=True)
+class Node:
+    """What is known of a node.  ``peer`` is the connection of its newest hello in this life of the broker."""
+
+    name: str
+    labels: tuple[str, ...] = ()
+    addresses: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+    incarnation: int = 0
+    instance: str = ""
+    runs: frozenset[str] = frozenset()  # that it said it works for
+    peer: Peer | None = None
+    heard_ns: int = 0  # fabric time; 0: never
+    listening: bool = False  # its subscription to the go socket has been seen
+
+    def is_heard(self, now_ns: int) -> bool:
+        """Say whether it is connected and was heard of within SILENCE_S."""
+        return self.peer is not None and now_ns - self.heard_ns < SILENCE_NS
+
+
+@dataclass(slots=True)
+class Operator:
+    """A connection of a controller or a tail."""
+
+    peer: Peer
+    session: str
+    heard_ns: int
+
+
+class Registry:
+    """Knows every node that was ever here, and every connection that has said hello.
+
+    ``now_ns`` is fabric time.  Nodes of earlier lives of the broker come in by the constructor.
+    """
+
+    def __init__(self, nodes: Iterable[NodeInfo] = ()) -> None:
+        self._nodes = {info.name: _recovered(info) for info in nodes}
+        self._operators: dict[bytes, Operator] = {}
+        self._next_beat_ns = 0
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When the next beat is due; None while nobody is connected."""
+        somebody = self._operators or any(node.peer for node in self._nodes.values())
+        return self._next_beat_ns if somebody else None
+
+    def node(self, name: str) -> Node | None:
+        """Return a node that was ever here."""
+        return self._nodes.get(name)
+
+    def names(self) -> list[str]:
+        """Return the nodes that were ever here, sorted."""
+        return sorted(self._nodes)
+
+    def peer(self, node: str) -> Peer | None:
+        """Return a node's connection, if it has one."""
+        known = self._nodes.get(node)
+        return None if known is None else known.peer
+
+    def operator(self, peer: Peer) -> Operator | None:
+        """Return what is known of an operator's connection."""
+        return self._operators.get(peer.routing)
+
+    def is_listening(self, node: str) -> bool:
+        """Say whether the go socket has shown the node's subscription."""
+        known = self._nodes.get(node)
+        return known is not None and known.listening
+
+    def subscribed(self, node: str, listening: bool) -> None:
+        """The go socket has shown a subscription of a node, or its end."""
+        known = self._nodes.get(node)
+        if known is not None:
+            known.listening = listening
+
+    def heard(self, peer: Peer, now_ns: int) -> bool:
+        """Note that a peer spoke; return False if its hello is wanted first."""
+        if peer.role == "operator":
+            operator = self._operators.get(peer.routing)
+            if operator is None:
+                return False
+            operator.heard_ns = now_ns
+            return True
+        known = self._nodes.get(peer.name)
+        if known is None or known.peer != peer:
+            return False
+        known.heard_ns = now_ns
+        return True
+
+    def heard_by_sink(self, node: str, now_ns: int) -> None:
+        """Note that a node's records came: a busy sink must not make the node look silent."""
+        known = self._nodes.get(node)
+        if known is not None and known.peer is not None:
+            known.heard_ns = now_ns
+
+    def agent_hello(self, peer: Peer, hello: AgentHello, now_ns: int) -> Rejected | list[Effect]:
+        """Let a node in, or say why not.  Its earlier connection counts no more."""
+        if hello.name != peer.name:
+            return _not_allowed(f"this key belongs to node {peer.name}, not to {hello.name!r:.80}")
+        known = self._nodes.get(peer.name)
+        if known is None:
+            if len(self._nodes) >= MAX_NODES:
+                return _not_allowed(f"the broker knows {MAX_NODES} nodes already, which is its limit")
+            known = self._nodes[peer.name] = Node(peer.name)
+        refusal = _refusal(known, hello, now_ns)
+        if refusal:
+            return Rejected(code="name_in_use", sentence=refusal)
+        if known.incarnation != hello.incarnation:
+            known.listening = False  # that was its last life's socket
+        _update(known, peer, hello, now_ns)
+        return [SaveNode(hello, now_ns)]
+
+    def operator_hello(self, peer: Peer, hello: OperatorHello, now_ns: int) -> Rejected | None:
+        """Let an operator's connection in, or say why not."""
+        if peer.routing not in self._operators and len(self._operators) >= MAX_OPERATORS:
+            return _not_allowed(f"{MAX_OPERATORS} operators are connected already, which is the limit")
+        self._operators[peer.routing] = Operator(peer, hello.session, now_ns)
+        return None
+
+    def info(self, name: str, run: str, now_ns: int) -> NodeInfo:
+        """Return what operators are told of a node; ``run`` has it reserved, or ""."""
+        node = self._nodes[name]
+        state: Literal["free", "busy", "away"] = "busy" if run else "free"
+        return NodeInfo(
+            name=name,
+            state=state if node.is_heard(now_ns) else "away",
+            incarnation=node.incarnation,
+            labels=node.labels,
+            addresses=node.addresses,
+            facts=node.facts,
+            run=run,
+            heard_ns=node.heard_ns,
+        )
+
+    def expire(self, now_ns: int) -> list[Effect]:
+        """Send the beats that are due and forget operators that left.  Safe to call at any time."""
+        if self.deadline_ns is None or now_ns < self.deadline_ns:
+            return []
+        self._next_beat_ns = now_ns + BEAT_NS
+        gone = [operator for operator in self._operators.values() if now_ns - operator.heard_ns >= FORGET_NS]
+        for operator in gone:
+            del self._operators[operator.peer.routing]
+        peers = [node.peer for node in self._nodes.values() if node.peer and node.is_heard(now_ns)]
+        peers += [operator.peer for operator in self._operators.values()]
+        notes: list[Effect] = [Note("operator_forgotten", operator.peer.name, "") for operator in gone]
+        return notes + [Send(peer, Beat()) for peer in peers]
+
+
+def _recovered(info: NodeInfo) -> Node:
+    return Node(
+        name=info.name,
+        labels=info.labels,
+        addresses=info.addresses,
+        facts=info.facts,
+        incarnation=info.incarnation,
+        heard_ns=info.heard_ns,
+    )
+
+
+def _refusal(known: Node, hello: AgentHello, now_ns: int) -> str:
+    """Return why a hello is refused, "" if it is not."""
+    if not known.is_heard(now_ns):
+        return ""
+    if hello.instance != known.instance:
+        return (
+            f"the name {known.name} is in use by another agent ({heard(known.heard_ns, now_ns)}); "
+            f"stop that one or choose another name"
+        )
+    if hello.incarnation < known.incarnation:
+        return f"a newer start of the agent of {known.name} is connected; this one is out of date"
+    return ""
+
+
+def _update(known: Node, peer: Peer, hello: AgentHello, now_ns: int) -> None:
+    known.labels = hello.labels
+    known.addresses = hello.addresses
+    known.facts = hello.facts
+    known.incarnation = hello.incarnation
+    known.instance = hello.instance
+    known.runs = frozenset(hello.runs)
+    known.peer = peer
+    known.heard_ns = now_ns
+
+
+def _not_allowed(sentence: str) -> Rejected:
+    return Rejected(code="not_allowed", sentence=sentence)

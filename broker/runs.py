@@ -1,0 +1,200 @@
+"""An open run as the broker sees it: its controller, its nodes, its lease, its go."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from broker.effects import Effect, Peer, RunFacts, SaveVerdict, ToController, ToNode
+from broker.limits import GO_RESULTS, REPEAT_NS, S
+from broker.registry import SILENCE_NS
+from broker.rounds import GoRound
+from broker.words import heard, listed
+from fabric.protocol.limits import LEASE_S
+from fabric.protocol.messages import (
+    Abandon,
+    Aborted,
+    Confirm,
+    Declined,
+    GoAborted,
+    GoCommitted,
+    NodeBack,
+    NodeLost,
+    StartPhase,
+)
+
+LEASE_NS: Final = int(LEASE_S * S)
+
+
+@dataclass(slots=True)
+class Part:
+    """A node's part of a run."""
+
+    incarnation: int | None  # None: not heard of in this life of the broker
+    heard_ns: int  # when it was last heard of, or when the wait for it began
+    works_on: bool = False
+    freed: bool = False
+    news: NodeLost | NodeBack | None = None  # the last that the controller was told, or was to be told
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the node is known to do nothing for the run."""
+        return self.freed or (not self.works_on and self.incarnation is not None)
+
+
+class Run:
+    """Lives while its controller is heard of; then its nodes are told to stop, and the broker ends it.
+
+    ``now_ns`` and ``deadline_ns`` are fabric time.
+    """
+
+    def __init__(self, facts: RunFacts, incarnations: dict[str, int | None], now_ns: int) -> None:
+        self.facts = facts
+        self.controller: Peer | None = None
+        self.session = ""  # of the controller
+        self.verdict: SaveVerdict | None = None  # wanted; the run is open until it is saved
+        self.closing: tuple[Peer, int] | None = None  # who asked for the end, and its request
+        self.abandoned = ""  # why, in a sentence; "" while the lease holds
+        self._lease_ns = int(facts.lease_s * S)
+        self._heard_ns = now_ns
+        self._repeat_ns = now_ns
+        self.parts = {node: Part(incarnations.get(node), now_ns) for node in facts.nodes}
+        self._go: GoRound | None = None
+        self._results: dict[tuple[str, int], GoCommitted | GoAborted] = {}
+
+    # --- the controller -----------------------------------------------------------------------------
+
+    def adopt(self, peer: Peer, session: str, now_ns: int) -> list[Effect]:
+        """Take a connection as the controller's; tell a new one what is known of the nodes."""
+        is_new = self.controller != peer
+        self.controller, self.session, self._heard_ns = peer, session, now_ns
+        if not is_new:
+            return []
+        return [ToController(self.facts.run, part.news) for part in self.parts.values() if part.news]
+
+    def heard(self, now_ns: int) -> None:
+        """Note that the controller spoke."""
+        self._heard_ns = now_ns
+
+    # --- its nodes ----------------------------------------------------------------------------------
+
+    def node_heard(self, node: str, now_ns: int) -> list[Effect]:
+        """Note that a node spoke; the controller hears of it if the node was lost."""
+        part = self.parts[node]
+        part.heard_ns = now_ns
+        return self._back(node, part) if isinstance(part.news, NodeLost) else []
+
+    def node_hello(self, node: str, incarnation: int, works_on: bool, now_ns: int) -> list[Effect]:
+        """Note a node's hello; the controller hears of a new start of its agent, and after a silence."""
+        part = self.parts[node]
+        is_news = part.incarnation != incarnation or isinstance(part.news, NodeLost)
+        part.incarnation, part.works_on, part.heard_ns = incarnation, works_on, now_ns
+        return self._back(node, part) if is_news else []
+
+    def _back(self, node: str, part: Part) -> list[Effect]:
+        run, incarnation = self.facts.run, part.incarnation or 0
+        part.news = NodeBack(run=run, node=node, incarnation=incarnation, works_on=part.works_on)
+        return [ToController(run, part.news)]
+
+    def _lost(self, now_ns: int) -> list[Effect]:
+        silent = [
+            (node, part)
+            for node, part in self.parts.items()
+            if now_ns - part.heard_ns >= SILENCE_NS and not isinstance(part.news, NodeLost)
+        ]
+        for node, part in silent:
+            sentence = f"{node} is not reachable, {heard(part.heard_ns, now_ns)}"
+            part.news = NodeLost(run=self.facts.run, node=node, sentence=sentence)
+        return [ToController(self.facts.run, part.news) for _, part in silent if part.news]
+
+    def assigned(self, node: str) -> None:
+        """Note that a node has, or may have, its part of the run."""
+        self.parts[node].works_on, self.parts[node].freed = True, False
+
+    def freed(self, node: str) -> None:
+        """Note that a node has nothing of the run left."""
+        self.parts[node].works_on, self.parts[node].freed = False, True
+
+    def unfreed(self) -> list[str]:
+        """Return the nodes that may still work for the run."""
+        return [node for node, part in self.parts.items() if not part.is_left]
+
+    # --- the lease ----------------------------------------------------------------------------------
+
+    def is_left(self, now_ns: int) -> bool:
+        """Say whether an abandoned run has come to rest: every node freed, or lost for a lease."""
+        return bool(self.abandoned) and all(
+            part.is_left or now_ns - part.heard_ns >= LEASE_NS for part in self.parts.values()
+        )
+
+    def why_left(self) -> tuple[str, ...]:
+        """Return the sentences for the verdict of an abandoned run."""
+        lost = [node for node, part in self.parts.items() if not part.is_left]
+        return (self.abandoned, *([f"not heard of again: {listed(lost)}"] if lost else []))
+
+    def _abandon(self, now_ns: int) -> list[Effect]:
+        if not self.abandoned:
+            self.abandoned = f"the controller was lost, {heard(self._heard_ns, now_ns)}"
+        self._repeat_ns = now_ns + REPEAT_NS
+        effects = [] if self._go is None else self._go.cancel(self.abandoned, now_ns)
+        message = Abandon(run=self.facts.run, sentence=self.abandoned)
+        return effects + [ToNode(node, message) for node, part in self.parts.items() if not part.is_left]
+
+    # --- a go ---------------------------------------------------------------------------------------
+
+    def start_phase(
+        self, request: StartPhase, epoch: int, now_ns: int, listening: Callable[[str], bool]
+    ) -> list[Effect] | str:
+        """Begin a go, or repeat the answer to one.
+
+        Returns:
+            What is to be done, or the sentence that says why it cannot be.
+        """
+        key = (request.phase, request.go)
+        if key in self._results:
+            return [ToController(self.facts.run, self._results[key])]
+        if self._go is not None:
+            return [] if self._go.key == key else f"the go of phase {self._go.key[0]} is under way"
+        strange = set(request.nodes) - self.parts.keys()
+        if strange or not request.nodes:
+            return f"the run does not have {listed(strange) or 'a node to start'}"
+        self._go = GoRound(request, epoch, now_ns)
+        return self._go.start(listening)
+
+    def answer_go(self, node: str, message: Confirm | Declined | Aborted, now_ns: int) -> list[Effect]:
+        """Take a node's answer to a go."""
+        return [] if self._go is None else self._after_go(self._go.receive(node, message, now_ns))
+
+    def _after_go(self, effects: list[Effect]) -> list[Effect]:
+        go = self._go
+        if go is not None and go.result is not None:
+            self._results[go.key] = go.result
+            self._go = None
+            while len(self._results) > GO_RESULTS:
+                del self._results[next(iter(self._results))]
+        return effects
+
+    # --- time ---------------------------------------------------------------------------------------
+
+    @property
+    def go_deadline_ns(self) -> int | None:
+        """When the go has something to do."""
+        return None if self._go is None else self._go.deadline_ns
+
+    @property
+    def deadline_ns(self) -> int:
+        """When a lease ends, a node counts as lost, or something is to be said again."""
+        waits = [
+            part.heard_ns + SILENCE_NS for part in self.parts.values() if not isinstance(part.news, NodeLost)
+        ]
+        lease_ns = self._repeat_ns if self.abandoned else self._heard_ns + self._lease_ns
+        return min([lease_ns, *waits])
+
+    def expire_go(self, now_ns: int) -> list[Effect]:
+        """Carry the go on.  Safe to call at any time."""
+        return [] if self._go is None else self._after_go(self._go.expire(now_ns))
+
+    def expire(self, now_ns: int) -> list[Effect]:
+        """Tell of lost nodes, end the lease, say again what must arrive.  Safe to call at any time."""
+        effects = self._lost(now_ns)
+        is_due = now_ns >= self._repeat_ns if self.abandoned else now_ns - self._heard_ns >= self._lease_ns
+        return effects + self._abandon(now_ns) if is_due else effects

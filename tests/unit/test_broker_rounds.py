@@ -1,0 +1,180 @@
+"""A go: all nodes confirm it, or it is taken back."""
+
+import pytest
+
+from broker.effects import Effect, PublishGo, ToController, ToNode
+from broker.rounds import GoRound
+from fabric.protocol.messages import (
+    Abort,
+    Aborted,
+    Confirm,
+    Declined,
+    Go,
+    GoAborted,
+    GoCommitted,
+    StartPhase,
+)
+
+MS = 1_000_000
+RUN = "20260301-102207-ping-k3f9"
+GO = Go(run=RUN, phase="1/run", go=1, epoch=7, t0_ns=1000 * MS)
+ABORT = Abort(run=RUN, phase="1/run", go=1)
+CONFIRM = Confirm(run=RUN, phase="1/run", go=1)
+
+
+def request(*nodes: str, lead_s: float | None = 0.1) -> StartPhase:
+    return StartPhase(run=RUN, phase="1/run", go=1, nodes=nodes, lead_s=lead_s, max_rtt_ns=MS)
+
+
+def begun(*nodes: str) -> GoRound:
+    """Return a go at 900 ms with t0 at 1000 ms: again at 925 and 950, decided at 975."""
+    go = GoRound(request(*nodes), 7, 900 * MS)
+    go.start(lambda _: True)
+    return go
+
+
+def aborted(started: bool = False) -> Aborted:
+    return Aborted(run=RUN, phase="1/run", go=1, started=started)
+
+
+def result(effects: list[Effect]) -> GoCommitted | GoAborted:
+    (effect,) = effects
+    assert isinstance(effect, ToController)
+    assert isinstance(effect.message, GoCommitted | GoAborted)
+    return effect.message
+
+
+def test_a_go_goes_at_once_by_control_to_nodes_that_do_not_listen() -> None:
+    """A broadcast right after a subscription reaches few; the XPUB knows who has subscribed."""
+    go = GoRound(request("a", "b"), 7, 900 * MS)
+    assert go.start(lambda node: node == "a") == [PublishGo(GO), ToNode("b", GO)]
+
+
+def test_the_lead_is_computed_from_round_trip_and_nodes_unless_it_is_given() -> None:
+    """The slowest node must have heard the go, and the trial's word counts more than ours."""
+    computed = GoRound(request("a", lead_s=None), 7, 0)
+    (published,) = computed.start(lambda _: True)
+    assert isinstance(published, PublishGo)
+    assert isinstance(published.message, Go)
+    assert published.message.t0_ns > 20 * MS
+    given = GoRound(request("a", lead_s=3600.0), 7, 0).start(lambda _: True)[0]
+    assert isinstance(given, PublishGo)
+    assert isinstance(given.message, Go)
+    assert given.message.t0_ns == 60_000 * MS, "a lead has a limit"
+
+
+def test_a_go_is_committed_when_the_last_node_has_confirmed_and_only_once() -> None:
+    """All start: that is known with the last confirmation, however often they come."""
+    go = begun("a", "b")
+    assert go.receive("a", CONFIRM, 901 * MS) == []
+    assert go.receive("a", CONFIRM, 902 * MS) == []
+    committed = result(go.receive("b", CONFIRM, 903 * MS))
+    assert committed == GoCommitted(run=RUN, phase="1/run", go=1, t0_ns=1000 * MS, lead_ns=100 * MS)
+    assert go.receive("b", CONFIRM, 904 * MS) == []
+    assert go.deadline_ns is None
+    assert go.expire(5000 * MS) == []
+
+
+def test_a_silent_node_gets_the_go_again_at_a_quarter_and_at_half_of_the_lead() -> None:
+    """Lost broadcasts must cost nothing but a unicast, and only to those who need it."""
+    go = begun("a", "b")
+    go.receive("a", CONFIRM, 901 * MS)
+    assert go.expire(925 * MS - 1) == []
+    assert go.deadline_ns == 925 * MS
+    assert go.expire(925 * MS) == [ToNode("b", GO)]
+    assert go.expire(925 * MS) == []
+    assert go.expire(950 * MS) == [ToNode("b", GO)]
+    assert go.deadline_ns == 975 * MS
+
+
+def test_a_node_that_is_silent_at_the_guard_has_the_go_taken_back_from_all() -> None:
+    """All start or none does."""
+    go = begun("a", "b")
+    go.receive("a", CONFIRM, 901 * MS)
+    go.expire(950 * MS)
+    assert go.expire(975 * MS - 1) == []
+    assert go.expire(975 * MS) == [PublishGo(ABORT), ToNode("a", ABORT), ToNode("b", ABORT)]
+    assert go.receive("a", aborted(), 976 * MS) == []
+    failed = result(go.receive("b", aborted(), 977 * MS))
+    assert isinstance(failed, GoAborted)
+    assert failed.reasons == {"b": "b did not confirm the go in time"}
+    assert failed.started == ()
+
+
+def test_a_confirmation_after_the_guard_counts_while_no_abort_was_sent() -> None:
+    """The node starts by itself, so a broker that woke late must not call it back."""
+    go = begun("a")
+    assert isinstance(result(go.receive("a", CONFIRM, 990 * MS)), GoCommitted)
+
+
+def test_a_node_that_declines_has_the_go_taken_back_at_once_with_its_reason() -> None:
+    """The controller is told why, and nobody waits for the guard."""
+    go = begun("a", "b")
+    no = Declined(run=RUN, phase="1/run", go=1, sentence="its clock bound is gone")
+    assert go.receive("b", no, 901 * MS)[0] == PublishGo(ABORT)
+    assert go.receive("a", CONFIRM, 902 * MS) == [], "a confirmation that crossed the abort changes nothing"
+    go.receive("a", aborted(), 903 * MS)
+    failed = result(go.receive("b", aborted(), 903 * MS))
+    assert isinstance(failed, GoAborted)
+    assert failed.reasons == {"b": "its clock bound is gone"}
+
+
+def test_an_abort_is_repeated_until_it_is_answered_and_given_up_after_two_seconds() -> None:
+    """It races with t0, so it is said every 20 ms; a dead node must not hang the run."""
+    go = begun("a", "b")
+    go.expire(975 * MS)
+    go.receive("a", aborted(), 976 * MS)
+    assert go.expire(995 * MS - 1) == []
+    assert go.expire(995 * MS) == [ToNode("b", ABORT)]
+    assert go.expire(1015 * MS) == [ToNode("b", ABORT)]
+    go.expire(2975 * MS - 1)
+    failed = result(go.expire(2975 * MS))
+    assert isinstance(failed, GoAborted)
+    assert set(failed.reasons) == {"a", "b"}
+    assert go.expire(9999 * MS) == []
+
+
+def test_a_confirmed_node_that_does_not_answer_the_abort_is_named() -> None:
+    """It may have started: the controller must not believe that nobody did."""
+    go = begun("a", "b")
+    go.receive("a", CONFIRM, 901 * MS)
+    go.expire(975 * MS)
+    go.receive("b", aborted(), 976 * MS)
+    failed = result(go.expire(2975 * MS))
+    assert isinstance(failed, GoAborted)
+    assert failed.reasons["a"] == "a did not answer the abort"
+
+
+def test_nodes_that_an_abort_reached_too_late_are_named() -> None:
+    """A partial start must be known, or its numbers would be trusted."""
+    go = begun("a", "b")
+    go.expire(975 * MS)
+    go.receive("a", aborted(started=True), 976 * MS)
+    failed = result(go.receive("b", aborted(), 976 * MS))
+    assert isinstance(failed, GoAborted)
+    assert failed.started == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ("c", CONFIRM),
+        ("a", Confirm(run=RUN, phase="1/run", go=2)),
+        ("a", Confirm(run=RUN, phase="2/run", go=1)),
+        ("a", aborted()),
+    ],
+)
+def test_words_of_others_and_of_other_goes_change_nothing(node: str, message: Confirm | Aborted) -> None:
+    """Messages are late and repeated on a network."""
+    go = begun("a")
+    assert go.receive(node, message, 901 * MS) == []
+    assert isinstance(result(go.receive("a", CONFIRM, 902 * MS)), GoCommitted)
+
+
+def test_a_go_that_is_cancelled_tells_everybody() -> None:
+    """A run whose controller was lost must not start a phase."""
+    go = begun("a")
+    assert go.cancel("the controller was lost", 901 * MS) == [PublishGo(ABORT), ToNode("a", ABORT)]
+    failed = result(go.receive("a", aborted(), 902 * MS))
+    assert isinstance(failed, GoAborted)
+    assert failed.reasons == {"": "the controller was lost"}

@@ -1,0 +1,151 @@
+"""A run lives while its controller is heard of, and knows how its nodes are."""
+
+from broker.effects import EMPTY_LOG, Effect, Peer, PublishGo, RunFacts, ToController, ToNode
+from broker.runs import Run
+from fabric.protocol.messages import Abandon, Confirm, GoCommitted, NodeBack, NodeLost, StartPhase
+
+S = 1_000_000_000
+RUN = "20260301-102207-ping-k3f9"
+CONTROLLER = Peer(b"9", "operator", "ann")
+FACTS = RunFacts(
+    run=RUN,
+    name="ping",
+    operator="ann",
+    nodes=("lab1", "lab2"),
+    opened_ns=0,
+    lease_s=20.0,
+    verdict="",
+    log=EMPTY_LOG,
+)
+
+
+def opened() -> Run:
+    run = Run(FACTS, {"lab1": 1, "lab2": 1}, 0)
+    run.adopt(CONTROLLER, "session", 0)
+    for node in FACTS.nodes:
+        run.assigned(node)
+    return run
+
+
+def keep_nodes(run: Run, now_ns: int) -> None:
+    for node in FACTS.nodes:
+        run.node_heard(node, now_ns)
+
+
+def back(incarnation: int, *, works_on: bool) -> ToController:
+    return ToController(RUN, NodeBack(run=RUN, node="lab1", incarnation=incarnation, works_on=works_on))
+
+
+def test_a_silent_node_is_lost_after_five_seconds_and_told_once() -> None:
+    """The controller decides what a lost node means; it needs the name and the last word."""
+    run = opened()
+    run.node_heard("lab2", 4 * S)
+    assert run.expire(5 * S - 1) == []
+    assert run.deadline_ns == 5 * S
+    lost = run.expire(5 * S)
+    assert len(lost) == 1
+    assert isinstance(lost[0], ToController)
+    assert isinstance(lost[0].message, NodeLost)
+    assert lost[0].message.node == "lab1"
+    assert lost[0].message.sentence.startswith("lab1 is not reachable")
+    assert run.expire(5 * S) == []
+
+
+def test_a_lost_node_that_speaks_again_is_back_with_its_part() -> None:
+    """A cut network is over; nothing has to be done anew."""
+    run = opened()
+    run.node_heard("lab2", 4 * S)
+    run.expire(5 * S)
+    assert run.node_heard("lab1", 6 * S) == [back(1, works_on=True)]
+    assert run.node_heard("lab1", 7 * S) == []
+
+
+def test_a_new_start_of_an_agent_is_news_even_without_a_silence() -> None:
+    """An agent that was killed and started again within a second has lost its part."""
+    run = opened()
+    assert run.node_hello("lab1", 1, True, S) == []
+    assert run.node_hello("lab1", 2, False, 2 * S) == [back(2, works_on=False)]
+
+
+def test_a_controller_that_comes_by_another_connection_is_told_the_news_again() -> None:
+    """What was sent to its old connection may be lost."""
+    run = opened()
+    run.node_hello("lab1", 2, False, S)
+    assert run.adopt(CONTROLLER, "session", S) == []
+    other = Peer(b"10", "operator", "ann")
+    assert run.adopt(other, "session", 2 * S) == [back(2, works_on=False)]
+
+
+def test_a_lease_that_ends_has_the_nodes_stop_and_says_so_each_second_until_they_have() -> None:
+    """Steps must not run on for nobody."""
+    run = opened()
+    run.heard(2 * S)
+    keep_nodes(run, 21 * S)
+    assert run.expire(22 * S - 1) == []
+    effects = run.expire(22 * S)
+    sentence = "the controller was lost, last heard 20 s ago"
+    assert effects == [ToNode(node, Abandon(run=RUN, sentence=sentence)) for node in FACTS.nodes]
+    assert run.expire(22 * S) == []
+    run.freed("lab1")
+    assert run.expire(23 * S) == [ToNode("lab2", Abandon(run=RUN, sentence=sentence))]
+    assert not run.is_left(23 * S)
+    run.freed("lab2")
+    assert run.is_left(23 * S)
+    assert run.why_left() == (sentence,)
+
+
+def test_an_abandoned_run_waits_no_longer_than_a_lease_for_a_lost_node() -> None:
+    """A dead node must not hold the others' reservations for ever."""
+    run = opened()
+    run.node_heard("lab1", 15 * S)
+    run.node_heard("lab2", 18 * S)
+    run.expire(20 * S)
+    run.freed("lab1")
+    assert not run.is_left(38 * S - 1)
+    assert run.is_left(38 * S)
+    assert run.why_left()[1] == "not heard of again: lab2"
+
+
+def test_a_run_that_lives_is_never_left() -> None:
+    """Only the end of the lease gives the broker the right to end a run."""
+    run = opened()
+    run.freed("lab1")
+    run.freed("lab2")
+    assert not run.is_left(10 * S)
+
+
+def start(go: int = 1, nodes: tuple[str, ...] = ("lab1",)) -> StartPhase:
+    return StartPhase(run=RUN, phase="1/run", go=go, nodes=nodes, lead_s=0.1, max_rtt_ns=0)
+
+
+def begin(run: Run, request: StartPhase) -> list[Effect] | str:
+    return run.start_phase(request, 7, S, lambda _: True)
+
+
+def test_a_repeated_start_gets_the_same_answer_and_no_second_go() -> None:
+    """The controller repeats itself until it is answered; nobody may start twice."""
+    run = opened()
+    assert len(begin(run, start())) == 1
+    assert begin(run, start()) == []
+    (answer,) = run.answer_go("lab1", Confirm(run=RUN, phase="1/run", go=1), S)
+    assert isinstance(answer, ToController)
+    assert isinstance(answer.message, GoCommitted)
+    assert begin(run, start()) == [answer]
+    assert run.go_deadline_ns is None
+
+
+def test_one_go_at_a_time_and_only_for_nodes_of_the_run() -> None:
+    """Another run's node must not be started."""
+    run = opened()
+    assert begin(run, start(nodes=("lab9",))) == "the run does not have lab9"
+    assert begin(run, start(nodes=())) == "the run does not have a node to start"
+    begin(run, start())
+    assert begin(run, start(go=2)) == "the go of phase 1/run is under way"
+
+
+def test_the_end_of_a_lease_takes_back_a_go() -> None:
+    """Nodes that were told to stop must not start."""
+    run = opened()
+    run.start_phase(start(), 7, 20 * S - 1, lambda _: True)
+    keep_nodes(run, 20 * S - 1)
+    assert any(isinstance(effect, PublishGo) for effect in run.expire(20 * S))
