@@ -1,0 +1,64 @@
+"""From records to the rows of phases and steps.  Applied twice, a record changes nothing more."""
+
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, func, insert, select, update
+
+from fabric.protocol.records import PhaseEnded, PhaseStarted, StepFinished, StepSkipped, StepStarted
+from fabric.store.schema import phases, steps
+
+PhaseRecord = PhaseStarted | PhaseEnded
+StepRecord = StepStarted | StepFinished | StepSkipped
+
+PHASE_RECORDS: Final = (PhaseStarted, PhaseEnded)
+STEP_RECORDS: Final = (StepStarted, StepFinished, StepSkipped)
+
+
+def upsert(
+    connection: Connection, table: Table, key: dict[str, Any], values: dict[str, Any], **otherwise: Any
+) -> None:
+    """Change a row, or insert it with the values of ``otherwise`` besides.  In every database's SQL."""
+    change = update(table).where(*(table.c[name] == value for name, value in key.items())).values(values)
+    if not connection.execute(change).rowcount:
+        connection.execute(insert(table).values(key | otherwise | values))
+
+
+def save_phase(connection: Connection, run: str, record: PhaseRecord) -> None:
+    """Note that a phase started or ended."""
+    if isinstance(record, PhaseStarted):
+        key = {"run": run, "phase": record.phase, "go": record.go}
+        upsert(connection, phases, key, {"t0_ns": record.t0_ns, "lead_ns": record.lead_ns})
+        return
+    last_go = select(func.max(phases.c.go)).where(phases.c.run == run, phases.c.phase == record.phase)
+    key = {"run": run, "phase": record.phase, "go": connection.execute(last_go).scalar() or 0}
+    values = {"failed": record.failed, "skew_ns": record.skew_ns, "skew_bound_ns": record.skew_bound_ns}
+    upsert(connection, phases, key, values, t0_ns=0, lead_ns=0)
+
+
+def save_step(connection: Connection, run: str, node: str, record: StepRecord) -> None:
+    """Note that a step started, finished or was skipped."""
+    attempt = 0 if isinstance(record, StepSkipped) else record.attempt
+    key = {"run": run, "node": node, "step": record.step, "attempt": attempt}
+    upsert(connection, steps, key, _step_values(record), message="")
+
+
+def _step_values(record: StepRecord) -> dict[str, Any]:
+    match record:
+        case StepStarted():
+            return {"started_ns": record.t_ns}
+        case StepSkipped():
+            return {
+                "finished_ns": record.t_ns,
+                "reason": "skipped",
+                "failed": False,
+                "message": record.message,
+            }
+        case StepFinished():
+            return {
+                "finished_ns": record.t_ns,
+                "reason": record.reason,
+                "failed": record.failed,
+                "exit_code": record.exit_code,
+                "signal": record.signal,
+                "message": record.message,
+            }

@@ -1,0 +1,92 @@
+"""The broker's state directory: for its owner only, and for one process at a time."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final, Self
+
+from fabric.errors import StoreError
+from fabric.store.files import DIRECTORY_MODE, FILE_MODE, told
+
+_LOCK: Final = "lock"
+_OTHERS: Final = 0o077
+
+
+class StateDirectory:
+    """A locked state directory, and where in it things are.
+
+    The lock is the kernel's: it ends with the process, however that ends.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Create the directory if it is not there, and lock it.
+
+        Raises:
+            StoreError: If another process has it, others may look into it, or it cannot be used.
+        """
+        self.directory = directory
+        with told(directory):
+            _make_private(directory)
+        self.fd = lock(directory)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def catalogue(self) -> Path:
+        """The file for `Catalogue`."""
+        return self.directory / "catalogue.sqlite"
+
+    def records(self, run: str) -> Path:
+        """Return the directory of a run's record log."""
+        return self.directory / "runs" / run
+
+    def close(self) -> None:
+        """Unlock the directory.  Safe to call twice."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def lock(directory: Path) -> int:
+    """Lock a directory for this process.
+
+    Returns:
+        The descriptor that holds the lock until it is closed.
+
+    Raises:
+        StoreError: If another process holds it: says which, if that has said so.
+    """
+    path = directory / _LOCK
+    with told(path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
+            os.close(fd)
+            if not isinstance(error, BlockingIOError):
+                raise
+            raise StoreError(
+                f"{directory}: in use by another broker" + (f", process {holder}" if holder else ""),
+                hint="end that one, or choose another --state-dir",
+            ) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        return fd
+
+
+def _make_private(directory: Path) -> None:
+    directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+    if not directory.stat().st_mode & _OTHERS:
+        return
+    if (directory / _LOCK).exists() or not any(directory.iterdir()):
+        directory.chmod(DIRECTORY_MODE)  # ours, or new: somebody's mkdir with the usual umask
+        return
+    raise StoreError(
+        f"{directory}: other users may look into it, but it is to hold keys and output",
+        hint=f"chmod 700 {directory}, or choose another --state-dir",
+    )

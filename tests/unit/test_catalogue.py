@@ -1,0 +1,251 @@
+"""The catalogue alone: what a broker writes down is what the next one reads."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fabric.errors import StoreError
+from fabric.protocol.messages import NodeInfo, OpenRun
+from fabric.protocol.records import (
+    Notice,
+    PhaseEnded,
+    PhaseStarted,
+    Record,
+    StepFinished,
+    StepSkipped,
+    StepStarted,
+)
+from fabric.store.catalogue import Catalogue
+from fabric.store.rows import Key, Reservation
+
+RUN = "20250101-120000-hello-a1b2"
+OTHER = "20250101-120001-hello-c3d4"
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    with Catalogue(tmp_path / "catalogue.sqlite") as opened:
+        yield opened
+
+
+def request(run: str = RUN, *nodes: str) -> OpenRun:
+    return OpenRun(
+        request=1, run=run, name="hello", nodes=nodes, trial="[trial]", plan='{"a": 1}', lease_s=20.0
+    )
+
+
+def started(step: str, t_ns: int) -> StepStarted:
+    return StepStarted(
+        t_ns=t_ns, bound_ns=5, step=step, attempt=1, pid=7, event="exec", planned_ns=0, go=1
+    )  # fmt: skip
+
+
+def finished(step: str, t_ns: int) -> StepFinished:
+    return StepFinished(
+        t_ns=t_ns,
+        bound_ns=5,
+        step=step,
+        attempt=1,
+        reason="exited",
+        failed=True,
+        exit_code=3,
+        signal=None,
+        message="exited with 3",
+        duration_ns=1,
+        stdout_bytes=0,
+        stderr_bytes=0,
+        user_s=0.0,
+        system_s=0.0,
+        max_rss_kib=0,
+        pipe_held=False,
+        survivors=(),
+    )
+
+
+def test_every_life_of_a_broker_has_a_higher_epoch(tmp_path: Path) -> None:
+    """Clock bounds of one life mean nothing in another: two lives must never look like one."""
+    epochs = []
+    for _ in range(3):
+        with Catalogue(tmp_path / "catalogue.sqlite") as catalogue:
+            epochs += [catalogue.next_epoch(), catalogue.next_epoch()]
+    assert epochs == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_name_keeps_its_key_until_the_key_is_revoked(catalogue: Catalogue) -> None:
+    """Whoever has a join token must not be able to take the name of a node that is enrolled."""
+    first = Key(public_key="k" * 40, name="lab1", role="node", created_ns=10)
+    second = replace(first, public_key="l" * 40, created_ns=20)
+    catalogue.add_key(first)
+    catalogue.add_key(first)
+
+    with pytest.raises(StoreError, match="node name 'lab1' belongs to another key"):
+        catalogue.add_key(second)
+    with pytest.raises(StoreError, match="belongs to node 'lab1'"):
+        catalogue.add_key(replace(first, name="lab2"))
+
+    assert catalogue.revoke_key(first.public_key, 15)
+    assert not catalogue.revoke_key(first.public_key, 16)
+    catalogue.add_key(second)
+    assert catalogue.keys() == (replace(first, revoked_ns=15), second)
+    with pytest.raises(StoreError, match="revoked"):
+        catalogue.add_key(first)
+
+
+def test_a_node_and_an_operator_may_have_the_same_name(catalogue: Catalogue) -> None:
+    """An engineer called lab1 is no reason to rename a machine."""
+    catalogue.add_key(Key(public_key="k" * 40, name="lab1", role="node", created_ns=1))
+    catalogue.add_key(Key(public_key="l" * 40, name="lab1", role="operator", created_ns=2))
+    assert [key.role for key in catalogue.keys()] == ["node", "operator"]  # noqa: SIM118 - no mapping
+
+
+words = st.text(st.characters(codec="utf-8"), max_size=20)
+tables = st.dictionaries(words, words, max_size=4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    labels=st.lists(words, max_size=4).map(tuple),
+    addresses=tables,
+    facts=tables,
+    incarnation=st.integers(0, 2**63 - 1),
+    heard_ns=st.integers(0, 2**63 - 1),
+)
+def test_a_node_is_remembered_as_it_described_itself(
+    labels: tuple[str, ...], addresses: dict[str, str], facts: dict[str, str], incarnation: int, heard_ns: int
+) -> None:
+    """Whatever the codec lets in, the catalogue keeps."""
+    info = NodeInfo(
+        name="lab1",
+        state="away",
+        incarnation=incarnation,
+        labels=labels,
+        addresses=addresses,
+        facts=facts,
+        run="",
+        heard_ns=heard_ns,
+    )
+    with TemporaryDirectory() as place:
+        with Catalogue(Path(place) / "catalogue.sqlite") as catalogue:
+            catalogue.save_node("instance0", replace(info, facts={}))
+            catalogue.save_node("instance1", info)
+        with Catalogue(Path(place) / "catalogue.sqlite") as catalogue:
+            (node,) = catalogue.nodes()
+    assert node.info == info
+    assert node.instance == "instance1"
+
+
+def test_a_reserved_node_is_told_with_its_run(catalogue: Catalogue) -> None:
+    """`fabric nodes` after a restart must not call a busy node free."""
+    info = NodeInfo(
+        name="lab1", state="free", incarnation=1, labels=(), addresses={}, facts={}, run="", heard_ns=1
+    )  # fmt: skip
+    catalogue.save_node("i", info)
+    catalogue.open_run(request(RUN, "lab1"), "ada", 100)
+    catalogue.save_heard({"lab1": 77, "unknown": 1})
+
+    assert catalogue.nodes()[0].info == replace(info, state="busy", run=RUN, heard_ns=77)
+
+
+def test_a_run_gets_all_its_nodes_or_none(catalogue: Catalogue) -> None:
+    """Two runs that want one node: the second is told by whom and since when, and holds nothing."""
+    assert catalogue.open_run(request(RUN, "lab1", "lab2"), "ada", 100) == ()
+
+    held = catalogue.open_run(request(OTHER, "lab2", "lab3"), "bob", 200)
+
+    assert held == (Reservation(node="lab2", run=RUN, name="hello", operator="ada", since_ns=100),)
+    assert catalogue.run(OTHER) is None
+    assert [(one.node, one.run) for one in catalogue.reservations()] == [("lab1", RUN), ("lab2", RUN)]
+
+
+def test_opening_a_run_again_is_harmless_but_nobody_else_can(catalogue: Catalogue) -> None:
+    """A controller repeats its request when the answer was lost."""
+    catalogue.open_run(request(RUN, "lab1"), "ada", 100)
+    assert catalogue.open_run(request(RUN, "lab1"), "ada", 101) == ()
+    assert catalogue.reservations()[0].since_ns == 100
+
+    with pytest.raises(StoreError, match="exists already, open, of ada"):
+        catalogue.open_run(request(RUN, "lab2"), "bob", 102)
+    catalogue.close_run(RUN, "pass", "{}", 103, 5)
+    with pytest.raises(StoreError, match="exists already, closed"):
+        catalogue.open_run(request(RUN, "lab1"), "ada", 104)
+    assert catalogue.reservations() == ()
+
+
+def test_a_closed_run_keeps_its_first_verdict_and_its_nodes_are_free(catalogue: Catalogue) -> None:
+    """A late CloseRun must not overwrite what the bundle says."""
+    catalogue.open_run(request(RUN, "lab1"), "ada", 100, session="s1")
+    assert catalogue.close_run(RUN, "fail", '{"x": 1}', 200, 42)
+    assert not catalogue.close_run(RUN, "pass", "{}", 300, 43)
+
+    stored = catalogue.run(RUN)
+    assert stored is not None
+    assert (stored.info.state, stored.info.verdict, stored.info.closed_ns) == ("closed", "fail", 200)
+    assert (stored.info.last, stored.info.nodes, stored.result) == (42, ("lab1",), '{"x": 1}')
+    assert (stored.session, stored.lease_s, stored.trial, stored.plan) == (
+        "s1", 20.0, "[trial]", '{"a": 1}'
+    )  # fmt: skip
+    assert catalogue.open_run(request(OTHER, "lab1"), "bob", 400) == ()
+
+
+def test_open_runs_survive_the_broker(tmp_path: Path) -> None:
+    """A restarted broker goes on with them and their reservations."""
+    with Catalogue(tmp_path / "catalogue.sqlite") as catalogue:
+        catalogue.open_run(request(RUN, "lab1"), "ada", 100)
+        catalogue.open_run(request(OTHER, "lab2"), "bob", 200)
+        catalogue.close_run(OTHER, "pass", "{}", 300, 1)
+
+    with Catalogue(tmp_path / "catalogue.sqlite") as catalogue:
+        assert [run.info.run for run in catalogue.open_runs()] == [RUN]
+        assert [one.node for one in catalogue.reservations()] == ["lab1"]
+
+
+def test_runs_are_listed_newest_first_and_found_by_the_beginning_of_their_id(catalogue: Catalogue) -> None:
+    """`fabric runs` and `fabric-tail 2025` look them up so."""
+    for day in range(1, 6):
+        run = f"2025010{day}-120000-a_b-a1b2"
+        catalogue.open_run(request(run), "ada", day)
+
+    assert [info.opened_ns for info in catalogue.runs(limit=3)] == [5, 4, 3]
+    assert [info.opened_ns for info in catalogue.runs("20250102")] == [2]
+    assert catalogue.runs("2025010_") == ()
+    assert catalogue.runs("20250102-120000-A") == ()
+
+
+def test_phases_and_steps_are_what_the_records_said_however_often(catalogue: Catalogue) -> None:
+    """After a restart the broker reads the end of the log again: that must change nothing."""
+    catalogue.open_run(request(RUN, "lab1"), "ada", 100)
+    said: list[Record] = [
+        PhaseStarted(t_ns=1, bound_ns=0, phase="1/load", go=1, t0_ns=50, lead_ns=20),
+        PhaseStarted(t_ns=2, bound_ns=0, phase="1/load", go=2, t0_ns=90, lead_ns=20),
+        Notice(t_ns=3, bound_ns=0, level="info", message="not for the catalogue"),
+        started("1/load/client/0", 91),
+        finished("1/load/client/0", 99),
+        StepSkipped(t_ns=100, bound_ns=0, step="1/load/client/1", message="an earlier step failed"),
+        PhaseEnded(
+            t_ns=101, bound_ns=0, phase="1/load", failed=True, skew_ns=4, skew_bound_ns=9, latest_node="lab1"
+        ),
+    ]
+    for _ in range(2):
+        catalogue.save_records(RUN, "lab1", said)
+
+    first, second = catalogue.phases(RUN)
+    assert (first.go, first.failed, first.skew_ns) == (1, None, None)
+    assert (second.go, second.failed, second.skew_ns, second.skew_bound_ns) == (2, True, 4, 9)
+    ran, skipped = catalogue.steps(RUN)
+    assert (ran.started_ns, ran.finished_ns, ran.exit_code, ran.reason) == (91, 99, 3, "exited")
+    assert ran.message == "exited with 3"
+    assert (skipped.attempt, skipped.reason, skipped.message) == (0, "skipped", "an earlier step failed")
+
+
+def test_steps_of_a_run_that_is_not_there_are_refused(catalogue: Catalogue) -> None:
+    """Foreign keys are on: the catalogue has no orphans."""
+    with pytest.raises(StoreError, match="FOREIGN KEY"):
+        catalogue.save_step(RUN, "lab1", started("1/load/client/0", 1))
+    catalogue.open_run(request(RUN), "ada", 1)
+    catalogue.save_step(RUN, "lab1", started("1/load/client/0", 1))
+    assert len(catalogue.steps(RUN)) == 1
