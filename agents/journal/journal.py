@@ -14,7 +14,7 @@ from agents.journal.frames import MAX_BODY_BYTES
 from agents.journal.ledger import OpenStep, StreamKey, StreamState
 from agents.journal.limits import BACKLOG_BYTES, Limits
 from agents.journal.names import TAIL, journal_directory, spool_name
-from agents.journal.packed import as_output, size_bytes
+from agents.journal.packed import Span, packed_span, size_bytes, span_of
 from agents.journal.recovery import Recovered, recover
 from agents.journal.segments import Reader, Segments
 from agents.journal.spool import Spool, SpoolStream
@@ -114,10 +114,10 @@ class Journal:
             raise DecodeError(f"{record.kind}: {len(body)} bytes are over the limit of {MAX_BODY_BYTES}")
         if self._backlog_bytes + len(body) > BACKLOG_BYTES:
             raise StoreError("journal: the disk is full", hint=f"make room for {self.path}")
-        output = record if isinstance(record, Output) else None
-        if output:
-            self._spool.record(self._window.appended + 1, output)
-        number = self._window.append(size_bytes(body, output))
+        span = span_of(record) if isinstance(record, Output) else None
+        if span:
+            self._spool.record(self._window.appended + 1, span)
+        number = self._window.append(size_bytes(body, span))
         self._backlog.append((body, record))
         self._backlog_bytes += len(body)
         self._write_backlog()
@@ -230,24 +230,25 @@ class Journal:
         """
         first = self._window.sent + 1
         packed: list[bytes] = []
-        outputs: list[Output] = []
+        spans: list[Span] = []
         packed_bytes = payload_bytes = 0
         while len(packed) < self._limits.batch_records and (body := self._reader.peek()) is not None:
-            output = as_output(body)
+            span = packed_span(body)
             packed_bytes += len(body)
-            payload_bytes += output.size if output else 0
+            payload_bytes += span.size if span else 0
+            size = size_bytes(body, span)
             too_large = max(packed_bytes, payload_bytes) > self._limits.batch_bytes
-            if (packed and too_large) or not self._window.fits(1, size_bytes(body, output)):
+            if (packed and too_large) or not self._window.fits(1, size):
                 break
             packed.append(body)
-            if output:
-                outputs.append(output)
+            if span:
+                spans.append(span)
             self._reader.advance()
-            self._window.send(size_bytes(body, output))
+            self._window.send(size)
         if not packed:
             return None
         head = Batch(run=self.run, incarnation=self.incarnation, first=first, records=())
-        return Shipment(codec.encode_batch(head, packed), self._spool.read(outputs))
+        return Shipment(codec.encode_batch(head, packed), self._spool.read(spans))
 
     def acknowledge(self, number: int) -> None:
         """The sink has stored everything up to ``number``: free what that needs.
@@ -277,7 +278,7 @@ class Journal:
         while self._window.reached < number:
             body = self._reader.peek()
             assert body is not None
-            self._window.send(size_bytes(body, as_output(body)))
+            self._window.send(size_bytes(body, packed_span(body)))
             self._reader.advance()
             self._window.acknowledge(self._window.sent)
 

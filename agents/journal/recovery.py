@@ -6,7 +6,7 @@ from pathlib import Path
 from agents.journal import directory
 from agents.journal.ledger import Ledger, StreamKey, StreamState
 from agents.journal.limits import Limits
-from agents.journal.packed import matters_to_ledger
+from agents.journal.packed import Span, matters_to_ledger, span_of
 from agents.journal.segments import Segment, read_segment
 from agents.journal.spool import Spool
 from fabric.errors import DecodeError
@@ -102,7 +102,7 @@ class _Recovery:
                 left.damage = f"record {number} of the journal cannot be read: {error}"
                 return False
             if isinstance(record, Output):
-                if not self._take_output(number, record):
+                if not self._take_span(number, span_of(record)):
                     return False
                 size_bytes += record.size
             left.ledger.note(record)
@@ -110,14 +110,12 @@ class _Recovery:
             left.unacknowledged_bytes += size_bytes
         return True
 
-    def _take_output(self, number: int, output: Output) -> bool:
+    def _take_span(self, number: int, span: Span) -> bool:
         left = self._left
-        if left.spool.holds(output):
-            left.spool.record(number, output)
+        if left.spool.holds(span):
+            left.spool.record(number, span)
         elif number > left.acknowledged:
             left.damage = f"the output of record {number} of the journal is gone"
             return False
-        self._streams[StreamKey(output.step, output.attempt, output.stream)] = StreamState(
-            output.offset + output.size, ended=not output.size
-        )
+        self._streams[span.key] = StreamState(span.offset + span.size, ended=not span.size)
         return True

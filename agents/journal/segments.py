@@ -145,6 +145,7 @@ class Reader:
         self._segments = segments
         self._segment: Segment | None = None
         self._fd: int | None = None
+        self._next: bytes | None = None
         self.seek(number)
 
     def seek(self, number: int) -> None:
@@ -158,22 +159,24 @@ class Reader:
         Raises:
             StoreError: If it was there and cannot be read any more.
         """
-        if self.number > self._segments.last:
-            return None
-        if self._segment is None or self.number > self._segment.last:
-            self._enter(self._segments.holding(self.number))
-        return self._body()
+        if self._next is None and self.number <= self._segments.last:
+            if self._segment is None or self.number > self._segment.last:
+                self._enter(self._segments.holding(self.number))
+            self._next = self._body()
+        return self._next
 
     def advance(self) -> None:
         """Go over the record that `peek` returned."""
-        self._at += HEAD.size + len(self._body())
+        assert self._next is not None
+        self._at += HEAD.size + len(self._next)
+        self._next = None
         self.number += 1
 
     def close(self) -> None:
         """Close what is open; `peek` opens it again."""
         if self._fd is not None:
             os.close(self._fd)
-        self._fd = self._segment = None
+        self._fd = self._segment = self._next = None
 
     def _enter(self, segment: Segment) -> None:
         wanted = self.number
@@ -182,6 +185,7 @@ class Reader:
         self._fd = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
         self._block, self._block_start, self._at = b"", segment.start, 0
         while self.number < wanted:
+            self._next = self._body()
             self.advance()
 
     def _body(self) -> bytes:

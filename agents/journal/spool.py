@@ -11,9 +11,9 @@ from pathlib import Path
 from agents.journal.ledger import StreamKey, StreamState
 from agents.journal.limits import OPEN_FILES, Limits
 from agents.journal.names import TAIL, parse_spool_name, spool_name
+from agents.journal.packed import Span
 from agents.journal.transfer import FULL, JournalFull, Moved, Transfer
 from fabric.errors import StoreError
-from fabric.protocol.records import Output
 
 
 @dataclass(slots=True, order=True)
@@ -109,21 +109,20 @@ class Spool:
         assert file.write_fd is not None
         return file, file.write_fd
 
-    def record(self, number: int, output: Output) -> None:
+    def record(self, number: int, span: Span) -> None:
         """A record speaks of bytes in the spool, or of the end of the stream.
 
         Raises:
             ValueError: If the bytes are not there.
         """
-        key = StreamKey(output.step, output.attempt, output.stream)
-        if not output.size:
-            self._end(key)
+        if not span.size:
+            self._end(span.key)
             return
-        file = self._file(key, output.offset)
-        if file is None or output.offset + output.size > file.end:
-            raise ValueError(f"spool: does not hold {output}")
+        file = self._file(span)
+        if file is None:
+            raise ValueError(f"spool: does not hold {span}")
         file.last_number = number
-        file.recorded = output.offset + output.size
+        file.recorded = span.offset + span.size
         self._note_done(file)
 
     def _create(self, key: StreamKey, offset: int) -> SpoolFile:
@@ -153,34 +152,33 @@ class Spool:
 
     # --- reading ----------------------------------------------------------------------------------------
 
-    def read(self, outputs: Iterable[Output]) -> bytes:
-        """Return the bytes of these records, one after the other.
+    def read(self, spans: Iterable[Span]) -> bytes:
+        """Return the bytes of some records, one after the other.
 
         Raises:
             StoreError: If they are not there any more.
         """
-        parts = [self._pread(file, start, size) for file, start, size in self._ranges(outputs)]
+        parts = [self._pread(file, start, size) for file, start, size in self._ranges(spans)]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def holds(self, output: Output) -> bool:
+    def holds(self, span: Span) -> bool:
         """Whether the bytes of a record are there."""
-        file = self._file(StreamKey(output.step, output.attempt, output.stream), output.offset)
-        return not output.size or (file is not None and output.offset + output.size <= file.end)
+        return not span.size or self._file(span) is not None
 
-    def _ranges(self, outputs: Iterable[Output]) -> list[tuple[SpoolFile, int, int]]:
+    def _ranges(self, spans: Iterable[Span]) -> list[tuple[SpoolFile, int, int]]:
         """Say what to read; records that follow each other in one file are read at once."""
         ranges: list[tuple[SpoolFile, int, int]] = []
-        for output in outputs:
-            if not output.size:
+        for span in spans:
+            if not span.size:
                 continue
-            file = self._file(StreamKey(output.step, output.attempt, output.stream), output.offset)
+            file = self._file(span)
             if file is None:
-                raise StoreError(f"journal: the spool has lost {output}")
-            if ranges and ranges[-1][0] is file and ranges[-1][1] + ranges[-1][2] == output.offset:
+                raise StoreError(f"journal: the spool has lost {span}")
+            if ranges and ranges[-1][0] is file and ranges[-1][1] + ranges[-1][2] == span.offset:
                 _, start, size = ranges.pop()
-                ranges.append((file, start, size + output.size))
+                ranges.append((file, start, size + span.size))
             else:
-                ranges.append((file, output.offset, output.size))
+                ranges.append((file, span.offset, span.size))
         return ranges
 
     def _pread(self, file: SpoolFile, start: int, size: int) -> bytes:
@@ -200,10 +198,15 @@ class Spool:
             os.close(self._reading.popitem(last=False)[1])
         return fd
 
-    def _file(self, key: StreamKey, offset: int) -> SpoolFile | None:
-        files = self._files.get(key, [])
-        index = bisect_right(files, offset, key=lambda file: file.start) - 1
-        return files[index] if index >= 0 else None
+    def _file(self, span: Span) -> SpoolFile | None:
+        """Return the file that holds all of it."""
+        files = self._files.get(span.key)
+        if not files:
+            return None
+        file = files[-1]
+        if span.offset < file.start:
+            file = files[bisect_right(files, span.offset, key=lambda file: file.start) - 1]
+        return file if file.start <= span.offset and span.offset + span.size <= file.end else None
 
     # --- deleting ---------------------------------------------------------------------------------------
 

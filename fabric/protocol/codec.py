@@ -32,7 +32,7 @@ def encode(message: Any) -> bytes:
     Raises:
         DecodeError: If the frame would be larger than a peer takes.
     """
-    frame: bytes = msgpack.packb([message.kind, _plain_fields(message)])
+    frame: bytes = msgpack.packb([message.kind, _fields_of(message)], default=_plain)
     if len(frame) > MAX_FRAME_BYTES:
         raise DecodeError(f"{message.kind}: {len(frame)} bytes are over the limit of {MAX_FRAME_BYTES}")
     return frame
@@ -72,7 +72,7 @@ def decode_as(frame: bytes | memoryview, wanted: type[M]) -> M:
 
 def encode_record(record: records.Record) -> bytes:
     """Return a record as it stands inside a batch, for `encode_batch`."""
-    packed: bytes = msgpack.packb(_plain(record))
+    packed: bytes = msgpack.packb([record.kind, _fields_of(record)], default=_plain)
     return packed
 
 
@@ -139,20 +139,15 @@ def _check_version(kind: str, theirs: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    if type(value) in _SCALARS:  # most values are; asking is_dataclass costs ten times as much
-        return value
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if is_dataclass(value):
-        body = _plain_fields(value)
-        kind = _RECORD_KINDS.get(type(value))
-        return body if kind is None else [kind, body]
-    return value
+    """Return what stands for a message's part or a record in a frame; msgpack asks when it meets one."""
+    body = _fields_of(value)
+    kind = _RECORD_KINDS.get(type(value))
+    return body if kind is None else [kind, body]
 
 
-def _plain_fields(message: Any) -> dict[str, Any]:
+def _fields_of(message: Any) -> dict[str, Any]:
     cls: type = type(message)
-    return {name: _plain(getattr(message, name)) for name in _names(cls)}
+    return {name: getattr(message, name) for name in _names(cls)}
 
 
 _RECORD_KINDS: Final = {cls: kind for kind, cls in RECORDS.items()}

@@ -1,6 +1,6 @@
 import pytest
 
-from agents.journal.packed import as_output, matters_to_ledger
+from agents.journal.packed import matters_to_ledger, packed_span, span_of
 from fabric.protocol import codec
 from fabric.protocol.records import Notice, Output, StepSkipped, StepStarted
 
@@ -14,9 +14,9 @@ NOTICE = Notice(t_ns=1, bound_ns=1, level="info", message="output")
 
 def test_an_output_is_known_by_its_first_bytes() -> None:
     """Only an output has bytes to be sent beside it."""
-    assert as_output(codec.encode_record(OUTPUT)) == OUTPUT
+    assert packed_span(codec.encode_record(OUTPUT)) == span_of(OUTPUT)
     for record in (STARTED, SKIPPED, NOTICE):
-        assert as_output(codec.encode_record(record)) is None
+        assert packed_span(codec.encode_record(record)) is None
 
 
 @pytest.mark.parametrize(
