@@ -1,8 +1,9 @@
 """From records to the rows of phases and steps.  Applied twice, a record changes nothing more."""
 
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy import Connection, Table, Update, bindparam, func, insert, select, update
 
 from fabric.protocol.records import PhaseEnded, PhaseStarted, StepFinished, StepSkipped, StepStarted
 from fabric.store.schema import phases, steps
@@ -18,9 +19,17 @@ def upsert(
     connection: Connection, table: Table, key: dict[str, Any], values: dict[str, Any], **otherwise: Any
 ) -> None:
     """Change a row, or insert it with the values of ``otherwise`` besides.  In every database's SQL."""
-    change = update(table).where(*(table.c[name] == value for name, value in key.items())).values(values)
-    if not connection.execute(change).rowcount:
-        connection.execute(insert(table).values(key | otherwise | values))
+    change = _update(table, tuple(key), tuple(values))
+    row = {f"key_{name}": value for name, value in key.items()} | values
+    if not connection.execute(change, row).rowcount:
+        connection.execute(insert(table), key | otherwise | values)
+
+
+@cache
+def _update(table: Table, key: tuple[str, ...], names: tuple[str, ...]) -> Update:
+    """Make a statement once: that takes SQLAlchemy three times as long as to execute it."""
+    where = (table.c[name] == bindparam(f"key_{name}") for name in key)
+    return update(table).where(*where).values({name: bindparam(name) for name in names})
 
 
 def save_phase(connection: Connection, run: str, record: PhaseRecord) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fabric.errors import StoreError
-from fabric.protocol.messages import NodeInfo, OpenRun
+from fabric.protocol.messages import AgentHello, NodeInfo, OpenRun
 from fabric.protocol.records import (
     Notice,
     PhaseEnded,
@@ -36,6 +36,26 @@ def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
 def request(run: str = RUN, *nodes: str) -> OpenRun:
     return OpenRun(
         request=1, run=run, name="hello", nodes=nodes, trial="[trial]", plan='{"a": 1}', lease_s=20.0
+    )
+
+
+def hello(
+    incarnation: int = 1,
+    labels: tuple[str, ...] = (),
+    addresses: dict[str, str] | None = None,
+    facts: dict[str, str] | None = None,
+) -> AgentHello:
+    return AgentHello(
+        protocol=1,
+        software="0.1.0",
+        name="lab1",
+        instance="instance1",
+        incarnation=incarnation,
+        labels=labels,
+        addresses=addresses or {},
+        facts=facts or {},
+        journals=(),
+        runs=(),
     )
 
 
@@ -119,8 +139,16 @@ def test_a_node_is_remembered_as_it_described_itself(
     labels: tuple[str, ...], addresses: dict[str, str], facts: dict[str, str], incarnation: int, heard_ns: int
 ) -> None:
     """Whatever the codec lets in, the catalogue keeps."""
-    info = NodeInfo(
-        name="lab1",
+    said = hello(incarnation=incarnation, labels=labels, addresses=addresses, facts=facts)
+    with TemporaryDirectory() as place:
+        with Catalogue(Path(place) / "catalogue.sqlite") as catalogue:
+            catalogue.save_node(hello(), 1)
+            catalogue.save_node(said, heard_ns)
+        with Catalogue(Path(place) / "catalogue.sqlite") as catalogue:
+            (node,) = catalogue.nodes()
+    assert node.instance == said.instance
+    assert node.info == NodeInfo(
+        name=said.name,
         state="away",
         incarnation=incarnation,
         labels=labels,
@@ -129,26 +157,16 @@ def test_a_node_is_remembered_as_it_described_itself(
         run="",
         heard_ns=heard_ns,
     )
-    with TemporaryDirectory() as place:
-        with Catalogue(Path(place) / "catalogue.sqlite") as catalogue:
-            catalogue.save_node("instance0", replace(info, facts={}))
-            catalogue.save_node("instance1", info)
-        with Catalogue(Path(place) / "catalogue.sqlite") as catalogue:
-            (node,) = catalogue.nodes()
-    assert node.info == info
-    assert node.instance == "instance1"
 
 
 def test_a_reserved_node_is_told_with_its_run(catalogue: Catalogue) -> None:
     """`fabric nodes` after a restart must not call a busy node free."""
-    info = NodeInfo(
-        name="lab1", state="free", incarnation=1, labels=(), addresses={}, facts={}, run="", heard_ns=1
-    )  # fmt: skip
-    catalogue.save_node("i", info)
+    catalogue.save_node(hello(), 5)
     catalogue.open_run(request(RUN, "lab1"), "ada", 100)
     catalogue.save_heard({"lab1": 77, "unknown": 1})
 
-    assert catalogue.nodes()[0].info == replace(info, state="busy", run=RUN, heard_ns=77)
+    info = catalogue.nodes()[0].info
+    assert (info.state, info.run, info.heard_ns) == ("busy", RUN, 77)
 
 
 def test_a_run_gets_all_its_nodes_or_none(catalogue: Catalogue) -> None:
