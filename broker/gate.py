@@ -1,0 +1,145 @@
+"""Who may do what: which key may connect where, and which message each role may send.  Pure tables.
+
+A peer's *user id* is ``node:NAME``, ``operator:NAME`` or ``unknown:KEY`` (the key in Z85).  It follows from
+the CURVE key of the connection, and stays with every message that comes over it.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from broker.effects import Role
+from fabric.protocol import messages as m
+
+DOMAIN_ROLES: Final[Mapping[str, frozenset[Role]]] = {
+    "control": frozenset({"node", "operator", "unknown"}),
+    "go": frozenset({"node"}),
+    "sink": frozenset({"node"}),
+    "feed": frozenset({"operator"}),
+}
+"""Which roles may connect to a socket."""
+
+MESSAGE_RIGHTS: Final[Mapping[Role, frozenset[type]]] = {
+    "unknown": frozenset({m.Enrol}),
+    "node": frozenset(
+        {
+            m.Enrol,  # again, if the answer to the first one was lost
+            m.AgentHello,
+            m.Beat,
+            m.Probe,
+            m.Assigned,
+            m.Ready,
+            m.Refused,
+            m.Confirm,
+            m.Declined,
+            m.Aborted,
+            m.Freed,
+        }
+    ),
+    "operator": frozenset(
+        {
+            m.OperatorHello,
+            m.Beat,
+            m.NodesRequest,
+            m.OpenRun,
+            m.CloseRun,
+            m.Assign,
+            m.Prepare,
+            m.StartPhase,
+            m.Cancel,
+            m.Free,
+            m.Append,
+            m.Replay,
+            m.RunsRequest,
+        }
+    ),
+}
+"""Which messages a role may send to the control socket.  For whom it may speak, the machines check."""
+
+
+def allowed(role: Role, message_type: type) -> bool:
+    """Tell whether a peer of this role may send messages of this type to the control socket."""
+    return message_type in MESSAGE_RIGHTS[role]
+
+
+def allows(role: Role, message: m.Message) -> bool:
+    """Tell whether a peer of this role may send this message to the control socket."""
+    return allowed(role, type(message))
+
+
+class UserId(NamedTuple):
+    """Whose connection it is.  The name of an unknown key is the key."""
+
+    role: Role
+    name: str
+
+    def __str__(self) -> str:
+        """Return ``role:name``, the form that ZeroMQ attaches to every frame."""
+        return f"{self.role}:{self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> "UserId | None":
+        """Read ``role:name``; None if it is something else, such as the empty one of nobody's message."""
+        role, colon, name = text.partition(":")  # a key in Z85 may have colons, a role has none
+        if not (colon and name):
+            return None
+        for known in MESSAGE_RIGHTS:
+            if role == known:
+                return cls(known, name)
+        return None
+
+
+class Gate:
+    """The table of keys.
+
+    A key that was taken off keeps its connections, for ZeroMQ asks at the handshake only: so `stands` is
+    asked at every message.
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[bytes, UserId] = {}
+        self._barred: set[bytes] = set()
+        self._keys_of: dict[UserId, set[bytes]] = {}
+
+    def add(self, public: bytes, role: Role, name: str) -> None:
+        """Let a key (Z85) be a node or an operator from the next handshake on.
+
+        Raises:
+            ValueError: If the role is none that can be given.
+        """
+        if role == "unknown":
+            raise ValueError("a key becomes unknown by revoke")
+        self.revoke(public)
+        self._keys[public] = UserId(role, name)
+        self._keys_of.setdefault(self._keys[public], set()).add(public)
+
+    def revoke(self, public: bytes) -> None:
+        """Make a key as unknown as any other; with a join token it may enrol again."""
+        who = self._keys.pop(public, None)
+        if who is not None:
+            self._keys_of[who].discard(public)
+            if not self._keys_of[who]:
+                del self._keys_of[who]
+
+    def bar(self, public: bytes) -> None:
+        """Let a key in nowhere, not even to enrol."""
+        self._barred.add(public)
+
+    def unbar(self, public: bytes) -> None:
+        """Take back `bar`."""
+        self._barred.discard(public)
+
+    def identify(self, public: bytes) -> UserId:
+        """Return whose key it is."""
+        return self._keys.get(public) or UserId("unknown", public.decode("ascii", "replace"))
+
+    def admit(self, domain: str, public: bytes) -> UserId | None:
+        """Return whose key it is if it may connect to the socket of this domain, else None."""
+        if public in self._barred:
+            return None
+        who = self.identify(public)
+        return who if who.role in DOMAIN_ROLES.get(domain, frozenset()) else None
+
+    def stands(self, user_id: UserId) -> bool:
+        """Tell whether a connection that once got this user id still may use it."""
+        keys = {user_id.name.encode()} if user_id.role == "unknown" else self._keys_of.get(user_id, set())
+        return not keys <= self._barred  # with the empty set: no
