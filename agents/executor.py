@@ -48,7 +48,7 @@ class Executor:
         self.live: dict[str, StepRun] = {}
         self.phase: PhasePart | None = None
         self.shipping = False  # nothing is left here but the journal
-        self._needs_reset = False
+        self.needs_reset = False
         self._reset_failed = False
         self._abandoned = ""  # why the agent goes on alone
         self._freeing = False
@@ -61,6 +61,18 @@ class Executor:
             Free: self._on_free,
             Abandon: self._on_abandon,
         }
+
+    @classmethod
+    def restored(cls, assign: Assign, *, needs_reset: bool) -> "Executor":
+        """Go on after a restart of the agent: nothing of the run is known but what it was, and the reset."""
+        executor = cls(assign)
+        executor.needs_reset = needs_reset
+        return executor
+
+    @property
+    def is_led(self) -> bool:
+        """Whether it still does what the controller says."""
+        return not self._abandoned and not self._freeing
 
     # --- inputs -----------------------------------------------------------------------------------------
 
@@ -192,13 +204,13 @@ class Executor:
         step.exit = end
         return self._finish_if_over(step, now_ns)
 
-    def ended(self, key: str, survivors: tuple[int, ...], had_rest: bool, now_ns: int) -> list[Effect]:
-        """Nothing of its tree is left, but for ``survivors``; ``had_rest``: descendants were killed."""
+    def ended(self, key: str, survivors: tuple[int, ...], pipe_held: bool, now_ns: int) -> list[Effect]:
+        """Nothing of its tree is left, but for ``survivors``."""
         step = self.live.get(key)
         if step is None:
             return []
         step.tree_ended, step.survivors = True, survivors
-        step.pipe_held = had_rest and len(step.sizes) < 2  # noqa: PLR2004 - stdout and stderr
+        step.pipe_held = pipe_held
         return self._finish_if_over(step, now_ns)
 
     def stream_ended(self, key: str, stream: Stream, size: int, now_ns: int) -> list[Effect]:
@@ -346,10 +358,10 @@ class Executor:
             return []
         if part is not None and part.phase == LOCAL_RESET and part.state != "done":
             return []
-        if not self._needs_reset:
+        if not self.needs_reset:
             self._freeing = True
             return self._end_all() + self._ship_if_empty()
-        self._needs_reset = False
+        self.needs_reset = False
         part = PhasePart.of(self.run, LOCAL_RESET, self.assign.reset, failed=True, stopped=True)
         part.clock_is_fresh = True
         self.phase = part
@@ -427,7 +439,7 @@ class Executor:
     def _begin(self, part: PhasePart, now_ns: int) -> list[Effect]:
         part.state = "running"
         if not part.is_reset:
-            self._needs_reset = True
+            self.needs_reset = True
         effects: list[Effect] = []
         for lane in part.lanes.values():
             effects += self._report_skipped(lane, now_ns)
@@ -457,7 +469,7 @@ class Executor:
             return []
         part.state = "done"
         if part.is_reset:
-            self._needs_reset, self._reset_failed = False, part.has_failed
+            self.needs_reset, self._reset_failed = False, part.has_failed
         t, bound = self._fabric(now_ns)
         record = PhaseFinished(t_ns=t, bound_ns=bound, phase=part.phase, failed=part.has_failed)
         effects: list[Effect] = [Report(self.run, record)]

@@ -91,7 +91,12 @@ class GiveUp:
     sentence: str
 
 
-SessionEffect = Connect | Disconnect | Say | SayHello | OpenStreams | ClockChanged | GiveUp
+@dataclass(frozen=True, slots=True)
+class KeyEnrolled:
+    """The broker knows this node's key from now on."""
+
+
+SessionEffect = Connect | Disconnect | Say | SayHello | OpenStreams | ClockChanged | GiveUp | KeyEnrolled
 State = Literal["away", "joining", "up"]
 
 
@@ -157,7 +162,10 @@ class Session:
             return self._on_rejected(message, now_ns)
         if isinstance(message, Enrolled):
             self._secret = None
-            return self._again(now_ns, wait_s=0.0)  # the new handshake brings the new rights
+            return [
+                KeyEnrolled(),
+                *self._again(now_ns, wait_s=0.0),
+            ]  # the new handshake brings the new rights
         if isinstance(message, HelloWanted) and self.state == "up":
             return self._again(now_ns, wait_s=0.0)
         return []
@@ -175,6 +183,10 @@ class Session:
         self._burst_since_ns = now_ns
         self._probe_ns = now_ns
         return self._expire_up(now_ns) if self.state == "up" else []
+
+    def estimate(self, now_ns: int) -> Estimate | None:
+        """Return what is known of the clock of this epoch."""
+        return self._clock.estimate(now_ns)
 
     # --- parts ------------------------------------------------------------------------------------------
 

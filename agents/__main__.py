@@ -1,0 +1,5 @@
+"""``python -m agents`` is ``fabric-agent``."""
+
+from agents.cli import main
+
+main()

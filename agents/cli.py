@@ -1,0 +1,59 @@
+"""The command ``fabric-agent``."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from fabric.cli.options import common_options, option, reported_errors, settings
+
+ADDRESS_HELP: Final = "Address of this machine in a network, for `network` in trials; repeatable."
+
+
+@click.command("fabric-agent", context_settings=settings("agent"))
+@click.argument("url", envvar="FABRIC_BROKER")
+@option("--join", metavar="TOKEN", help="Token that the broker printed; needed at the first start only.")
+@option("--name", help="Name of this node.  Default: the machine's host name.")
+@option(
+    "--label", "labels", metavar="LABEL", multiple=True, help="A word by which trials find it; repeatable."
+)
+@option("--addr", "addresses", metavar="NAME=ADDRESS", multiple=True, help=ADDRESS_HELP)
+@option(
+    "--state-dir", type=click.Path(file_okay=False, path_type=Path), help="Where keys and journals are kept."
+)
+@option("--lifeline-fd", type=int, hidden=True)
+@option("--ephemeral", is_flag=True, hidden=True)
+@common_options
+def main(
+    *,
+    url: str,
+    join: str | None,
+    name: str | None,
+    labels: tuple[str, ...],
+    addresses: tuple[str, ...],
+    state_dir: Path | None,
+    lifeline_fd: int | None,
+    ephemeral: bool,
+    verbose: bool,
+    quiet: bool,
+) -> None:
+    """Run on this machine what the fabric's broker at URL (tcp://host:7400) tells it to run.
+
+    The broker prints the exact line that starts an agent.  An agent reconnects for ever; Ctrl-C or
+    TERM ends it and all that it has started.
+    """
+    with reported_errors():
+        from agents.run import Options, run_agent
+
+        options = Options(
+            url=url,
+            join=join,
+            name=name,
+            labels=labels,
+            addresses=addresses,
+            state_dir=state_dir,
+            lifeline_fd=lifeline_fd,
+            ephemeral=ephemeral,
+            verbosity=int(verbose) - int(quiet),
+        )
+        run_agent(options)

@@ -1,0 +1,185 @@
+"""The agent's launcher: kept alive, watched, and its events told to the executors."""
+
+import os
+import select
+from collections.abc import Callable
+from pathlib import Path
+from signal import SIGTERM
+from typing import Final
+
+from agents.effects import Effect
+from agents.executor import Executor
+from agents.launcher import events as le
+from agents.launcher.client import LauncherClient, become_subreaper
+from agents.step_run import Exit
+from fabric.log import get_logger
+from fabric.loop import Loop
+from fabric.protocol.records import Stream
+
+log = get_logger()
+
+S: Final = 1_000_000_000
+
+LEASE_S: Final = 15.0
+"""The launcher ends all steps if the agent is silent (stopped, hung) for so long."""
+
+SILENCE_NS: Final = 10 * S
+"""A launcher that answers no beat for so long is killed, and with it all that it has started."""
+
+QUIT_S: Final = 30.0
+"""A launcher that is told to quit ends its steps with their grace; after this it is killed."""
+
+Call = Callable[[Executor], list[Effect]]
+
+
+def run_of(key: str) -> str:
+    """Return the run that an attempt's key belongs to."""
+    return key.split("|", 1)[0]
+
+
+class Launching:
+    """Has a launcher at any time.
+
+    Args:
+        loop: That polls its socket.
+        state_dir: Of the agent.
+        armed: Called with key, read ends and instant when a step is armed.
+        tell: Called with key and what to say to the executor of its run.
+        tree_ended: Called with key and survivors after the executor was told of the end of a tree.
+        died: Called with the reason when the launcher and all that it had started are gone.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        state_dir: Path,
+        *,
+        armed: Callable[[str, dict[Stream, int], int], None],
+        tell: Callable[[str, Call], None],
+        tree_ended: Callable[[str, tuple[int, ...]], None],
+        died: Callable[[str], None],
+    ) -> None:
+        self._loop = loop
+        self._state_dir = state_dir
+        self._armed = armed
+        self._tell = tell
+        self._tree_ended = tree_ended
+        self._died = died
+        self._quitting = False
+        become_subreaper()
+        self.client = self._start()
+
+    def beat(self, now_ns: int) -> None:
+        """Renew the lease, and end a launcher that is silent.  Due every second."""
+        if now_ns - self.client.heard_ns > SILENCE_NS:
+            log.error("launcher_silent", pid=self.client.pid)
+            self._replace("the launcher did not answer")
+            return
+        self.client.beat()
+        self._await_room()
+
+    def drained(self, key: str) -> None:
+        """The pipes of a step were read to their end."""
+        if self.client.fileno() >= 0:
+            self.client.drained(key)
+
+    def quit(self) -> None:
+        """End everything and the launcher, hearing of the ends meanwhile."""
+        self._quitting = True
+        self.client.quit()
+        until_ns = self._loop.turn(0) + round(QUIT_S * S)
+        while self.client.fileno() >= 0 and self._loop.turn(until_ns) < until_ns:
+            pass
+        self._unwatch()
+        self.client.kill_orphans()
+
+    def _start(self) -> LauncherClient:
+        client = LauncherClient.start(self._state_dir, lease_s=LEASE_S)
+        if client.is_adopted:
+            self._end_old(client)
+            client = LauncherClient.start(self._state_dir, lease_s=LEASE_S)
+        self._fd = client.fileno()
+        self._loop.add(self._fd, self._spoke)
+        return client
+
+    def _end_old(self, client: LauncherClient) -> None:
+        """End the launcher of an earlier life; it leaves what is in the pipes in its tail files."""
+        log.warning("launcher_found", pid=client.pid, hint="its steps are ended: nobody leads them any more")
+        handle = os.pidfd_open(client.pid)
+        client.close()
+        os.kill(client.pid, SIGTERM)
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        poll.poll(QUIT_S * 1000)
+        os.close(handle)
+
+    def _replace(self, why: str) -> None:
+        """End what it had started, have a new one for the resets, tell the runs."""
+        self._unwatch()
+        survivors = self.client.kill_orphans()
+        if survivors:
+            log.error("processes_left", pids=survivors)
+        self.client = self._start()
+        self._died(why)
+
+    def _unwatch(self) -> None:
+        self._loop.remove(self._fd)
+        self._loop.remove(self._fd, write=True)
+
+    def _await_room(self) -> None:
+        if self.client.wants_write:
+            self._loop.add(self._fd, self._flush, write=True)
+
+    def _flush(self, _: int) -> None:
+        self.client.flush()
+        if not self.client.wants_write:
+            self._loop.remove(self._fd, write=True)
+
+    # --- events -----------------------------------------------------------------------------------------
+
+    def _spoke(self, now_ns: int) -> None:
+        for event in self.client.receive():
+            self._take(event, now_ns)
+
+    def _take(self, event: le.Event, now_ns: int) -> None:
+        match event:
+            case le.Armed(key, _, stdout_fd, stderr_fd):
+                self._armed(key, {"stdout": stdout_fd, "stderr": stderr_fd}, now_ns)
+            case le.Held(keys, late):
+                for key in (*keys, *late):
+                    self._tell(key, _held(key, key in keys, now_ns))
+            case le.LauncherDied():
+                self._unwatch()
+                if not self._quitting:
+                    log.error("launcher_died", pid=self.client.pid)
+                    self._replace("the launcher died")
+            case le.LeaseEnded(silence_s):
+                log.error("launcher_lease_ended", silence_s=silence_s)
+            case le.Complaint(sentence):
+                log.error("launcher_complained", sentence=sentence)
+            case le.Adopted():
+                pass  # an old launcher is ended before it is listened to
+            case _:
+                self._take_step_event(event, now_ns)
+
+    def _take_step_event(
+        self, event: le.ArmFailed | le.Started | le.StartFailed | le.Exited | le.Ended, now_ns: int
+    ) -> None:
+        key = event.key
+        match event:
+            case le.ArmFailed(_, sentence):
+                self._tell(key, lambda executor: executor.arm_failed(key, sentence, now_ns))
+            case le.Started(_, pid, t_ns, kind):
+                self._tell(key, lambda executor: executor.started(key, pid, t_ns, kind, now_ns))
+            case le.StartFailed(_, sentence):
+                self._tell(key, lambda executor: executor.start_failed(key, sentence, now_ns))
+            case le.Exited(_, code, signal, user_s, system_s, max_rss_kib, t_ns):
+                end = Exit(code, signal, user_s, system_s, max_rss_kib, t_ns)
+                self._tell(key, lambda executor: executor.exited(key, end, now_ns))
+            case le.Ended(_, survivors, pipe_rest, _):
+                self._tell(key, lambda executor: executor.ended(key, survivors, pipe_rest, now_ns))
+                self._tree_ended(key, survivors)
+
+
+def _held(key: str, ok: bool, now_ns: int) -> Call:
+    return lambda executor: executor.held(key, ok, now_ns)

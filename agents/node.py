@@ -1,0 +1,430 @@
+"""The agent's shell: one loop over the broker, the launcher and the pipes.  It decides nothing."""
+
+import os
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from agents import session as ss
+from agents.effects import Arm, Drop, Effect, End, Hold, RefreshClock, Release, Report, Send, Ship
+from agents.executor import Executor
+from agents.facts import addresses, facts
+from agents.journal import FULL_PAUSE_S, Journal, OpenStep
+from agents.launching import Call, Launching, run_of
+from agents.parts import Part, saved_assign
+from agents.pipes import Pipes
+from agents.shipping import Shipper
+from agents.sockets import Sockets
+from agents.state import AgentState
+from fabric import __version__
+from fabric.clock import MonotonicClock
+from fabric.config import Address
+from fabric.errors import FabricError
+from fabric.keys import AgentIdentity
+from fabric.log import get_logger
+from fabric.loop import Loop
+from fabric.protocol.limits import BEAT_S, PROTOCOL_VERSION
+from fabric.protocol.messages import (
+    Acknowledged,
+    AgentHello,
+    Assign,
+    Forget,
+    Free,
+    Freed,
+    Message,
+    Resend,
+)
+from fabric.protocol.records import Notice, StepFinished, Stream
+from fabric.timing.offset import Estimate
+
+log = get_logger()
+
+S: Final = 1_000_000_000
+
+FREED_KEPT: Final = 100
+"""Ends of runs that are remembered, to be said again to a controller that asks again."""
+
+
+class Node:
+    """One agent, from its connection to its end.
+
+    Args:
+        state: Its locked state directory.
+        identity: Its name and key, and the broker's key.
+        broker: Where the broker is.
+        secret: Of the join token; None if the key was enrolled before.
+        enrolled: Called when the broker has taken the key.
+        labels: That the node bears.
+        announced: Addresses by network.
+    """
+
+    def __init__(
+        self,
+        state: AgentState,
+        identity: AgentIdentity,
+        broker: Address,
+        *,
+        secret: bytes | None,
+        enrolled: Callable[[], None],
+        labels: tuple[str, ...],
+        announced: dict[str, str],
+    ) -> None:
+        self._state = state
+        self._identity = identity
+        self._broker = broker
+        self._enrolled = enrolled
+        self._labels = labels
+        self._addresses = addresses(announced, broker.host, broker.port)
+        self._facts = facts()
+        self._clock = MonotonicClock()
+        self.loop = Loop(self._clock)
+        self._sockets = Sockets(self.loop, broker, self._heard, self._writable)
+        self._session = ss.Session(identity.name, secret, random.random, self._clock.now_ns())
+        self._shipper = Shipper(self._sockets.ship)
+        self._pipes = Pipes(self._watch, self._fabric_now, self._stream_ended)
+        self._parts: dict[str, Part] = {}
+        self._freed: OrderedDict[str, Freed] = OrderedDict()
+        self._estimate: Estimate | None = None
+        self._unsaid_hello: Message | None = None
+        self._stopping = ""
+        self._beat_ns = 0
+        self._resume_ns: int | None = None
+        self._launching = Launching(
+            self.loop,
+            state.directory,
+            armed=self._armed,
+            tell=self._tell,
+            tree_ended=self._tree_ended,
+            died=self._launcher_died,
+        )
+
+    # --- life -------------------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Work until `stop`.
+
+        Raises:
+            FabricError: If the broker refuses this node for good.
+        """
+        self._recover()
+        while not self._stopping:
+            self._turn()
+        self._leave()
+
+    def stop(self, why: str) -> None:
+        """Let `serve` return after this turn."""
+        self._stopping = self._stopping or why
+
+    def _turn(self) -> None:
+        now_ns = self.loop.turn(self._deadline_ns())
+        self._session_do(self._session.expire(now_ns))
+        for part in list(self._parts.values()):
+            self._do(part.executor.expire(now_ns))
+            self._check_lease(part, now_ns)
+        if now_ns >= self._beat_ns:
+            self._beat_ns = now_ns + round(BEAT_S * S)
+            self._launching.beat(now_ns)
+        if self._resume_ns is not None and now_ns >= self._resume_ns:
+            self._pipes.resume()
+        self._ship(now_ns)
+
+    def _deadline_ns(self) -> int:
+        times = [self._session.deadline_ns, self._beat_ns, self._shipper.deadline_ns]
+        times += [part.executor.deadline_ns for part in self._parts.values()]
+        self._resume_ns = self._clock.now_ns() + round(FULL_PAUSE_S * S) if self._pipes.has_paused else None
+        times.append(self._resume_ns)
+        return min(time for time in times if time is not None)
+
+    def _leave(self) -> None:
+        """End what runs, keep what is not shipped for the next life, say nothing more."""
+        log.info("agent_stopped", why=self._stopping, runs=len(self._parts))
+        self._launching.quit()
+        now_ns = self._clock.now_ns()
+        if self._session.state == "up":
+            self._shipper.push(now_ns)
+        self._sockets.close()
+        for part in self._parts.values():
+            part.save()
+        for journal in self._shipper.journals:
+            journal.close()
+        self.loop.close()
+
+    # --- after a restart ---------------------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        """Ship what earlier lives left, and do the resets that they owe."""
+        t_ns = time.time_ns()  # not fabric time, but nothing better is known before the first welcome
+        for journal in Journal.recover(self._state.directory):
+            journal.recover_tails(t_ns, -1)
+            for step in journal.open_steps():
+                journal.append(_lost(step, t_ns))
+            self._shipper.add(journal)
+            saved = saved_assign(journal)
+            if saved is not None and journal.run not in self._parts:
+                self._reset_for(*saved)
+        log.info("journals_recovered", count=len(self._shipper.journals))
+
+    def _reset_for(self, assign: Assign, needs_reset: bool) -> None:
+        """Do alone what an earlier life could not finish."""
+        if not needs_reset:
+            return
+        part = self._open_part(assign, Executor.restored(assign, needs_reset=True))
+        self._do(part.executor.lease_ended("the agent was restarted", self._clock.now_ns()))
+
+    # --- the broker -------------------------------------------------------------------------------------
+
+    def _heard(self, message: Message) -> None:
+        now_ns = self._clock.now_ns()
+        self._session_do(self._session.receive(message, now_ns))
+        match message:
+            case Acknowledged():
+                if self._shipper.acknowledged(message, now_ns) is not None:
+                    self._pipes.resume()
+            case Resend():
+                self._shipper.resend(message)
+            case Forget():
+                journal = self._shipper.forget(message)
+                if journal is not None:
+                    self._forgotten(journal)
+            case _:
+                self._heard_of_run(message, now_ns)
+
+    def _heard_of_run(self, message: Message, now_ns: int) -> None:
+        run = getattr(message, "run", None)
+        if run is None:
+            return
+        part = self._parts.get(run)
+        if part is None and isinstance(message, Assign):
+            part = self._open_part(message, Executor(message))
+        if part is not None:
+            self._do(part.executor.receive(message, now_ns))
+            part.save()
+        elif isinstance(message, Free):
+            nothing = Freed(
+                run=run,
+                node=self._identity.name,
+                incarnation=self._state.incarnation,
+                records=0,
+                reset_failed=False,
+            )
+            self._sockets.say(self._freed.get(run, nothing))
+
+    def _session_do(self, effects: list[ss.SessionEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case ss.Connect():
+                    self._sockets.connect(self._identity)
+                case ss.Disconnect():
+                    log.info("broker_left", broker=str(self._broker))
+                    self._unsaid_hello = None
+                    self._sockets.disconnect()
+                case ss.Say(message):
+                    self._say_or_wait(message)
+                case ss.SayHello():
+                    self._say_or_wait(self._hello())
+                case ss.OpenStreams(welcome):
+                    log.info(
+                        "broker_joined", broker=str(self._broker), name=welcome.name, epoch=welcome.epoch
+                    )
+                    self._sockets.open_streams(welcome)
+                    self._shipper.restart()
+                case ss.ClockChanged(epoch, estimate, burst_done):
+                    self._clock_changed(epoch, estimate, burst_done=burst_done)
+                case ss.KeyEnrolled():
+                    self._enrolled()
+                case ss.GiveUp(sentence):
+                    raise FabricError(sentence)
+
+    def _say_or_wait(self, message: Message) -> None:
+        """Send; a hello that has to wait for the connection goes out as soon as it stands."""
+        if not self._sockets.say(message) and self._session.state == "joining":
+            self._unsaid_hello = message
+
+    def _writable(self) -> None:
+        message, self._unsaid_hello = self._unsaid_hello, None
+        if message is not None:
+            self._say_or_wait(message)
+
+    def _hello(self) -> AgentHello:
+        return AgentHello(
+            protocol=PROTOCOL_VERSION,
+            software=__version__,
+            name=self._identity.name,
+            instance=self._state.instance,
+            incarnation=self._state.incarnation,
+            labels=self._labels,
+            addresses=self._addresses,
+            facts=self._facts,
+            journals=self._shipper.heads,
+            runs=tuple(run for run, part in self._parts.items() if part.executor.is_led),
+        )
+
+    def _clock_changed(self, epoch: int, estimate: Estimate, *, burst_done: bool) -> None:
+        self._estimate = estimate
+        for part in list(self._parts.values()):
+            part.executor.clock_changed(epoch, estimate)
+            if burst_done:
+                self._do(part.executor.clock_refreshed(self._clock.now_ns()))
+
+    def _fabric_now(self) -> tuple[int, int]:
+        if self._estimate is None:
+            return time.time_ns(), -1
+        return self._clock.now_ns() + self._estimate.offset_ns, self._estimate.bound_ns
+
+    def _check_lease(self, part: Part, now_ns: int) -> None:
+        if self._session.state == "up" or not part.executor.is_led:
+            return
+        if now_ns - self._session.heard_ns >= part.executor.assign.lease_s * S:
+            self._do(part.executor.lease_ended("nothing was heard of the broker", now_ns))
+
+    # --- runs -------------------------------------------------------------------------------------------
+
+    def _open_part(self, assign: Assign, executor: Executor) -> Part:
+        scratch = self._state.directory / "scratch" / assign.run
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        journal = Journal.create(self._state.directory, assign.run, self._state.incarnation)
+        part = self._parts[assign.run] = Part(executor, journal, scratch)
+        self._shipper.add(journal)
+        part.save()
+        if self._estimate is not None:
+            executor.clock_changed(self._session.epoch, self._estimate)
+        log.info("run_assigned", run=assign.run)
+        return part
+
+    def _do(self, effects: list[Effect]) -> None:  # noqa: C901 - one case for each effect
+        for effect in effects:
+            match effect:
+                case Send(message):
+                    self._sockets.say(message)
+                case Report(run, record):
+                    if isinstance(record, Notice) and not record.t_ns:
+                        t_ns, bound_ns = self._fabric_now()
+                        record = Notice(
+                            t_ns=t_ns, bound_ns=bound_ns, level=record.level, message=record.message
+                        )
+                    self._parts[run].journal.append(record)
+                case RefreshClock():
+                    self._session_do(self._session.refresh_clock(self._clock.now_ns()))
+                case Ship(run, reset_failed):
+                    part = self._parts[run]
+                    part.shipping, part.reset_failed = True, reset_failed
+                case Arm(key, step):
+                    self._arm(key, step.step, step.argv, step.env, step.dir)
+                case Release(keys, t0_ns):
+                    self._launching.client.release(keys, t0_ns)
+                case Hold(keys):
+                    self._launching.client.hold(keys)
+                case Drop(key):
+                    self._launching.client.drop(key)
+                    self._pipes.drop(key)
+                case End(key, signal, grace_s):
+                    self._launching.client.end(key, signal, grace_s)
+
+    def _arm(
+        self, key: str, step: str, argv: tuple[str, ...], env: dict[str, str], where: str | None
+    ) -> None:
+        part = self._parts[run_of(key)]
+        own = {name: value for name, value in os.environ.items() if not name.startswith("FABRIC_")}
+        directory = part.scratch if where is None else part.scratch / where
+        stdout, stderr = (str(part.journal.tail_path(step, 1, one)) for one in ("stdout", "stderr"))
+        tails = (stdout.removesuffix(".tail"), stderr.removesuffix(".tail"))
+        self._launching.client.arm(key, argv, own | env, str(directory), tails=tails)
+
+    def _ship(self, now_ns: int) -> None:
+        if self._session.state != "up":
+            return
+        if self._shipper.push(now_ns):
+            self.loop.wake()
+        for journal in self._shipper.journals:
+            if journal.is_shipped:
+                self._shipped(journal)
+
+    def _shipped(self, journal: Journal) -> None:
+        """Everything that was reported is stored: if nothing follows, the journal has served."""
+        if journal.incarnation != self._state.incarnation:
+            self._shipper.remove(journal.run, journal.incarnation)
+            return
+        part = self._parts.get(journal.run)
+        if part is None or not part.shipping:
+            return
+        del self._parts[journal.run]
+        freed = part.freed(self._state.incarnation)
+        self._freed[journal.run] = freed
+        while len(self._freed) > FREED_KEPT:
+            self._freed.popitem(last=False)
+        self._shipper.remove(journal.run, journal.incarnation)
+        part.clean_up()
+        self._sockets.say(freed)
+        log.info("run_freed", run=journal.run)
+
+    def _forgotten(self, journal: Journal) -> None:
+        log.warning("run_unknown_to_broker", run=journal.run, hint="its records are in undelivered/")
+        part = self._parts.get(journal.run)
+        if part is not None and part.journal is journal:
+            self.stop(f"the broker does not know run {journal.run}")
+
+    # --- steps ------------------------------------------------------------------------------------------
+
+    def _armed(self, key: str, fds: dict[Stream, int], now_ns: int) -> None:
+        part = self._parts.get(run_of(key))
+        if part is None or key not in part.executor.live:
+            for fd in fds.values():
+                os.close(fd)
+            return
+        _, step, attempt = key.split("|")
+        self._pipes.open(key, step, int(attempt), part.journal, fds)
+        self._do(part.executor.armed(key, now_ns))
+
+    def _tree_ended(self, key: str, survivors: tuple[int, ...]) -> None:
+        if survivors:
+            self._pipes.give_up(key)
+        if not self._pipes.has(key):
+            self._launching.drained(key)
+
+    def _stream_ended(self, key: str, stream: Stream, size: int) -> None:
+        now_ns = self._clock.now_ns()
+        self._tell(key, lambda executor: executor.stream_ended(key, stream, size, now_ns))
+        if not self._pipes.has(key):
+            self._launching.drained(key)
+
+    def _tell(self, key: str, call: Call) -> None:
+        part = self._parts.get(run_of(key))
+        if part is not None:
+            self._do(call(part.executor))
+            part.save()
+
+    def _launcher_died(self, why: str) -> None:
+        for part in list(self._parts.values()):
+            self._do(part.executor.launcher_died(why, self._clock.now_ns()))
+            part.save()
+
+    def _watch(self, fd: int, wanted: bool) -> None:
+        if wanted:
+            self.loop.add(fd, lambda _: self._pipes.readable(fd))
+        else:
+            self.loop.remove(fd)
+
+
+def _lost(step: OpenStep, t_ns: int) -> StepFinished:
+    """Return the record of a step whose end an earlier life of the agent did not see."""
+    return StepFinished(
+        t_ns=t_ns,
+        bound_ns=-1,
+        step=step.step,
+        attempt=step.attempt,
+        reason="lost",
+        failed=True,
+        exit_code=None,
+        signal=None,
+        message="the agent was restarted while it ran",
+        duration_ns=0,
+        stdout_bytes=step.stdout.end,
+        stderr_bytes=step.stderr.end,
+        user_s=0.0,
+        system_s=0.0,
+        max_rss_kib=0,
+        pipe_held=False,
+        survivors=(),
+    )
