@@ -1,7 +1,8 @@
 """The ZAP handler: ZeroMQ asks it, at every handshake, whether a key may connect (RFC 27 of ZeroMQ)."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import zmq
@@ -30,9 +31,9 @@ class Answer(NamedTuple):
     user_id: str
 
 
-# A socket that is refused with 400 or 500 never tries again (measured), one that gets 300 does when its handshake
-# has timed out.  So what is wrong with the peer is 400, and what is wrong here is 300: 500 would leave honest
-# agents deaf for ever after one mistake of the broker.
+# A socket that is refused with 400 or 500 never tries again (measured), one that gets 300 does when its
+# handshake has timed out.  So what is wrong with the peer is 400, and what is wrong here is 300: 500 would
+# leave honest agents deaf for ever after one mistake of the broker.
 _REFUSED: Final = b"400"
 _LATER: Final = b"300"
 
@@ -40,8 +41,8 @@ _LATER: Final = b"300"
 class ZapHandler:
     """Answers the handshakes of all listening sockets of a context, from the main loop.
 
-    Add `socket` to the loop with `serve` as callback, before the first socket listens.  While nobody serves it,
-    nobody gets in; handshakes wait, and peers try again.
+    Add `socket` to the loop with `serve` as callback, before the first socket listens.  While nobody
+    serves it, nobody gets in; handshakes wait, and peers try again.
     """
 
     def __init__(self, context: Context, gate: Gate) -> None:
@@ -53,13 +54,14 @@ class ZapHandler:
         self.refusals: Counter[str] = Counter()
         """By reason, from a short list, since the broker started."""
 
-        self._gate = gate
+        self.gate = gate
+        self._noticing = True
         self.socket = context.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.bind(ENDPOINT)
 
     def serve(self, _now_ns: int = 0) -> None:
-        """Answer the handshakes that wait, up to `ANSWERS_PER_TURN`.  Never raises on account of one of them."""
+        """Answer the handshakes that wait, up to `ANSWERS_PER_TURN`.  Never raises because of one of them."""
         for _ in range(ANSWERS_PER_TURN):
             try:
                 frames = self.socket.recv_multipart(zmq.DONTWAIT)
@@ -72,6 +74,15 @@ class ZapHandler:
         if self.socket.poll(round(seconds * 1000), zmq.POLLIN):
             self.serve()
 
+    @contextmanager
+    def unnoticed(self) -> Iterator[None]:
+        """Neither count nor log refusals: they are meant."""
+        self._noticing = False
+        try:
+            yield
+        finally:
+            self._noticing = True
+
     def close(self) -> None:
         """Let nobody in any more."""
         self.socket.close(linger=0)
@@ -83,11 +94,12 @@ class ZapHandler:
         route, empty, _, request_id, domain, address = frames[:6]
         try:
             answer = self._decide(frames[2:])
-        except Exception:
-            log.exception("handshake_failed", domain=domain, address=address)
+        except Exception:  # noqa: BLE001 - it concerns this handshake only, and must not end all others
+            self._count("failed", domain, address, exc_info=True)
             answer = Answer(_LATER, "failed", "")
-        if answer.reason:
-            self._count(answer.reason, domain, address)
+        else:
+            if answer.reason:
+                self._count(answer.reason, domain, address)
         text = answer.reason.encode()
         reply = [route, empty, _VERSION, request_id, answer.status, text, answer.user_id.encode(), b""]
         self.socket.send_multipart(reply, zmq.DONTWAIT)  # drops it if the connection has gone meanwhile
@@ -101,18 +113,20 @@ class ZapHandler:
         if len(credentials) != 1 or len(credentials[0]) != _KEY_BYTES:
             return Answer(_REFUSED, "malformed", "")
         public = z85.encode(credentials[0])
-        who: UserId | None = self._gate.admit(domain.decode("ascii", "replace"), public)
+        who: UserId | None = self.gate.admit(domain.decode("ascii", "replace"), public)
         if who is None:
-            return Answer(_REFUSED, f"{self._gate.identify(public).role}_key", "")
+            return Answer(_REFUSED, f"{self.gate.identify(public).role}_key", "")
         return Answer(b"200", "", str(who))
 
-    def _count(self, reason: str, domain: bytes, address: bytes) -> None:
-        """Count a refusal, and log the 1st, 2nd, 4th, 8th ... of its kind: a stranger must not fill the log."""
+    def _count(self, reason: str, domain: bytes, address: bytes, *, exc_info: bool = False) -> None:
+        """Count a refusal, and log the 1st, 2nd, 4th, 8th ... of its kind: a flood must not fill the log."""
+        if not self._noticing:
+            return
         self.refusals[reason] += 1
         count = self.refusals[reason]
-        if count & (count - 1) == 0:
-            values = {
-                "domain": domain.decode("ascii", "replace"),
-                "address": address.decode("ascii", "replace"),
-            }
-            log.warning("connection_refused", reason=reason, count=count, **values)
+        if count & (count - 1):
+            return
+        where, whence = (text.decode("ascii", "replace") for text in (domain, address))
+        log.warning(
+            "connection_refused", reason=reason, count=count, domain=where, address=whence, exc_info=exc_info
+        )
