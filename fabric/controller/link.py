@@ -124,6 +124,13 @@ class Link:
             return self._break(f"the broker at {self._url} has started again", now_ns)
         return []
 
+    def writable(self, now_ns: int) -> list[Effect]:
+        """Say hello at once where it could not be sent before: the connection has just been made."""
+        if self._state is not _State.GREETING:
+            return []
+        self._due_ns = now_ns + HELLO_NS
+        return [Transmit(self._hello)]
+
     def expire(self, now_ns: int) -> list[Effect]:
         """Say hello or beat where it is due; begin again after silence.  Safe to call at any time."""
         deadline_ns = self.deadline_ns

@@ -65,6 +65,15 @@ def test_hello_is_repeated_and_the_sockets_are_renewed_until_there_is_an_answer(
     assert len(effects) >= SILENCE_NS // HELLO_NS - 1
 
 
+def test_hello_is_said_as_soon_as_the_connection_is_made() -> None:
+    """A socket that is not connected yet takes nothing; waiting for the next repetition would cost time."""
+    link = make_link()
+    assert link.writable(5) == [Transmit(HELLO)]
+    assert link.deadline_ns == 5 + HELLO_NS
+    link.receive(WELCOME, 6)
+    assert link.writable(7) == []
+
+
 def test_it_beats_while_it_is_up() -> None:
     """The controller's lease lives on these beats."""
     link = up_link()

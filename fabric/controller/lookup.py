@@ -1,0 +1,75 @@
+"""Asks the broker what there is, and finds the run that a user means."""
+
+from typing import Final
+
+from fabric.controller.connection import Connection
+from fabric.errors import FabricError, ProtocolError, UsageError
+from fabric.protocol.messages import (
+    Denied,
+    Message,
+    NodeInfo,
+    Nodes,
+    NodesRequest,
+    RunInfo,
+    Runs,
+    RunsRequest,
+)
+
+LATEST: Final = "latest"
+
+_SHOWN: Final = 5
+"""So many candidates are named where a prefix fits several runs."""
+
+
+def find_run(connection: Connection, name: str) -> RunInfo:
+    """Return the run whose id is or begins with ``name``, or the newest for ``latest``.
+
+    Raises:
+        UsageError: If there is none, or if there are several.
+        ConnectionRefused: If the broker does not answer.
+    """
+    wanted = "" if name == LATEST else name
+    found = list_runs(connection, wanted, limit=1 if name == LATEST else _SHOWN + 1)
+    exact = [info for info in found if info.run == name]
+    if exact or len(found) == 1:
+        return (exact or found)[0]
+    if not found:
+        sentence = "there is no run yet" if name == LATEST else f"no run is called {name}"
+        raise UsageError(sentence, hint="`fabric runs` lists them")
+    names = ", ".join(info.run for info in found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
+    raise UsageError(f"several runs begin with {name}: {names}", hint="write more of the one you mean")
+
+
+def list_runs(connection: Connection, prefix: str = "", *, limit: int = 50) -> tuple[RunInfo, ...]:
+    """Return the newest runs first, at most ``limit``.
+
+    Raises:
+        FabricError: If the broker does not give them out.
+        ConnectionRefused: If the broker does not answer.
+    """
+    request = RunsRequest(request=next(connection.numbers), run=prefix, limit=limit)
+    answer = connection.ask(request)
+    if isinstance(answer, Denied) and answer.code == "unknown_run":
+        return ()
+    if not isinstance(answer, Runs):
+        raise _unexpected(answer)
+    return answer.runs
+
+
+def list_nodes(connection: Connection) -> tuple[NodeInfo, ...]:
+    """Return all nodes that the broker knows.
+
+    Raises:
+        FabricError: If the broker does not give them out.
+        ConnectionRefused: If the broker does not answer.
+    """
+    answer = connection.ask(NodesRequest(request=next(connection.numbers)))
+    if not isinstance(answer, Nodes):
+        raise _unexpected(answer)
+    return answer.nodes
+
+
+def _unexpected(answer: Message) -> FabricError:
+    if isinstance(answer, Denied):
+        return FabricError(answer.sentence)
+    return ProtocolError(f"the broker answers with {answer.kind}")

@@ -1,0 +1,113 @@
+"""Reads one run over a connection, to its present end or as long as it goes on."""
+
+from collections.abc import Iterable
+
+from fabric.controller.connection import Connection
+from fabric.controller.entry import Entry, Read
+from fabric.controller.reader import Ask, Effect, RunReader
+from fabric.errors import FabricError
+from fabric.protocol.limits import REPLAY_BYTES
+from fabric.protocol.messages import Beacon, Denied, Message, ReplayEnd, RunInfo, Welcome
+
+
+class RunTail:
+    """Gives out a run's records turn by turn; goes on by itself after a break where it was."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        info: RunInfo,
+        *,
+        number: int = 1,
+        follow: bool = False,
+        limit_bytes: int = REPLAY_BYTES,
+    ) -> None:
+        """Attach to the connection.
+
+        Args:
+            connection: An open one; it serves this tail from now on.
+            info: The run, as the broker has just described it.
+            number: Of the first record that is wanted.
+            follow: Read until the run is over, not only to its present end.
+            limit_bytes: Most bytes that the broker is asked for at once.
+        """
+        self._connection = connection
+        self._reader = RunReader(
+            info.run, number=number, requests=connection.numbers, limit_bytes=limit_bytes
+        )
+        self._follow = follow and info.state == "open"
+        self._last = info.last
+        self._reads: list[Read] = []
+        if self._follow:
+            connection.subscribe(info.run)
+        connection.attach(self)
+
+    @property
+    def next(self) -> int:
+        """Number of the record that is given out next."""
+        return self._reader.next
+
+    @property
+    def done(self) -> bool:
+        """Whether all that was wanted has been given out."""
+        if self._reads:
+            return False
+        if self._reader.complete:
+            return True
+        return not self._follow and (self._reader.next > self._last or self._reader.caught_up)
+
+    def turn(self, deadline_ns: int | None = None) -> list[Read]:
+        """Wait for records until the deadline; return those that came, perhaps none.
+
+        Raises:
+            ConnectionRefused: If the broker is away for too long.
+            FabricError: If the broker does not give out the run.
+        """
+        self._connection.turn(_earliest(deadline_ns, self._reader.deadline_ns))
+        self._carry_out(self._reader.expire(self._connection.now_ns()))
+        reads, self._reads = self._reads, []
+        return reads
+
+    def on_up(self, _welcome: Welcome, now_ns: int) -> None:
+        """Ask for what follows the last record that was read."""
+        self._carry_out(self._reader.connected(now_ns))
+
+    def on_down(self, _sentence: str, _now_ns: int) -> None:
+        """Wait for the connection to come back."""
+        self._reader.disconnected()
+
+    def on_entry(self, entry: Entry, now_ns: int) -> None:
+        """Take records of the feed or of a replay."""
+        self._carry_out(self._reader.entry(entry, now_ns))
+
+    def on_message(self, message: Message, now_ns: int) -> None:
+        """Take what else the broker says of the run."""
+        if isinstance(message, ReplayEnd):
+            self._carry_out(self._reader.replay_end(message, now_ns))
+        elif isinstance(message, Beacon) and message.run == self._reader.run:
+            self._carry_out(self._reader.beacon(message, now_ns))
+        elif isinstance(message, Denied):
+            raise FabricError(message.sentence)
+
+    def _carry_out(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Ask):
+                self._connection.send(effect.replay)
+            else:
+                self._reads += effect.reads
+
+
+def find_origin_ns(connection: Connection, info: RunInfo) -> int | None:
+    """Return the instant of the run's first record in fabric time; None if it has none yet.
+
+    All times of a run are shown relative to it, wherever one begins to read.
+    """
+    tail = RunTail(connection, info, limit_bytes=1)
+    while not tail.done:
+        for read in tail.turn():
+            return read.record.t_ns
+    return None
+
+
+def _earliest(*deadlines_ns: int | None) -> int | None:
+    return min((deadline_ns for deadline_ns in deadlines_ns if deadline_ns is not None), default=None)
