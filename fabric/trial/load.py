@@ -1,8 +1,9 @@
 """trial.toml to a `Trial`, or everything that is wrong with it."""
 
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fabric.protocol.limits import MAX_TEXT_BYTES
 from fabric.trial.diagnostics import Diagnostic, TrialError
@@ -16,7 +17,13 @@ from fabric.trial.syntax import read_toml
 from fabric.trial.tables import TrialTable, read_table
 from fabric.trial.vocabulary import LATER_SECTIONS, LATER_TRIAL_KEYS, PHASES, SECTIONS
 
-_BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+MAX_KEY_PARTS: Final = 32
+"""Most parts of a dotted key.  `tomllib` takes memory with the square of their number: a file within the
+size limit could ask for tens of gigabytes."""
+
+_PART: Final = r"(?:[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*"
+_LONG_KEY: Final = re.compile(rf"(?:^|[\[{{,])[ \t]*((?:{_PART}\.[ \t]*){{{MAX_KEY_PARTS}}})", re.MULTILINE)
+_BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
 def load_trial(path: Path) -> Trial:
@@ -78,7 +85,10 @@ def _checked_text(text: str, path: str) -> str:
         )
     if not text.strip():
         raise _whole_file(path, "E005", "the file is empty")
-    return text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n")
+    if long_key := _LONG_KEY.search(text):
+        raise _key_too_long(path, text, long_key.start(1), long_key.end(1))
+    return text
 
 
 def _build(document: dict[str, Any], text: str, problems: Problems) -> Trial | None:
@@ -135,6 +145,20 @@ def _at_start(path: str, code: str, message: str, hint: str) -> TrialError:
     return TrialError(
         [Diagnostic(path=path, line=1, col=1, end_col=2, code=code, message=message, hint=hint)]
     )
+
+
+def _key_too_long(path: str, text: str, start: int, end: int) -> TrialError:
+    line_start = text.rfind("\n", 0, start) + 1
+    one = Diagnostic(
+        path=path,
+        line=text.count("\n", 0, start) + 1,
+        col=start - line_start + 1,
+        end_col=end - line_start + 1,
+        code="E010",
+        message=f"a key has more than {MAX_KEY_PARTS} parts",
+        source=text[line_start:].split("\n", 1)[0],
+    )
+    return TrialError([one])
 
 
 def _too_large(path: str) -> TrialError:

@@ -36,8 +36,7 @@ class ReferenceChecker:
                 continue
             otherwise = f"if the node sets it, write ${{{name}:-}}"
             hint = did_you_mean(name, sorted(self._variables | own), otherwise)
-            span = self._problems.positions.within(where, written)
-            self._problems.at(span, "W001", f"nothing sets ${name}", hint)
+            self._problems.within_value(where, written, "W001", f"nothing sets ${name}", hint)
 
     def _check_list(self, where: Path, arguments: list[Any], own: frozenset[str]) -> None:
         if "-c" in arguments[:3]:
@@ -53,6 +52,5 @@ class ReferenceChecker:
         """Outside of commands the fabric expands the names itself, and knows only its own."""
         for name in used_in_value(value) if isinstance(value, str) else ():
             if name not in self._variables:
-                span = self._problems.positions.within(where, f"${name}")
                 hint = did_you_mean(name, sorted(self._variables), "write $$ for a dollar that stays one")
-                self._problems.at(span, "E037", f"nothing sets ${name} here", hint)
+                self._problems.within_value(where, f"${name}", "E037", f"nothing sets ${name} here", hint)

@@ -7,6 +7,9 @@ from fabric.trial.problems import Problems
 from fabric.trial.tables import TrialTable
 from fabric.trial.vocabulary import LATER_TRIAL_KEYS, MAX_ROLE_CHARS, VARIABLE, is_well_known
 
+MAX_ROLES: Final = 200
+"""Most roles of a trial; each is two variables in the environment of every command."""
+
 _EXAMPLE: Final = 'write client = "lab1", client = "lab[1-4]" or client = ["lab1", "lab7"]'
 
 
@@ -19,6 +22,8 @@ def read_roles(raw: Any, problems: Problems) -> dict[str, tuple[str, ...]]:
         return {}
     if not raw:
         problems.at_key(("nodes",), "E015", "[nodes] names no role", _EXAMPLE)
+    if len(raw) > MAX_ROLES:
+        problems.at_key(("nodes",), "E022", f"the trial has {len(raw)} roles, over the limit of {MAX_ROLES}")
     for role in raw:
         _check_name(role, raw, problems)
     roles = {role: _read_nodes(role, spec, problems) for role, spec in raw.items()}

@@ -14,6 +14,8 @@ from fabric.trial.diagnostics import TrialError
 from fabric.trial.layout import MAX_STEPS
 from fabric.trial.load import load_trial, parse_trial
 from fabric.trial.model import Trial, TrialStep
+from fabric.trial.problems import MAX_NOTED
+from fabric.trial.roles import MAX_ROLES
 from fabric.trial.vocabulary import MAX_ROLE_CHARS
 
 ROOT = Path(__file__).parents[2]
@@ -174,6 +176,12 @@ def test_the_number_of_steps_has_a_limit() -> None:
     assert codes(body) == ["E022"]
 
 
+def test_the_number_of_roles_has_a_limit() -> None:
+    """Each adds two variables to the environment of every command."""
+    roles = "".join(f'r{number} = "lab1"\n' for number in range(MAX_ROLES + 1))
+    assert codes('[run]\nr1 = "true"\n', f'[trial]\nname = "t"\n[nodes]\n{roles}') == ["E022"]
+
+
 def test_the_same_name_in_two_phases_is_no_clash() -> None:
     """The bundle keeps the phases apart."""
     assert (
@@ -187,12 +195,27 @@ def test_the_same_name_in_two_phases_is_no_clash() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x = " + "[" * 5000, "x = " + "1" * 5000, "[a" * 3000, "a." * 2000 + "b = 1"]
+    "text",
+    [
+        "x = " + "[" * 5000,
+        "x = " + "1" * 5000,
+        "[a" * 3000,
+        "a." * 100_000 + "b = 1",
+        "x = {'a' . " * 9 + "'a' . " * 9000,
+    ],
 )
 def test_a_monstrous_text_is_refused(text: str) -> None:
     """Deep nesting and huge numbers end in errors of Python, not of TOML."""
     with pytest.raises(TrialError):
         parse_trial(text, "t.toml")
+
+
+def test_so_many_errors_are_not_collected_for_ever() -> None:
+    """A file of another kind is refused within a second or two, not minutes."""
+    assert set(codes(f"[run]\nclient = {[3] * 80_000}\n")) == {"E016"}
+    body = "[run]\nclient = '" + " ".join(f"$a{number}" for number in range(MAX_NOTED * 2)) + "'\n"
+    assert len(trial(body).warnings) == MAX_NOTED
+    assert "E013" in codes(body + "[more]\n")
 
 
 def test_a_lone_surrogate_is_refused() -> None:

@@ -1,0 +1,46 @@
+"""docs/trial-format.md describes the reader as it is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fabric.trial import vocabulary
+from fabric.trial.keys import STEP_KEYS, TRIAL_KEYS
+from fabric.trial.load import parse_trial
+from fabric.trial.tables import SIGNALS
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "trial-format.md").read_text()
+SUPPORTED, LATER = TEXT.split("## Not supported yet")
+BLOCKS = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+TRIAL = '[trial]\nname = "t"\n'
+NODES = '[nodes]\nserver = "lab1"\nclient = "lab2"\n'
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_example_loads_without_a_warning(block: str) -> None:
+    """An example is copied before the text around it is read."""
+    head = ("" if "[trial]" in block else TRIAL) + ("" if "[nodes]" in block else NODES)
+    phase = "" if "run" in block else '[run]\nserver = "true"\n'
+    assert parse_trial(head + block + phase, "t.toml").warnings == ()
+
+
+def test_every_key_is_described() -> None:
+    """What is supported, and what is refused, with nothing in both lists."""
+    for word in {*TRIAL_KEYS, *STEP_KEYS, *vocabulary.OWN_VARIABLES, *SIGNALS, *vocabulary.PHASES}:
+        assert re.search(rf"`[$\[]?{word}\b", SUPPORTED), word
+    refused = vocabulary.LATER_STEP_KEYS | vocabulary.LATER_TRIAL_KEYS | vocabulary.LATER_SECTIONS
+    assert refused <= set(re.findall(r"\w+", LATER))
+    assert not vocabulary.LATER_STEP_KEYS & set(STEP_KEYS)
+    assert not vocabulary.LATER_TRIAL_KEYS & set(TRIAL_KEYS)
+
+
+def test_every_code_is_described() -> None:
+    """Who gets one looks it up."""
+    sources = "".join(file.read_text() for file in (ROOT / "fabric" / "trial").glob("*.py"))
+    described = set()
+    for first, last in re.findall(r"\b([EW]\d{3})(?: - ([EW]\d{3}))?", SUPPORTED):
+        for number in range(int(first[1:]), int((last or first)[1:]) + 1):
+            described.add(f"{first[0]}{number:03}")
+    assert set(re.findall(r'"([EW]\d{3})"', sources)) == described
