@@ -7,7 +7,17 @@ method that the docstring names; a simulation does the same without files.
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from fabric.protocol.messages import Abort, AgentHello, Beacon, EntryHead, Go, Message, Replay, RunsRequest
+from fabric.protocol.messages import (
+    Abort,
+    AgentHello,
+    Beacon,
+    EntryHead,
+    Go,
+    Message,
+    OpenRun,
+    Replay,
+    RunsRequest,
+)
 from fabric.protocol.records import PhaseEnded, PhaseStarted, StepFinished
 
 Role = Literal["node", "operator", "unknown"]
@@ -47,6 +57,7 @@ class RunFacts:
     nodes: tuple[str, ...]
     opened_ns: int
     lease_s: float
+    session: str  # of its controller
     verdict: str
     log: LogState
 
@@ -99,24 +110,17 @@ class PublishBeacon:
 class Store:
     """Append an entry to the run's record log, publish it on the feed, commit soon.
 
-    ``batch`` is the frame of a `Batch` that begins with ``head.first``.  Answer: `Broker.committed` when it
-    is durable.  While it cannot be written the shell keeps it, reads no more of the sink and calls
-    `Broker.stall`.
+    ``batch`` is the frame of a `Batch` that begins with ``head.first``.  ``rows`` go into the catalogue
+    first: a broker that dies in between gets the batch again, and a row may be written twice.  Answer:
+    `Broker.committed` when the entry is durable.  While it cannot be written the shell keeps it, reads no
+    more of the sink and calls `Broker.stall`.
     """
 
     run: str
     head: EntryHead
     batch: Bytes
     payload: Bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Write rows of the catalogue from records that were stored just now."""
-
-    run: str
-    node: str
-    records: tuple[Indexed, ...]
+    rows: tuple[Indexed, ...] = ()
 
 
 # --- catalogue --------------------------------------------------------------------------------------
@@ -126,9 +130,8 @@ class Index:
 class SaveRun:
     """Save a new run and make its record log.  Answer: `Broker.run_saved` or `Broker.run_not_saved`."""
 
+    request: OpenRun
     facts: RunFacts
-    trial: str
-    plan: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +142,7 @@ class SaveVerdict:
     verdict: str
     result: str
     closed_ns: int
+    last: int  # the run's number of its last record
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,13 @@ class SaveNode:
 
     hello: AgentHello
     heard_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaveHeard:
+    """Save when nodes were last heard of, in fabric time: a restarted broker tells people."""
+
+    heard_ns: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +209,10 @@ Effect = (
     | PublishGo
     | PublishBeacon
     | Store
-    | Index
     | SaveRun
     | SaveVerdict
     | SaveNode
+    | SaveHeard
     | SaveKey
     | FindRun
     | AnswerReplay

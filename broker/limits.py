@@ -18,6 +18,9 @@ MAX_OPERATORS: Final = 1024
 FORGET_NS: Final = 60 * S
 """An operator's connection that was silent for so long is forgotten; its next word costs a hello."""
 
+SAVE_HEARD_NS: Final = 60 * S
+"""So often the catalogue is told when nodes were last heard of."""
+
 # --- runs ------------------------------------------------------------------------------------------
 MAX_RUNS: Final = 256
 """Most open runs: each holds two descriptors and a table of journals."""
@@ -80,3 +83,25 @@ MAX_REPLAYS: Final = 1024
 
 RUNS_LIMIT: Final = 500
 """Most runs in one answer to a `RunsRequest`: below MAX_FRAME_BYTES with long names."""
+
+MAX_TOPICS: Final = 4096
+"""Most topics of the feed that are told apart; with more, everything is offered to ZeroMQ."""
+
+# --- the shell -------------------------------------------------------------------------------------
+MAX_LOGS: Final = MAX_RUNS + 64
+"""Most open record logs: all open runs and some that are read."""
+
+CONTROL_PER_TURN: Final = 256
+"""Most messages of control that one turn takes: 10 ms of work."""
+
+BATCHES_PER_TURN: Final = 16
+"""Most batches that one turn takes: 4 MiB, about 10 ms, so that a go need not wait for long."""
+
+SUBSCRIPTIONS_PER_TURN: Final = 1024
+"""Most subscriptions that one turn takes: they cost nothing."""
+
+RETRY_NS: Final = 1 * S
+"""What the disk refused is tried again after so long."""
+
+REFUSED_EVERY_NS: Final = 10 * S
+"""Refused messages are counted, and logged so often."""

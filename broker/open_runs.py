@@ -33,7 +33,6 @@ class _Opening:
     """A run that is being saved."""
 
     peer: Peer
-    session: str
     message: OpenRun
     facts: RunFacts
 
@@ -116,11 +115,12 @@ class OpenRuns:
             nodes=message.nodes,
             opened_ns=now_ns,
             lease_s=message.lease_s,
+            session=session,
             verdict="",
             log=EMPTY_LOG,
         )
-        self._openings[message.run] = _Opening(peer, session, message, facts)
-        return [SaveRun(facts=facts, trial=message.trial, plan=message.plan)]
+        self._openings[message.run] = _Opening(peer, message, facts)
+        return [SaveRun(request=message, facts=facts)]
 
     def saved(self, run: str, now_ns: int) -> list[Effect]:
         """The run is kept for good: its controller may go on."""
@@ -130,7 +130,7 @@ class OpenRuns:
         opened = self._runs[run] = Run(opening.facts, incarnations, now_ns)
         self._sink.open(run, EMPTY_LOG)
         self._check_ns = now_ns
-        told = opened.adopt(opening.peer, opening.session, now_ns)
+        told = opened.adopt(opening.peer, opening.facts.session, now_ns)
         return [Send(opening.peer, self._opened(opening.message, now_ns)), *told]
 
     def not_saved(self, run: str, sentence: str) -> list[Effect]:
@@ -166,7 +166,11 @@ class OpenRuns:
             return [Send(peer, refusal)]
         run.closing = (peer, message.request)
         run.verdict = SaveVerdict(
-            run=message.run, verdict=message.verdict, result=message.result, closed_ns=now_ns
+            run=message.run,
+            verdict=message.verdict,
+            result=message.result,
+            closed_ns=now_ns,
+            last=self._sink.last(message.run),
         )
         return [run.verdict]
 
@@ -193,7 +197,8 @@ class OpenRuns:
         if run.verdict is None:
             why = run.why_left()
             result = json.dumps({"verdict": "error", "why": why})
-            run.verdict = SaveVerdict(run=name, verdict="error", result=result, closed_ns=now_ns)
+            last = self._sink.last(name) + 1  # with the record below
+            run.verdict = SaveVerdict(run=name, verdict="error", result=result, closed_ns=now_ns, last=last)
             ended = RunEnded(t_ns=now_ns, bound_ns=0, verdict="error", why=why)
             return self.record(run, ended, now_ns)
         return [run.verdict] if self._sink.is_idle(name) else []

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from broker.effects import Effect, Note, Peer, SaveNode, Send
-from broker.limits import FORGET_NS, MAX_NODES, MAX_OPERATORS, S
+from broker.effects import Effect, Note, Peer, SaveHeard, SaveNode, Send
+from broker.limits import FORGET_NS, MAX_NODES, MAX_OPERATORS, SAVE_HEARD_NS, S
 from broker.words import heard
 from fabric.protocol.limits import BEAT_S, SILENCE_S
 from fabric.protocol.messages import AgentHello, Beat, NodeInfo, OperatorHello, Rejected
@@ -49,10 +49,11 @@ class Registry:
     ``now_ns`` is fabric time.  Nodes of earlier lives of the broker come in by the constructor.
     """
 
-    def __init__(self, nodes: Iterable[NodeInfo] = ()) -> None:
+    def __init__(self, nodes: Iterable[NodeInfo] = (), now_ns: int = 0) -> None:
         self._nodes = {info.name: _recovered(info) for info in nodes}
         self._operators: dict[bytes, Operator] = {}
         self._next_beat_ns = 0
+        self._next_save_ns = now_ns + SAVE_HEARD_NS
 
     @property
     def deadline_ns(self) -> int | None:
@@ -76,6 +77,10 @@ class Registry:
     def operator(self, peer: Peer) -> Operator | None:
         """Return what is known of an operator's connection."""
         return self._operators.get(peer.routing)
+
+    def heard_of(self) -> dict[str, int]:
+        """Return when each node was last heard of; nodes that never were are left out."""
+        return {node.name: node.heard_ns for node in self._nodes.values() if node.heard_ns}
 
     def is_listening(self, node: str) -> bool:
         """Say whether the go socket has shown the node's subscription."""
@@ -157,8 +162,11 @@ class Registry:
             del self._operators[operator.peer.routing]
         peers = [node.peer for node in self._nodes.values() if node.peer and node.is_heard(now_ns)]
         peers += [operator.peer for operator in self._operators.values()]
-        notes: list[Effect] = [Note("operator_forgotten", operator.peer.name, "") for operator in gone]
-        return notes + [Send(peer, Beat()) for peer in peers]
+        effects: list[Effect] = [Note("operator_forgotten", operator.peer.name, "") for operator in gone]
+        if now_ns >= self._next_save_ns:
+            self._next_save_ns = now_ns + SAVE_HEARD_NS
+            effects.append(SaveHeard(self.heard_of()))
+        return effects + [Send(peer, Beat()) for peer in peers]
 
 
 def _recovered(info: NodeInfo) -> Node:

@@ -50,7 +50,7 @@ class Run:
     def __init__(self, facts: RunFacts, incarnations: dict[str, int | None], now_ns: int) -> None:
         self.facts = facts
         self.controller: Peer | None = None
-        self.session = ""  # of the controller
+        self.session = facts.session  # of the controller
         self.verdict: SaveVerdict | None = None  # wanted; the run is open until it is saved
         self.closing: tuple[Peer, int] | None = None  # who asked for the end, and its request
         self.abandoned = ""  # why, in a sentence; "" while the lease holds

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from broker.effects import Bytes, Effect, Index, Indexed, LogState, Note, Store, ToController, ToNode
+from broker.effects import Bytes, Effect, Indexed, LogState, Note, Store, ToController, ToNode
 from broker.limits import ANSWER_EVERY_NS, MAX_JOURNALS, REPEAT_NS
 from broker.records import INDEXED, output_bytes
 from fabric.protocol.codec import encode
@@ -187,9 +187,7 @@ def _append(  # noqa: PLR0917 - one call per batch on the way of the records
     log.last += len(records)
     journal.appended = batch.first + len(records) - 1
     log.pending.append((log.last, source, batch.incarnation, journal.appended))
-    store = Store(batch.run, head, frame, payload)
-    rows = _indexed(records)
-    return [store, Index(batch.run, source, rows)] if rows else [store]
+    return [Store(batch.run, head, frame, payload, _indexed(records))]
 
 
 def _indexed(records: tuple[Record, ...]) -> tuple[Indexed, ...]:

@@ -9,7 +9,15 @@ S = 1_000_000_000
 
 def facts(run: str) -> RunFacts:
     return RunFacts(
-        run=run, name="", operator="ann", nodes=(), opened_ns=0, lease_s=1.0, verdict="pass", log=EMPTY_LOG
+        run=run,
+        name="",
+        operator="ann",
+        nodes=(),
+        opened_ns=0,
+        lease_s=1.0,
+        session="",
+        verdict="pass",
+        log=EMPTY_LOG,
     )
 
 

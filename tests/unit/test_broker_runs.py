@@ -14,6 +14,7 @@ FACTS = RunFacts(
     nodes=("lab1", "lab2"),
     opened_ns=0,
     lease_s=20.0,
+    session="",
     verdict="",
     log=EMPTY_LOG,
 )

@@ -1,0 +1,302 @@
+"""Carries out what the broker decides: the one place where its effects meet sockets and files."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from broker.broker import Broker
+from broker.effects import (
+    AnswerReplay,
+    AnswerRuns,
+    Effect,
+    FindRun,
+    Note,
+    Peer,
+    PublishBeacon,
+    PublishGo,
+    SaveHeard,
+    SaveKey,
+    SaveNode,
+    SaveRun,
+    SaveVerdict,
+    Send,
+    Store,
+)
+from broker.feed import Topics, feed_topic
+from broker.gate import Gate
+from broker.home import Home
+from broker.limits import REPLAY_ENTRIES, RETRY_NS
+from broker.refusals import Refusals
+from broker.replay import ReplayQueue
+from broker.sockets import Sockets
+from fabric.errors import DecodeError, StoreError
+from fabric.log import get_logger
+from fabric.protocol import messages as m
+from fabric.protocol.codec import encode
+from fabric.store.rows import Key
+from fabric.transport import send_now
+
+log = get_logger()
+
+GO_TOPIC: Final = b"go"
+
+
+class Hands:
+    """Does what effects say, and tells the broker what came of it.  ``now_ns`` is fabric time."""
+
+    def __init__(self, broker: Broker, home: Home, sockets: Sockets, gate: Gate) -> None:
+        self.topics = Topics()
+        self.refusals = Refusals()
+        self._broker = broker
+        self._home = home
+        self._sockets = sockets
+        self._gate = gate
+        self._replays = ReplayQueue()
+        self._stuck: deque[Store] = deque()  # entries that could not be written, in their order
+        self._broken: set[str] = set()  # runs whose logs have to be opened anew
+        self._retry_ns = 0
+        self._ways: Mapping[type, Callable[[Any, int], None]] = {
+            Send: self._send,
+            PublishGo: self._publish_go,
+            PublishBeacon: self._publish_beacon,
+            Store: self._store,
+            SaveRun: self._save_run,
+            SaveVerdict: self._save_verdict,
+            SaveNode: self._save_node,
+            SaveHeard: self._save_heard,
+            SaveKey: self._save_key,
+            FindRun: self._find_run,
+            AnswerReplay: self._queue_replay,
+            AnswerRuns: self._answer_runs,
+            Note: self._note,
+        }
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When `carry_on` has something to do; 0: at once."""
+        if self._replays:
+            return 0
+        return self._retry_ns if self.is_stalled else None
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the disk refuses records: then none are taken from the sink."""
+        return bool(self._stuck or self._broken)
+
+    def carry_out(self, effects: list[Effect], now_ns: int) -> None:
+        """Do all of it, in order."""
+        for effect in effects:
+            self._ways[type(effect)](effect, now_ns)
+
+    def carry_on(self, now_ns: int) -> None:
+        """Answer one reader, try again what the disk refused, have what was written made durable."""
+        request = self._replays.take()
+        if request is not None:
+            self._replay(request, now_ns)
+        if self.is_stalled and now_ns >= self._retry_ns:
+            self._retry(now_ns)
+        self._home.logs.commit()
+
+    def take_commits(self, now_ns: int) -> None:
+        """Tell the broker what has become durable."""
+        for run, number, error in self._home.logs.committed():
+            if error is None:
+                self.carry_out(self._broker.committed(run, number, now_ns), now_ns)
+            elif run not in self._broken:
+                _failed("commit_failed", error, run=run)
+                self._broken.add(run)
+                self._stall(error, now_ns)
+
+    def refuse(self, event: str, peer: str, detail: str, now_ns: int) -> None:
+        """Count something that was refused, and log it now and then."""
+        count = self.refusals.count(event, now_ns)
+        if count:
+            log.warning(event, peer=peer, detail=detail, count=count)
+
+    # --- to peers -----------------------------------------------------------------------------------
+
+    def _send(self, effect: Send, now_ns: int) -> None:
+        try:
+            frame = encode(effect.message)
+        except DecodeError as error:
+            _failed("message_too_large", error, peer=effect.peer.name)
+            return
+        if not send_now(self._sockets.control, (effect.peer.routing, frame)):
+            self.carry_out(self._broker.unreachable(effect.peer, now_ns), now_ns)
+
+    def _publish_go(self, effect: PublishGo, _: int) -> None:
+        send_now(self._sockets.go, (GO_TOPIC, encode(effect.message)))
+
+    def _publish_beacon(self, effect: PublishBeacon, _: int) -> None:
+        if self.topics.is_followed(effect.message.run):
+            send_now(self._sockets.feed, (feed_topic(effect.message.run), encode(effect.message)))
+
+    # --- records ------------------------------------------------------------------------------------
+
+    def _store(self, effect: Store, now_ns: int) -> None:
+        if self._stuck:
+            self._stuck.append(effect)  # behind those before it
+            return
+        try:
+            self._write(effect)
+        except StoreError as error:
+            self._stuck.append(effect)
+            self._stall(error, now_ns)
+
+    def _write(self, effect: Store) -> None:
+        entry = self._home.logs.write(effect)
+        if self.topics.is_followed(effect.run):
+            topic = feed_topic(effect.run)
+            send_now(self._sockets.feed, (topic, entry.head, entry.batch, entry.payload))
+
+    def _stall(self, error: StoreError, now_ns: int) -> None:
+        self._retry_ns = now_ns + RETRY_NS
+        _failed("store_refused", error)
+        self.carry_out(self._broker.stall(str(error), now_ns), now_ns)
+
+    def _retry(self, now_ns: int) -> None:
+        try:
+            for run in list(self._broken):
+                self._reopen(run, now_ns)
+            while self._stuck:
+                self._write(self._stuck[0])
+                self._stuck.popleft()
+        except StoreError as error:
+            self._retry_ns = now_ns + RETRY_NS
+            log.debug("store_still_refused", error=str(error))
+            return
+        log.info("store_resumed")
+        self.carry_out(self._broker.resume(now_ns), now_ns)
+
+    def _reopen(self, run: str, now_ns: int) -> None:
+        """Open a log anew; what was to be written behind its old end will be sent again."""
+        state = self._home.logs.reopen(run)
+        self._stuck = deque(store for store in self._stuck if store.run != run)
+        self._broken.discard(run)
+        self.carry_out(self._broker.log_reopened(run, state), now_ns)
+
+    # --- catalogue ----------------------------------------------------------------------------------
+
+    def _save_run(self, effect: SaveRun, now_ns: int) -> None:
+        facts = effect.facts
+        try:
+            held = self._home.catalogue.open_run(
+                effect.request, facts.operator, facts.opened_ns, facts.session
+            )
+            assert not held, f"the catalogue and the broker disagree on who has {held}"
+            self._home.logs.open(facts.run)
+        except StoreError as error:
+            _failed("run_not_saved", error, run=facts.run)
+            self.carry_out(self._broker.run_not_saved(facts.run, str(error)), now_ns)
+            return
+        log.info("run_opened", run=facts.run, operator=facts.operator, nodes=len(facts.nodes))
+        self.carry_out(self._broker.run_saved(facts.run, now_ns), now_ns)
+
+    def _save_verdict(self, effect: SaveVerdict, now_ns: int) -> None:
+        try:
+            self._home.catalogue.close_run(
+                effect.run, effect.verdict, effect.result, effect.closed_ns, effect.last
+            )
+        except StoreError as error:
+            _failed("verdict_not_saved", error, run=effect.run)
+            return  # it is asked for again
+        log.info("run_closed", run=effect.run, verdict=effect.verdict)
+        self.carry_out(self._broker.verdict_saved(effect.run, now_ns), now_ns)
+
+    def _save_node(self, effect: SaveNode, _: int) -> None:
+        hello = effect.hello
+        log.info("node_joined", node=hello.name, incarnation=hello.incarnation)
+        try:
+            self._home.catalogue.save_node(hello, effect.heard_ns)
+        except StoreError as error:  # its next hello saves it
+            _failed("node_not_saved", error, node=hello.name)
+
+    def _save_heard(self, effect: SaveHeard, _: int) -> None:
+        try:
+            self._home.catalogue.save_heard(effect.heard_ns)
+        except StoreError as error:  # the next minute's are as good
+            _failed("heard_not_saved", error)
+
+    def _save_key(self, effect: SaveKey, now_ns: int) -> None:
+        try:
+            self._home.catalogue.add_key(
+                Key(public_key=effect.public, name=effect.name, role="node", created_ns=now_ns)
+            )
+        except StoreError as error:
+            _failed("key_not_saved", error, node=effect.name)
+            self._send(Send(effect.peer, m.Rejected(code="not_allowed", sentence=str(error))), now_ns)
+            return
+        self._gate.add(effect.public.encode(), "node", effect.name)
+        log.info("node_enrolled", node=effect.name)
+        self.carry_out(self._broker.key_saved(effect), now_ns)
+
+    def _find_run(self, effect: FindRun, now_ns: int) -> None:
+        try:
+            facts = self._home.find(effect.run)
+        except StoreError as error:
+            _failed("run_not_read", error, run=effect.run)
+            self._broker.find_failed(effect.run)
+            return
+        self.carry_out(self._broker.run_found(effect.run, facts, now_ns), now_ns)
+
+    # --- readers ------------------------------------------------------------------------------------
+
+    def _queue_replay(self, effect: AnswerReplay, now_ns: int) -> None:
+        if not self._replays.put(effect):
+            self.refuse("replay_refused", effect.peer.name, "too many requests wait", now_ns)
+
+    def _replay(self, effect: AnswerReplay, now_ns: int) -> None:
+        """Send the entries, then the end; if the reader takes no more, it asks again from where it is."""
+        peer, request = effect.peer, effect.request
+        try:
+            if self._home.catalogue.run(request.run) is None:
+                self._deny(peer, request.request, "unknown_run", f"there is no run {request.run}", now_ns)
+                return
+            entries = self._home.logs.read(request.run, request.number, request.limit_bytes)
+            last = self._home.logs.last(request.run)
+        except StoreError as error:
+            self._deny(peer, request.request, "invalid", str(error), now_ns)
+            return
+        next_number = request.number
+        for entry in entries[:REPLAY_ENTRIES]:
+            frames = (peer.routing, entry.head, entry.batch, entry.payload)
+            if not send_now(self._sockets.control, frames):
+                self.carry_out(self._broker.unreachable(peer, now_ns), now_ns)
+                return
+            next_number = entry.next_number
+        end = m.ReplayEnd(request=request.request, run=request.run, next=next_number, end=next_number > last)
+        self._send(Send(peer, end), now_ns)
+
+    def _answer_runs(self, effect: AnswerRuns, now_ns: int) -> None:
+        peer, request = effect.peer, effect.request
+        try:
+            found = self._home.catalogue.runs(request.run, request.limit)
+            runs = tuple(map(self._with_last, found))
+        except StoreError as error:
+            self._deny(peer, request.request, "invalid", str(error), now_ns)
+            return
+        self._send(Send(peer, m.Runs(request=request.request, runs=runs)), now_ns)
+
+    def _with_last(self, info: m.RunInfo) -> m.RunInfo:
+        """Fill in the last number of an open run, which the catalogue learns when it is closed."""
+        if info.state == "closed":
+            return info
+        return replace(info, last=self._home.logs.last(info.run))
+
+    def _deny(self, peer: Peer, request: int, code: str, sentence: str, now_ns: int) -> None:
+        denied = m.Denied(request=request, code=code, sentence=sentence)  # type: ignore[arg-type]
+        self._send(Send(peer, denied), now_ns)
+
+    # --- log ----------------------------------------------------------------------------------------
+
+    def _note(self, effect: Note, now_ns: int) -> None:
+        if effect.refused:
+            self.refuse(effect.event, effect.peer, effect.detail, now_ns)
+        else:
+            log.debug(effect.event, peer=effect.peer, detail=effect.detail)
+
+
+def _failed(event: str, error: StoreError | DecodeError, **values: str) -> None:
+    """Log what went wrong on this machine; the traceback would say no more."""
+    log.error(event, error=str(error), hint=error.hint, **values)

@@ -1,0 +1,83 @@
+"""What a broker has on disk, opened together and closed together."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from broker.effects import RunFacts
+from broker.identity import Identity
+from broker.logs import Logs
+from fabric.store.catalogue import Catalogue
+from fabric.store.rows import StoredRun
+from fabric.store.state import StateDirectory
+
+
+@dataclass(slots=True, kw_only=True)
+class Home:
+    """A locked state directory with its catalogue, its logs and its identity."""
+
+    state: StateDirectory
+    catalogue: Catalogue
+    logs: Logs
+    identity: Identity
+    epoch: int
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Open a state directory, or make one.
+
+        Raises:
+            FabricError: If another broker has it, or it cannot be used.
+        """
+        state = StateDirectory(directory)
+        try:
+            identity = Identity.load(directory)
+            catalogue = Catalogue(state.catalogue)
+        except BaseException:
+            state.close()
+            raise
+        epoch = catalogue.next_epoch()
+        logs = Logs(state, catalogue)
+        return cls(state=state, catalogue=catalogue, logs=logs, identity=identity, epoch=epoch)
+
+    def open_runs(self) -> list[RunFacts]:
+        """Return the runs to go on with.
+
+        Raises:
+            StoreError: If one of their logs cannot be read.
+        """
+        return [self._facts(stored) for stored in self.catalogue.open_runs()]
+
+    def find(self, run: str) -> RunFacts | None:
+        """Return a run of the catalogue.
+
+        Raises:
+            StoreError: If the catalogue or the run's log cannot be read.
+        """
+        stored = self.catalogue.run(run)
+        return None if stored is None else self._facts(stored)
+
+    def close(self) -> None:
+        """Make everything durable and let go of the directory.  Safe to call twice."""
+        self.logs.close()
+        self.catalogue.close()
+        self.state.close()
+
+    def remove(self) -> None:
+        """Close, and leave nothing on the disk."""
+        self.close()
+        shutil.rmtree(self.state.directory, ignore_errors=True)
+
+    def _facts(self, stored: StoredRun) -> RunFacts:
+        return RunFacts(
+            run=stored.info.run,
+            name=stored.info.name,
+            operator=stored.info.operator,
+            nodes=stored.info.nodes,
+            opened_ns=stored.info.opened_ns,
+            lease_s=stored.lease_s,
+            session=stored.session,
+            verdict=stored.info.verdict,
+            log=self.logs.open(stored.info.run),
+        )

@@ -1,0 +1,208 @@
+"""The broker's shell: waits, takes what has come, lets the machine decide, carries out what it says."""
+
+import os
+from typing import Self
+
+from broker.broker import Broker
+from broker.effects import Peer, SaveHeard, Send
+from broker.gate import Gate, UserId
+from broker.hands import Hands
+from broker.home import Home
+from broker.identity import let_in
+from broker.limits import BATCHES_PER_TURN, CONTROL_PER_TURN, SUBSCRIPTIONS_PER_TURN
+from broker.parts import Settings
+from broker.sockets import Sockets
+from fabric import __version__
+from fabric.clock import Clock
+from fabric.config import Address
+from fabric.errors import DecodeError, VersionMismatch
+from fabric.keys import OperatorAccess
+from fabric.log import get_logger
+from fabric.loop import Loop
+from fabric.protocol.codec import decode, decode_as
+from fabric.protocol.messages import Batch, Rejected
+from fabric.transport import Received, Traffic, receive_now
+
+log = get_logger()
+
+_BATCH_FRAMES = 2
+
+
+class Server:
+    """Serves until it is stopped.  One thread, one turn after another."""
+
+    def __init__(self, home: Home, sockets: Sockets, gate: Gate, clock: Clock, nodes: dict[str, str]) -> None:
+        now_ns = clock.now_ns()
+        settings = Settings(
+            epoch=home.epoch,
+            software=__version__,
+            secret=home.identity.token.secret,
+            go_port=sockets.ports["go"],
+            sink_port=sockets.ports["sink"],
+            feed_port=sockets.ports["feed"],
+        )
+        known = [stored.info for stored in home.catalogue.nodes()]
+        self._broker = Broker(settings, now_ns, nodes=known, keys=nodes, runs=home.open_runs())
+        self._hands = Hands(self._broker, home, sockets, gate)
+        self._home, self._sockets, self._gate, self._clock = home, sockets, gate, clock
+        self._traffic = Traffic()
+        self._dropped = 0
+        self._stopping = False
+        self._takes_records = False
+        self._loop = Loop(clock)
+        self._loop.add(sockets.zap.socket, sockets.zap.serve)
+        self._loop.add(sockets.control, self._control_came)
+        self._loop.add(sockets.go, self._go_subscribed)
+        self._loop.add(sockets.feed, self._feed_subscribed)
+        self._loop.add(home.logs.fileno(), self._hands.take_commits)
+
+    @classmethod
+    def open(cls, home: Home, address: Address, clock: Clock) -> Self:
+        """Bind the sockets, try their doors, take up what the catalogue says.
+
+        Raises:
+            FabricError: If it cannot be served.
+        """
+        gate = Gate()
+        nodes = let_in(home.catalogue, gate)
+        sockets = Sockets.open(address, home.identity.keys, gate)
+        try:
+            return cls(home, sockets, gate, clock, nodes)
+        except BaseException:
+            sockets.close()
+            raise
+
+    def let_in(self, access: OperatorAccess) -> None:
+        """Let an operator's key connect from now on."""
+        self._gate.add(access.keys.public, "operator", access.name)
+
+    @property
+    def address(self) -> Address:
+        """Where control listens."""
+        return self._sockets.address
+
+    def stop_on_signals(self, *signals: int) -> None:
+        """End `serve` when one of these comes."""
+        self._loop.on_signals(signals, self._stop)
+
+    def stop_at_end_of(self, fd: int) -> None:
+        """End `serve` when the other end of this descriptor was closed."""
+        os.set_blocking(fd, False)
+        self._loop.add(fd, lambda _: self._lifeline_came(fd))
+
+    def serve(self) -> None:
+        """Serve until it is stopped."""
+        while not self._stopping:
+            self._turn()
+
+    def close(self) -> None:
+        """Make everything durable that was taken, and close the sockets."""
+        now_ns = self._clock.now_ns()
+        self._hands.carry_out([SaveHeard(self._broker.heard_of())], now_ns)
+        self._loop.close()
+        self._sockets.close()
+
+    # --- a turn -------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        """Wait, take what has come, do what is due.
+
+        Records are taken last and few at a time: goes and the answers to them must not wait for them.
+        """
+        self._listen_to_sink()
+        waits = (self._broker.deadline_ns, self._hands.deadline_ns)
+        self._loop.turn(min((at for at in waits if at is not None), default=None))
+        now_ns = self._clock.now_ns()
+        self._hands.carry_out(self._broker.expire(now_ns), now_ns)
+        self._hands.carry_on(now_ns)
+        if self._traffic.too_many_frames > self._dropped:
+            self._dropped = self._traffic.too_many_frames
+            self._hands.refuse("message_refused", "", "too many frames", now_ns)
+
+    def _listen_to_sink(self) -> None:
+        """Read no records while the disk refuses them: agents' windows fill, and their steps wait."""
+        if self._takes_records != self._hands.is_stalled:
+            return
+        self._takes_records = not self._takes_records
+        if self._takes_records:
+            self._loop.add(self._sockets.sink, self._records_came)
+        else:
+            self._loop.remove(self._sockets.sink)
+
+    def _control_came(self, _: int) -> None:
+        for received in receive_now(self._sockets.control, CONTROL_PER_TURN, self._traffic):
+            # Not the instant of the turn: what a probe is answered must not be before it was sent.
+            self._hear(received, self._clock.now_ns())
+
+    def _hear(self, received: Received, now_ns: int) -> None:
+        user = self._who(received, now_ns)
+        if user is None:
+            return
+        peer = Peer(received.route, user.role, user.name)
+        try:
+            (frame,) = received.frames
+            message = decode(frame)
+        except VersionMismatch as error:
+            sentence = f"{error}: {error.hint}"
+            self._hands.refuse("version_refused", peer.name, sentence, now_ns)
+            self._hands.carry_out([Send(peer, Rejected(code="version", sentence=sentence))], now_ns)
+            return
+        except (DecodeError, ValueError) as error:
+            self._hands.refuse("message_refused", peer.name, str(error), now_ns)
+            return
+        self._hands.carry_out(self._broker.receive(peer, message, now_ns), now_ns)
+
+    def _records_came(self, now_ns: int) -> None:
+        for received in receive_now(self._sockets.sink, BATCHES_PER_TURN, self._traffic):
+            user = self._who(received, now_ns)
+            if user is not None and user.role == "node":
+                self._take(user.name, received.frames, now_ns)
+            if self._hands.is_stalled:
+                return
+
+    def _take(self, node: str, frames: list[memoryview], now_ns: int) -> None:
+        if len(frames) != _BATCH_FRAMES:
+            self._hands.refuse("batch_refused", node, f"{len(frames)} frames", now_ns)
+            return
+        try:
+            batch = decode_as(frames[0], Batch)
+            effects = self._broker.receive_batch(node, batch, frames[0], frames[1], now_ns)
+        except DecodeError as error:
+            self._hands.refuse("batch_refused", node, str(error), now_ns)
+            return
+        self._hands.carry_out(effects, now_ns)
+
+    def _go_subscribed(self, now_ns: int) -> None:
+        for received in receive_now(self._sockets.go, SUBSCRIPTIONS_PER_TURN, self._traffic):
+            user = self._who(received, now_ns) if received.user_id else None
+            if user is not None and user.role == "node":
+                self._broker.subscribed(user.name, received.frames[0][0] == 1)
+
+    def _feed_subscribed(self, _: int) -> None:
+        for received in receive_now(self._sockets.feed, SUBSCRIPTIONS_PER_TURN, self._traffic):
+            self._hands.topics.note(received.frames[0])
+
+    def _who(self, received: Received, now_ns: int) -> UserId | None:
+        """Return who sent this, if the key may still be used."""
+        user = UserId.parse(received.user_id)
+        if user is None or not self._gate.stands(user):
+            self._hands.refuse("sender_refused", received.user_id, "its key is not let in", now_ns)
+            return None
+        return user
+
+    # --- the end ------------------------------------------------------------------------------------
+
+    def _stop(self, number: int) -> None:
+        log.info("stop_asked", signal=number)
+        self._stopping = True
+
+    def _lifeline_came(self, fd: int) -> None:
+        try:
+            if os.read(fd, 4096):
+                return  # what is said does not matter, only that somebody holds the other end
+        except BlockingIOError:
+            return
+        except OSError as error:
+            log.warning("lifeline_failed", error=str(error))
+        self._loop.remove(fd)
+        self._stopping = True

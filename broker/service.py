@@ -1,0 +1,97 @@
+"""One life of a broker, from its start to its end: what the command does."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from broker.home import Home
+from broker.identity import Identity, give_access
+from broker.server import Server
+from fabric.clock import FabricClock
+from fabric.config import Address, advertised_host, parse_listen_url, state_dir
+from fabric.errors import UsageError
+from fabric.keys import operator_access_path
+from fabric.log import get_logger
+from fabric.transport import raise_descriptor_limit
+
+log = get_logger()
+
+Say = Callable[[str, bool], None]
+"""Prints a text; True: it is for people, not a result."""
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the command line asks for."""
+
+    listen: str
+    state_dir: Path | None = None
+    operator_file: Path | None = None  # where to write the operator's access; None: the user's own place
+    announce_fd: int | None = None  # gets one line of JSON when the broker serves
+    lifeline_fd: int | None = None  # the broker ends when the other end is closed
+    ephemeral: bool = False  # remove the state directory at the end
+
+
+def serve(request: Request, say: Say) -> None:
+    """Serve until SIGTERM, SIGINT or the end of the lifeline.
+
+    Raises:
+        FabricError: If it cannot be started.
+    """
+    address = parse_listen_url(request.listen)
+    if request.ephemeral and request.state_dir is None:
+        raise UsageError("--ephemeral removes the state directory, so it has to be named: --state-dir")
+    log.debug("descriptors_raised", limit=raise_descriptor_limit())
+    home = Home.open(request.state_dir or state_dir("broker"))
+    try:
+        _serve_from(home, address, request, say)
+    finally:
+        if request.ephemeral:
+            home.remove()
+        else:
+            home.close()
+
+
+def _serve_from(home: Home, address: Address, request: Request, say: Say) -> None:
+    clock = FabricClock()
+    server = Server.open(home, address, clock)
+    try:
+        server.stop_on_signals(signal.SIGTERM, signal.SIGINT)
+        if request.lifeline_fd is not None:
+            server.stop_at_end_of(request.lifeline_fd)
+        reach = server.address._replace(host=advertised_host(server.address.host))
+        path = request.operator_file or operator_access_path(reach)
+        server.let_in(give_access(home.catalogue, home.identity, reach, path, clock.now_ns()))
+        log.info("broker_serves", url=str(server.address), epoch=home.epoch, operator_file=str(path))
+        if request.announce_fd is not None:
+            _announce(request.announce_fd, reach, home.identity, path)
+        else:
+            _explain(reach, home.identity, path, say)
+        server.serve()
+    finally:
+        server.close()
+
+
+def _announce(fd: int, address: Address, identity: Identity, operator_file: Path) -> None:
+    """Tell the process that started this one where the broker is."""
+    line = {"url": str(address), "join": identity.token.text, "operator_file": str(operator_file)}
+    with os.fdopen(fd, "w", encoding="ascii") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+_HOW_TO = """\
+Run the line above on every node of the lab (--name gives a node another name than its host's).
+Then, as this user: fabric nodes, fabric-run TRIAL.  Your key is in {path}."""
+
+
+def _explain(address: Address, identity: Identity, path: Path, say: Say) -> None:
+    """Print what a person needs next; the line for copying is all that goes to stdout."""
+    say(f"fabric-agent {address} --join {identity.token.text}", False)
+    say(_HOW_TO.format(path=path), True)
+    if address.host in _LOOPBACK:
+        say("Only this machine can reach it; --listen tcp://0.0.0.0 lets other machines in.", True)
