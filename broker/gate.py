@@ -39,6 +39,7 @@ MESSAGE_RIGHTS: Final[Mapping[Role, frozenset[type]]] = {
         {
             m.OperatorHello,
             m.Beat,
+            m.Probe,
             m.NodesRequest,
             m.OpenRun,
             m.CloseRun,
@@ -96,6 +97,9 @@ class Gate:
     """
 
     def __init__(self) -> None:
+        self.noticing = True
+        """Whether a refusal is worth a count and a log line; those of the self-test are meant."""
+
         self._keys: dict[bytes, UserId] = {}
         self._barred: set[bytes] = set()
         self._keys_of: dict[UserId, set[bytes]] = {}

@@ -5,7 +5,7 @@ forgotten is open to everybody and shows no sign of it.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -13,7 +13,6 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from broker.gate import Gate
-from broker.zap import ZapHandler
 from fabric.errors import FabricError
 from fabric.keys import KeyPair
 from fabric.transport import Domain
@@ -43,7 +42,11 @@ _CLOSED: Final = (
 
 
 def self_test(
-    context: Context, endpoints: Mapping[Domain, str], server_public: bytes, zap: ZapHandler
+    context: Context,
+    endpoints: Mapping[Domain, str],
+    server_public: bytes,
+    serve: Callable[[float], None],
+    gate: Gate,
 ) -> None:
     """Return if each endpoint lets in exactly whom the gate says.
 
@@ -54,21 +57,22 @@ def self_test(
         context: Any.
         endpoints: ``tcp://host:port`` of each domain, as this machine reaches it.
         server_public: The broker's public key.
-        zap: The handler, which is served meanwhile.  The keys of the probes are in its gate only meanwhile.
+        serve: Answers handshakes, waiting for them up to so many seconds: `ZapHandler.serve_for`.
+        gate: Which the ZAP handler asks.  The keys of the probes are in it only meanwhile.
 
     Raises:
         FabricError: If one is open to whom it must not be open, or closed to whom it must not be closed.
     """
-    with _guests(zap.gate) as guests, zap.unnoticed():
+    with _guests(gate) as guests:
         probes = []
         try:
             for domain, endpoint in endpoints.items():
                 probes.append(_Probe(context, domain, endpoint, who="a peer without a key", expected=False))
                 for who, keypair in guests.items():
-                    expected = zap.gate.admit(domain, keypair.public) is not None
+                    expected = gate.admit(domain, keypair.public) is not None
                     probes.append(_Probe(context, domain, endpoint, who=who, expected=expected))
                     probes[-1].use(keypair, server_public)
-            _run(probes, zap)
+            _run(probes, serve)
         finally:
             for probe in probes:
                 probe.close()
@@ -82,6 +86,7 @@ def _guests(gate: Gate) -> Iterator[dict[str, KeyPair]]:
     gate.add(node.public, "node", _NAME)
     gate.add(operator.public, "operator", _NAME)
     gate.bar(barred.public)
+    gate.noticing = False
     try:
         yield {
             "an unknown key": unknown,
@@ -90,6 +95,7 @@ def _guests(gate: Gate) -> Iterator[dict[str, KeyPair]]:
             "an operator's key": operator,
         }
     finally:
+        gate.noticing = True
         gate.revoke(node.public)
         gate.revoke(operator.public)
         gate.unbar(barred.public)
@@ -129,12 +135,12 @@ class _Probe:
         self._socket.close(linger=0)
 
 
-def _run(probes: list[_Probe], zap: ZapHandler) -> None:
+def _run(probes: list[_Probe], serve: Callable[[float], None]) -> None:
     for probe in probes:
         probe.connect()
     end = time.monotonic() + LIMIT_S
     while any(probe.opened is None for probe in probes) and time.monotonic() < end:
-        zap.serve_for(_POLL_S)
+        serve(_POLL_S)
         for probe in probes:
             probe.look()
 

@@ -1,8 +1,7 @@
 """The ZAP handler: ZeroMQ asks it, at every handshake, whether a key may connect (RFC 27 of ZeroMQ)."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import zmq
@@ -54,8 +53,7 @@ class ZapHandler:
         self.refusals: Counter[str] = Counter()
         """By reason, from a short list, since the broker started."""
 
-        self.gate = gate
-        self._noticing = True
+        self._gate = gate
         self.socket = context.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.bind(ENDPOINT)
@@ -73,15 +71,6 @@ class ZapHandler:
         """Wait for handshakes up to so long, and answer those that came.  For who has no loop yet."""
         if self.socket.poll(round(seconds * 1000), zmq.POLLIN):
             self.serve()
-
-    @contextmanager
-    def unnoticed(self) -> Iterator[None]:
-        """Neither count nor log refusals: they are meant."""
-        self._noticing = False
-        try:
-            yield
-        finally:
-            self._noticing = True
 
     def close(self) -> None:
         """Let nobody in any more."""
@@ -113,14 +102,14 @@ class ZapHandler:
         if len(credentials) != 1 or len(credentials[0]) != _KEY_BYTES:
             return Answer(_REFUSED, "malformed", "")
         public = z85.encode(credentials[0])
-        who: UserId | None = self.gate.admit(domain.decode("ascii", "replace"), public)
+        who: UserId | None = self._gate.admit(domain.decode("ascii", "replace"), public)
         if who is None:
-            return Answer(_REFUSED, f"{self.gate.identify(public).role}_key", "")
+            return Answer(_REFUSED, f"{self._gate.identify(public).role}_key", "")
         return Answer(b"200", "", str(who))
 
     def _count(self, reason: str, domain: bytes, address: bytes, *, exc_info: bool = False) -> None:
         """Count a refusal, and log the 1st, 2nd, 4th, 8th ... of its kind: a flood must not fill the log."""
-        if not self._noticing:
+        if not self._gate.noticing:
             return
         self.refusals[reason] += 1
         count = self.refusals[reason]
