@@ -36,22 +36,21 @@ class RunPlan:
 
     def ends(self, repeat: int, phase: str) -> Mapping[str, tuple[str, ...]]:
         """Return for each node the spawned steps that end before a phase."""
-        return phase_ends(self.trial, repeat, phase, self.phases)
+        return phase_ends(self.trial, repeat, phase, (*self.phases, "reset"))
 
     def reset_alone(self) -> Mapping[str, tuple[Step, ...]]:
         """Return for each node the reset that it does without a controller."""
         return reset_steps(self.trial, self.addresses)
 
     def source(self, step: str) -> TrialStep | None:
-        """Return the step of the trial that a step id names."""
+        """Return the step of the trial that a step id names, None if it has none."""
         wanted = StepId.parse(step)
-        for candidate in self.trial.steps:
-            if (candidate.phase, candidate.role, candidate.label) == wanted[1:]:
-                return candidate
-        return None
+        try:
+            return self.trial.step(wanted.phase, wanted.role, wanted.label)
+        except KeyError:
+            return None
 
     def describe(self, step: str, node: str) -> str:
         """Return ``trial.toml:12: run/client step client-1 on lab3``."""
-        parts, source = StepId.parse(step), self.source(step)
-        place = f"{self.trial.path}:{source.line}: " if source else ""
-        return f"{place}{parts.phase}/{parts.role} step {parts.label} on {node}"
+        source = self.source(step)
+        return self.trial.describe(source, node) if source else f"step {step} on {node}"

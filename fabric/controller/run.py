@@ -69,6 +69,9 @@ PHASE_SLACK_NS: Final = 60 * S
 START_NS: Final = 30 * S
 """The broker decides about a go within seconds; this much longer allows for its restart."""
 
+GO_PAUSES_NS: Final = (S // 2, 2 * S)
+"""Before the second and the third try at a go: what hindered the first may pass."""
+
 CLOSE_NS: Final = 15 * S
 """The broker writes the run's end within so long."""
 
@@ -83,6 +86,7 @@ class Progress:
     rtt_ns: int = 0
     cancel: Literal["", "soft", "hard"] = ""  # of the present phase
     deadline_ns: int = 0
+    again_ns: int = 0  # when the go is tried again; 0: not due
     nodes: tuple[str, ...] = ()  # that take part in the present phase
 
 
@@ -161,6 +165,13 @@ class Run:
         self.findings.add("error", sentence)
         return self._over()
 
+    def bundle_failed(self, sentence: str, now_ns: int) -> list[Effect]:
+        """What the run reports cannot be written here: go no further, but reset."""
+        self.findings.add("error", sentence)
+        self._stop()
+        self._script.last_repeat = True
+        return self._cut_phase("soft", sentence, now_ns)
+
     def interrupt(self, now_ns: int) -> list[Effect]:
         """Ctrl-C: once ends the phase, collects and resets; twice resets only; three times leaves."""
         self.interrupts += 1
@@ -177,6 +188,8 @@ class Run:
         times += [until_ns for until_ns, _ in self._silent.values()]
         if self.state in ("assigning", "preparing", "starting", "running", "freeing", "closing"):
             times.append(self._now.deadline_ns)
+        if self.state == "starting" and self._now.again_ns:
+            times.append(self._now.again_ns)
         return min((time for time in times if time is not None), default=None)
 
     def expire(self, now_ns: int) -> list[Effect]:
@@ -185,6 +198,8 @@ class Run:
         for node, (until_ns, why) in list(self._silent.items()):
             if now_ns >= until_ns:
                 effects += self._node_gone(node, why, now_ns)
+        if self.state == "starting" and self._now.again_ns and now_ns >= self._now.again_ns:
+            effects += self._start_phase(now_ns)
         if self._trial_deadline_ns is not None and now_ns >= self._trial_deadline_ns:
             effects += self._trial_timed_out(now_ns)
         if self.state != "over" and self._now.deadline_ns and now_ns >= self._now.deadline_ns:
@@ -302,6 +317,7 @@ class Run:
         if not now.nodes:
             return self._next_phase(now_ns)
         self.state = "starting"
+        now.again_ns = 0
         now.go += 1
         now.deadline_ns = now_ns + START_NS
         message = StartPhase(
@@ -345,16 +361,19 @@ class Run:
             self._script.last_repeat = True
             self._now.cancel = "hard"
             return [Note(record), *self._run_phase(message.started, 0, now_ns)]
-        if self._now.go < GO_ATTEMPTS and not self._now.cancel:
-            return [Note(record), *self._start_phase(now_ns)]
-        if not self._now.cancel:
-            whys = "; ".join(message.reasons.values())
-            self.findings.add(
-                "dirty" if self._script.in_reset else "error",
-                f"phase {message.phase} could not be started in {self._now.go} attempts: {whys}",
-            )
-            self._script.last_repeat = True
-            self._stop()
+        if self._now.cancel:
+            return [Note(record), *self._leave_phase(now_ns)]
+        if self._now.go < GO_ATTEMPTS:
+            self._now.again_ns = now_ns + GO_PAUSES_NS[self._now.go - 1]
+            return [Note(record)]
+        whys = "; ".join(message.reasons.values())
+        self.findings.add(
+            "error", f"phase {message.phase} could not be started in {self._now.go} attempts: {whys}"
+        )
+        self._script.last_repeat = True
+        self._stop()
+        if self._script.in_reset:  # the others have to clean up all the same
+            return [Note(record), *self._all_gone(list(message.reasons), "could not start its reset", now_ns)]
         return [Note(record), *self._leave_phase(now_ns)]
 
     def _is_present_go(self, phase: str, go: int) -> bool:
@@ -475,6 +494,8 @@ class Run:
             return []
         self._now.cancel = how
         self._why = why
+        if self._now.again_ns:
+            return self._leave_phase(now_ns)
         return self._cancel(now_ns) if self.state == "running" else []
 
     def _cancel(self, now_ns: int) -> list[Effect]:
@@ -495,6 +516,7 @@ class Run:
         for node in self._now.nodes:
             self._outbox.answered(("prepare", node))
         self._outbox.answered("start")
+        self._now.again_ns = 0
         return self._next_phase(now_ns)
 
     def _on_node_lost(self, message: NodeLost, now_ns: int) -> list[Effect]:
@@ -528,6 +550,9 @@ class Run:
             return self._close_if_free(now_ns)
         if self._script.in_reset and self.state == "preparing":
             return self._start_phase(now_ns) if was_last else []
+        if self._script.in_reset and self.state == "starting" and self._now.go >= GO_ATTEMPTS:
+            self._now.go, self._now.again_ns = 0, now_ns
+            return []
         if self.state == "running" and was_last:
             return self._end_phase(now_ns)
         return self._cut_phase("soft", why, now_ns)

@@ -17,6 +17,7 @@ class Script:
     repeat: int = 1
     index: int = -1
     last_repeat: bool = False  # trouble: no further repeat
+    _skip_to: int | None = None  # index of the phase that comes next instead
 
     @property
     def phase(self) -> str:
@@ -35,6 +36,9 @@ class Script:
 
     def advance(self) -> bool:
         """Go to the next phase; False if there is none."""
+        if self._skip_to is not None and not self.in_reset:
+            self.index, self._skip_to = self._skip_to, None
+            return True
         if self.index < len(self.phases):
             self.index += 1
             return True
@@ -50,5 +54,4 @@ class Script:
         if self.in_reset:
             return
         ahead = self.phases[self.index + 1 :]
-        target = self.phases.index(phase) if phase in ahead else len(self.phases)
-        self.index = target - 1
+        self._skip_to = self.phases.index(phase) if phase in ahead else len(self.phases)

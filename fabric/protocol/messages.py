@@ -114,7 +114,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """Agent to broker: what time is it?"""
+    """Agent or controller to broker: what time is it?"""
 
     kind: ClassVar[str] = "probe"
 
@@ -123,7 +123,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeReply:
-    """Broker to agent: T2 and T3 in fabric time.  Answers `Probe`."""
+    """Broker to whoever asked: T2 and T3 in fabric time.  Answers `Probe`."""
 
     kind: ClassVar[str] = "probe_reply"
 

@@ -1,0 +1,146 @@
+"""The command ``fabric-run``."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fabric.cli.options import (
+    broker_option,
+    common_options,
+    option,
+    reported_errors,
+    settings,
+    wants_color,
+)
+
+if TYPE_CHECKING:
+    from fabric.controller.entry import Read
+    from fabric.controller.trialrun import Outcome
+    from fabric.report.views import View
+    from fabric.trial.model import Trial
+
+
+@click.command("fabric-run", context_settings=settings("run"))
+@click.argument("trial", type=click.Path(path_type=Path))
+@broker_option
+@option("--local", is_flag=True, help="On this machine: a private broker, and an agent for every node.")
+@option(
+    "--nodes",
+    multiple=True,
+    metavar="ROLE=SPEC",
+    help="Other nodes for a role, as in client=lab[1-4]; repeatable.",
+)
+@option("--phases", metavar="PHASE,...", help="Only these phases.  The reset is always done.")
+@option("--repeat", type=click.IntRange(min=1), help="How often; default: as the trial says.")
+@option(
+    "--ui",
+    type=click.Choice(["auto", "plain", "jsonl"]),
+    default="auto",
+    show_default=True,
+    help="What is shown live.",
+)
+@option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
+        help="Directory for bundles.")  # fmt: skip
+@option("--patience", type=click.FloatRange(min=1), default=60.0, show_default=True, metavar="SECONDS",
+        help="How long a broker that is away is waited for.")  # fmt: skip
+@common_options
+def main(
+    *,
+    trial: Path,
+    broker: str | None,
+    local: bool,
+    nodes: tuple[str, ...],
+    phases: str | None,
+    repeat: int | None,
+    ui: str,
+    output: Path,
+    patience: float,
+    verbose: bool,
+    quiet: bool,
+) -> None:
+    r"""Run TRIAL (a trial.toml) on its nodes, leave a bundle, and exit with the verdict.
+
+    \b
+    0 pass   1 fail   2 the command line or the trial is wrong   3 error of the fabric or the lab
+    4 invalid: it ran, but cannot be trusted   5 dirty: a reset failed   130 interrupted
+
+    Ctrl-C once ends the phase, collects and resets; twice resets only; three times leaves.
+    """
+    with reported_errors():
+        from fabric.controller.trialrun import Options, run_trial
+        from fabric.log import set_up
+        from fabric.trial.load import load_trial
+        from fabric.trial.plan import override_nodes, select_phases
+        from fabric.trial.vocabulary import PHASES
+
+        set_up("debug" if verbose else "error" if quiet else "warning")
+        loaded = load_trial(trial)
+        if nodes:
+            loaded = override_nodes(loaded, dict(_assignment(text) for text in nodes))
+        _warn(loaded, quiet=quiet)
+        selected = select_phases(phases.split(",") if phases else PHASES)
+        options = Options(broker=broker, local=local, repeats=repeat, directory=output, patience_s=patience)
+        view = _view(ui, quiet=quiet)
+        outcome = run_trial(
+            loaded, tuple(phase for phase in selected if phase != "reset"), options, _Show(view)
+        )
+        _conclude(outcome, view, as_json=ui == "jsonl")
+        sys.exit(outcome.exit_code)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    from fabric.errors import UsageError
+
+    role, equals, spec = text.partition("=")
+    if not equals or not spec:
+        raise UsageError(f"--nodes {text!r:.80}: expected ROLE=SPEC", hint="like --nodes client=lab[1-4]")
+    return role.strip(), spec.strip()
+
+
+def _warn(trial: "Trial", *, quiet: bool) -> None:
+    for warning in trial.warnings:
+        if not quiet:
+            click.echo(warning.render(), err=True)
+
+
+def _view(ui: str, *, quiet: bool) -> "View | None":
+    from fabric.report.views import JsonView, TextView
+
+    if ui == "jsonl":
+        return JsonView()
+    return None if quiet else TextView(color=wants_color(sys.stdout))
+
+
+class _Show:
+    """Prints what the view makes of the records."""
+
+    def __init__(self, view: "View | None") -> None:
+        self._view = view
+
+    def __call__(self, reads: "Sequence[Read]", now_ns: int) -> None:
+        if self._view is not None:
+            _print(self._view.lines(reads, now_ns))
+
+
+def _print(lines: "Iterable[str]") -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    if text:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def _conclude(outcome: "Outcome", view: "View | None", *, as_json: bool) -> None:
+    if view is not None:
+        _print(view.finish())
+    if as_json:
+        import json
+
+        click.echo(json.dumps({"type": "result", **outcome.result}, ensure_ascii=False))
+        return
+    for why in outcome.whys:
+        click.echo(f"{why}")
+    where = f"  bundle: {outcome.bundle}" if outcome.bundle else ""
+    click.echo(f"{outcome.verdict}  {outcome.run}{where}")

@@ -1,0 +1,73 @@
+"""PURE.  The run's own records, kept until the broker has stored them: the controller's journal, in memory.
+
+A controller that dies takes with it what it had not sent; what is missing then, the broker says itself.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from fabric.protocol.messages import Acknowledged, Append, Resend
+from fabric.protocol.records import Record
+
+RESEND_NS: Final = 1_000_000_000
+"""Records that are not acknowledged for so long are sent again."""
+
+BATCH: Final = 100
+"""Most records in one message."""
+
+
+class Notes:
+    """Numbers records and sends them until they are acknowledged.  Instants are one monotonic clock's."""
+
+    def __init__(self, run: str, incarnation: int) -> None:
+        self._run = run
+        self._incarnation = incarnation
+        self._records: list[Record] = []
+        self._dropped = 0  # acknowledged and forgotten
+        self._sent = 0
+        self._due_ns: int | None = None
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When unanswered records are sent again."""
+        return self._due_ns
+
+    def add(self, record: Record) -> None:
+        """Take a record."""
+        self._records.append(record)
+
+    def restart(self) -> None:
+        """The connection is new: what was on its way may be lost."""
+        self._sent = self._dropped
+
+    def acknowledged(self, message: Acknowledged) -> None:
+        """Forget what is stored."""
+        if message.incarnation != self._incarnation or message.number <= self._dropped:
+            return
+        count = min(message.number - self._dropped, len(self._records))
+        del self._records[:count]
+        self._dropped += count
+        self._sent = max(self._sent, self._dropped)
+
+    def resend(self, message: Resend) -> None:
+        """Go back to what is missing."""
+        if message.incarnation == self._incarnation:
+            self._sent = max(self._dropped, min(self._sent, message.number - 1))
+
+    def take(self, now_ns: int) -> Sequence[Append]:
+        """Return what is to be sent now."""
+        if self._due_ns is not None and now_ns >= self._due_ns:
+            self._sent = self._dropped
+        messages = []
+        while self._sent - self._dropped < len(self._records):
+            start = self._sent - self._dropped
+            part = tuple(self._records[start : start + BATCH])
+            messages.append(
+                Append(run=self._run, incarnation=self._incarnation, first=self._sent + 1, records=part)
+            )
+            self._sent += len(part)
+        if messages or (self._due_ns is not None and now_ns >= self._due_ns):
+            self._due_ns = now_ns + RESEND_NS
+        if not self._records:
+            self._due_ns = None
+        return messages

@@ -1,0 +1,181 @@
+"""The controller's shell: one loop over the broker's connection and the user's signals.  It decides nothing."""
+
+import secrets
+import signal
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from fabric.controller.connection import Connection
+from fabric.controller.effects import Effect, Note, Over, Tell
+from fabric.controller.entry import Entry, Read
+from fabric.controller.notes import Notes
+from fabric.controller.reader import Ask, Deliver, RunReader
+from fabric.controller.reader import Effect as ReaderEffect
+from fabric.controller.run import Run
+from fabric.errors import ConnectionRefused, StoreError
+from fabric.protocol.messages import (
+    Acknowledged,
+    Beacon,
+    Message,
+    Probe,
+    ProbeReply,
+    ReplayEnd,
+    Resend,
+    RunOpened,
+    Welcome,
+)
+from fabric.timing.offset import Exchange, OffsetFilter
+
+PROBE_NS: Final = 5_000_000_000
+"""Between two questions for the time; the controller's own records carry it."""
+
+PROBES: Final = 4
+"""Questions for the time at the beginning of a connection."""
+
+Show = Callable[[Sequence[Read], int], None]
+
+
+class Session:
+    """Carries a run out.
+
+    Args:
+        connection: To the broker; it serves this session from now on.
+        run: The machine, not started.
+        show: Called with records as they are read, and the instant.
+    """
+
+    def __init__(self, connection: Connection, run: Run, show: Show) -> None:
+        self._connection = connection
+        self._run = run
+        self._show = show
+        self._reader = RunReader(run.run, requests=connection.numbers)
+        self._notes = Notes(run.run, 1 + secrets.randbelow(1 << 48))
+        self._clock = OffsetFilter()
+        self._probe_ns = 0
+        self._opened = False
+        self._over = False
+        self._reads: list[Read] = []
+
+    def serve(self) -> None:
+        """Run to the verdict.  Ctrl-C is heard: once, twice, three times."""
+        self._connection.loop.on_signals(
+            (signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _: self._interrupted()
+        )
+        self._connection.attach(self)
+        self._do(self._run.start(self._connection.now_ns()))
+        while not self._over:
+            self._turn()
+        self._flush()
+
+    def _turn(self) -> None:
+        try:
+            now_ns = self._connection.turn(self._deadline_ns())
+        except ConnectionRefused as error:
+            self._do(self._run.broker_gone(str(error)))
+            return
+        self._do(self._run.expire(now_ns))
+        self._read(self._reader.expire(now_ns))
+        if self._connection.up:
+            self._probe(now_ns)
+            for message in self._notes.take(now_ns):
+                self._connection.send(message)
+        self._flush()
+
+    def _deadline_ns(self) -> int | None:
+        times = [self._run.deadline_ns, self._reader.deadline_ns, self._notes.deadline_ns]
+        return min((time for time in times if time is not None), default=None)
+
+    def _interrupted(self) -> None:
+        self._do(self._run.interrupt(self._connection.now_ns()))
+
+    def _flush(self) -> None:
+        """Show what was read in this turn, also if it is nothing: time goes by."""
+        reads, self._reads = self._reads, []
+        try:
+            self._show(reads, self._connection.now_ns())
+        except StoreError as error:
+            self._do(self._run.bundle_failed(str(error), self._connection.now_ns()))
+
+    # --- what comes (see Handler) -----------------------------------------------------------------------
+
+    def on_up(self, _welcome: Welcome, now_ns: int) -> None:
+        """Say again what is unanswered, and read on."""
+        self._notes.restart()
+        self._probe_ns = 0
+        for _ in range(PROBES):
+            self._connection.send(Probe(t1_ns=self._connection.now_ns()))
+        self._do(self._run.connected(now_ns))
+        if self._opened:
+            self._read(self._reader.connected(now_ns))
+
+    def on_down(self, _sentence: str, _now_ns: int) -> None:
+        """Wait; the link comes back, or says that it does not."""
+        self._reader.disconnected()
+
+    def on_entry(self, entry: Entry, now_ns: int) -> None:
+        """Take records of the feed or of a replay."""
+        if entry.run == self._run.run:
+            self._read(self._reader.entry(entry, now_ns))
+
+    def on_message(self, message: Message, now_ns: int) -> None:
+        """Take everything else."""
+        match message:
+            case ProbeReply():
+                self._take_time(message)
+            case Acknowledged():
+                self._notes.acknowledged(message)
+            case Resend():
+                self._notes.resend(message)
+            case Beacon():
+                self._read(self._reader.beacon(message, now_ns))
+            case ReplayEnd():
+                self._read(self._reader.replay_end(message, now_ns))
+            case RunOpened():
+                self._open(now_ns)
+                self._do(self._run.receive(message, now_ns))
+            case _:
+                self._do(self._run.receive(message, now_ns))
+
+    def _open(self, now_ns: int) -> None:
+        if not self._opened:
+            self._opened = True
+            self._connection.subscribe(self._run.run)
+            self._read(self._reader.connected(now_ns))
+
+    # --- effects ----------------------------------------------------------------------------------------
+
+    def _do(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Tell(message):
+                    self._connection.send(message)
+                case Note(record):
+                    self._notes.add(record)
+                case Over():
+                    self._over = True
+        if self._connection.up:
+            for append in self._notes.take(self._connection.now_ns()):
+                self._connection.send(append)
+
+    def _read(self, effects: Sequence[ReaderEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case Ask(replay):
+                    self._connection.send(replay)
+                case Deliver(reads):
+                    self._reads += reads
+                    now_ns = self._connection.now_ns()
+                    for read in reads:
+                        self._do(self._run.read(read, now_ns))
+
+    # --- time -------------------------------------------------------------------------------------------
+
+    def _probe(self, now_ns: int) -> None:
+        if now_ns >= self._probe_ns:
+            self._probe_ns = now_ns + PROBE_NS
+            self._connection.send(Probe(t1_ns=self._connection.now_ns()))
+
+    def _take_time(self, reply: ProbeReply) -> None:
+        now_ns = self._connection.now_ns()
+        self._clock.add(reply.epoch, Exchange(reply.t1_ns, reply.t2_ns, reply.t3_ns, now_ns))
+        self._run.clock = self._clock.estimate(now_ns)

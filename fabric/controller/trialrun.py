@@ -1,0 +1,208 @@
+"""One call that runs a trial: find the nodes, carry it out, leave the bundle, return the verdict."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from fabric.controller.connection import Connection
+from fabric.controller.entry import Read
+from fabric.controller.local import LocalFabric, new_run_id
+from fabric.controller.outcome import result_of
+from fabric.controller.plan import RunPlan
+from fabric.controller.run import Run
+from fabric.controller.session import Session
+from fabric.controller.verdict import EXIT_CODES, Verdict
+from fabric.errors import FabricError
+from fabric.keys import OperatorAccess, find_operator_access
+from fabric.protocol.limits import LEASE_S
+from fabric.protocol.messages import Nodes, NodesRequest
+from fabric.report.bundle import BundleWriter
+from fabric.trial.model import Trial
+from fabric.trial.plan import node_names, plan_document
+
+NODES_S: Final = 30.0
+"""A private fabric's agents have joined by then: 64 of them take some seconds on two cores."""
+
+POLL_NS: Final = 20_000_000
+"""Between two looks for the agents of a private fabric."""
+
+Show = Callable[[Sequence[Read], int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to run a trial."""
+
+    broker: str | None = None
+    local: bool = False
+    phases: tuple[str, ...] = ()  # without the reset; empty: all
+    repeats: int | None = None
+    directory: Path = field(default_factory=lambda: Path("runs"))
+    patience_s: float = 60.0
+    lease_s: float = LEASE_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run came to."""
+
+    run: str
+    verdict: Verdict
+    whys: tuple[str, ...]
+    bundle: Path | None  # None: nothing was started
+    result: Mapping[str, Any]
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command."""
+        return EXIT_CODES[self.verdict]
+
+
+def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Show) -> Outcome:
+    """Run a trial to its verdict.
+
+    Args:
+        trial: As read, with the nodes that it is to run on.
+        phases: That are done, in order, without the reset.
+        options: How.
+        show: Called with records as they are read (perhaps none), and the instant.
+
+    Raises:
+        FabricError: If it could not be begun: no broker, no key.
+    """
+    with ExitStack() as stack:
+        access = _access(trial, options, stack)
+        connection = Connection(
+            access,
+            program="fabric-run",
+            patience_s=options.patience_s,
+            break_patience_s=options.patience_s,
+        )
+        stack.callback(connection.close)
+        connection.wait_up()
+        plan = RunPlan(trial, _addresses(connection), phases, options.repeats or trial.repeat)
+        return _carry_out(connection, plan, options, show)
+
+
+def _access(trial: Trial, options: Options, stack: ExitStack) -> OperatorAccess:
+    if not options.local:
+        return find_operator_access(options.broker)
+    fabric = LocalFabric()
+    stack.callback(fabric.close)
+    nodes = node_names(trial)
+    access = fabric.start(nodes)
+    _await_nodes(access, nodes, fabric)
+    return access
+
+
+def _await_nodes(access: OperatorAccess, nodes: Sequence[str], fabric: LocalFabric) -> None:
+    """Wait until every agent of a private fabric has joined.
+
+    Raises:
+        FabricError: If one has died, or has not come in time.
+    """
+    connection = Connection(access, program="fabric-run")
+    try:
+        connection.wait_up()
+        until_ns = connection.now_ns() + round(NODES_S * 1e9)
+        missing = set(nodes)
+        while missing:
+            missing = set(nodes) - {info.name for info in _nodes(connection).nodes if info.state == "free"}
+            dead = fabric.dead()
+            if dead:
+                raise FabricError(dead)
+            if connection.now_ns() > until_ns:
+                raise FabricError(
+                    f"local agents have not joined within {NODES_S:.0f} s: {', '.join(sorted(missing))}"
+                )
+            if missing:
+                pause_ns = connection.now_ns() + POLL_NS
+                while connection.turn(pause_ns) < pause_ns:
+                    pass
+    finally:
+        connection.close()
+
+
+def _nodes(connection: Connection) -> Nodes:
+    answer = connection.ask(NodesRequest(request=next(connection.numbers)))
+    if not isinstance(answer, Nodes):
+        raise FabricError(f"the broker does not tell its nodes: {answer}")
+    return answer
+
+
+def _addresses(connection: Connection) -> dict[str, Mapping[str, str]]:
+    return {info.name: info.addresses for info in _nodes(connection).nodes}
+
+
+def _carry_out(connection: Connection, plan: RunPlan, options: Options, show: Show) -> Outcome:
+    document = plan_document(plan.trial, plan.repeats, (*plan.phases, "reset"), plan.addresses)
+    run = Run(
+        run=new_run_id(plan.trial.name, time.time()),
+        plan=plan,
+        lease_s=options.lease_s,
+        document=json.dumps(document),
+        result=lambda run: json.dumps(result_of(run)),
+    )
+    writer = _Writer(options.directory / run.run, run, show)
+    try:
+        Session(connection, run, writer.take).serve()
+        result = result_of(run)
+        directory = writer.finish(result)
+    finally:
+        writer.close()
+    return Outcome(
+        run=run.run,
+        verdict=run.findings.verdict,
+        whys=run.findings.whys,
+        bundle=directory,
+        result=result,
+    )
+
+
+class _Writer:
+    """The bundle of a run, made when its nodes are reserved; a run that was denied leaves nothing."""
+
+    def __init__(self, directory: Path, run: Run, show: Show) -> None:
+        self._directory = directory
+        self._run = run
+        self._show = show
+        self._bundle: BundleWriter | None = None
+        self._broken = False
+
+    def take(self, reads: Sequence[Read], now_ns: int) -> None:
+        """Write records, then show them."""
+        self._show(reads, now_ns)
+        if self._broken or not self._run.nodes:
+            return
+        try:
+            for read in reads:
+                self._open().write(read)
+            if reads:
+                self._open().flush()
+        except FabricError:
+            self._broken = True
+            raise
+
+    def finish(self, result: Mapping[str, Any]) -> Path | None:
+        """Complete the bundle; return its directory."""
+        if not self._run.nodes:
+            return None
+        if not self._broken:
+            self._open().finish(result)
+        return self._directory
+
+    def close(self) -> None:
+        """Leave the bundle as it is."""
+        if self._bundle is not None:
+            self._bundle.close()
+
+    def _open(self) -> BundleWriter:
+        if self._bundle is None:
+            self._bundle = BundleWriter(self._directory)
+            plan = json.dumps(json.loads(self._run.document), indent=2) + "\n"
+            self._bundle.write_inputs(self._run.plan.trial.text, plan)
+        return self._bundle

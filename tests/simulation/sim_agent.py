@@ -1,0 +1,350 @@
+"""The agent's machines with a launcher and a journal in memory.  Its journal survives its death, as files do."""
+
+from dataclasses import dataclass, field
+
+from agents import session as ss
+from agents.effects import Arm, Drop, Effect, End, Hold, RefreshClock, Release, Report, Send, Ship
+from agents.executor import Executor
+from agents.session import Session
+from agents.step_run import Exit
+from fabric.protocol.codec import encode
+from fabric.protocol.limits import PROTOCOL_VERSION, WINDOW_RECORDS
+from fabric.protocol.messages import (
+    Acknowledged,
+    AgentHello,
+    Assign,
+    Batch,
+    Forget,
+    Free,
+    Freed,
+    JournalHead,
+    Message,
+    Resend,
+    Step,
+)
+from fabric.protocol.records import Output, Record, Stream
+from tests.simulation.sim_broker import SimBroker
+from tests.simulation.world import MS, S, Alarm, Network, World
+
+RESEND_NS = 2 * S
+
+
+@dataclass
+class Journal:
+    run: str
+    incarnation: int
+    records: list[tuple[Record, bytes]] = field(default_factory=list)
+    acknowledged: int = 0
+    sent: int = 0
+    progress_ns: int = 0  # last acknowledgement, or first record sent after one
+
+
+@dataclass
+class Process:
+    """A program in the simulated launcher."""
+
+    key: str
+    step: Step
+    state: str = "armed"
+    release: int = 0  # counts releases and holds, so that an old alarm does nothing
+
+
+class SimAgent:
+    """A node: session, executors, launcher, journals."""
+
+    def __init__(self, world: World, network: Network, broker: SimBroker, name: str, skew_ns: int) -> None:
+        self.world, self.network, self.broker, self.name = world, network, broker, name
+        self.skew_ns = skew_ns  # local monotonic minus world time
+        self.journals: dict[tuple[str, int], Journal] = {}
+        self.incarnation = 0
+        self.alive = False
+        self.life = 0
+        self.starts: list[tuple[int, str]] = []  # when which key was released
+        self.written: dict[tuple[str, int, str], bytes] = {}  # what programs wrote, by step, incarnation, stream
+        self.start()
+
+    @property
+    def local_ns(self) -> int:
+        return self.world.now_ns + self.skew_ns
+
+    def start(self) -> None:
+        """Begin a life."""
+        self.incarnation += 1
+        self.life += 1
+        self.alive = True
+        self.connection = ""
+        self.sockets = 0
+        self.executors: dict[str, Executor] = {}
+        self.processes: dict[str, Process] = {}
+        self.shipping: dict[str, bool] = {}
+        self.freed: dict[str, Freed] = {}
+        self.session = Session(self.name, None, self.world.random.random, self.local_ns)
+        self.alarm = Alarm(self.world, self._expire)
+        self._rearm()
+
+    def crash(self) -> None:
+        """Lose everything but the journals; the launcher ends all programs."""
+        self.alive = False
+        self.life += 1
+        self.processes.clear()
+
+    # --- input ------------------------------------------------------------------------------------------
+
+    def hear(self, connection: str, message: Message) -> None:
+        """Take a message of the broker."""
+        if not self.alive or connection != self.connection:
+            return
+        self._session(self.session.receive(message, self.local_ns))
+        if isinstance(message, Acknowledged):
+            self._acknowledged(message)
+        elif isinstance(message, Resend):
+            self._rewind(message)
+        elif isinstance(message, Forget):
+            self.journals.pop((message.run, message.incarnation), None)
+        else:
+            self._for_run(message)
+        self._ship()
+        self._rearm()
+
+    def _for_run(self, message: Message) -> None:
+        run = getattr(message, "run", None)
+        if run is None:
+            return
+        executor = self.executors.get(run)
+        if executor is None and isinstance(message, Assign):
+            executor = self.executors[run] = Executor(message)
+            self.journals[run, self.incarnation] = Journal(run, self.incarnation)
+            if self.session.state == "up" and (estimate := self.session.estimate(self.local_ns)):
+                executor.clock_changed(self.session.epoch, estimate)
+        if executor is not None:
+            self._do(executor.receive(message, self.local_ns))
+        elif isinstance(message, Free):
+            nothing = Freed(
+                run=run, node=self.name, incarnation=self.incarnation, records=0, reset_failed=False
+            )
+            self._say(self.freed.get(run, nothing))
+
+    def _expire(self) -> None:
+        if not self.alive:
+            return
+        self._session(self.session.expire(self.local_ns))
+        for executor in list(self.executors.values()):
+            self._do(executor.expire(self.local_ns))
+            quiet_ns = self.local_ns - self.session.heard_ns
+            if self.session.state != "up" and quiet_ns > executor.assign.lease_s * S:
+                self._do(executor.lease_ended("the broker was silent", self.local_ns))
+        self._ship()
+        self._rearm()
+
+    def _rearm(self) -> None:
+        times = [self.session.deadline_ns]
+        for executor in self.executors.values():
+            if executor.deadline_ns is not None:
+                times.append(executor.deadline_ns)
+            if self.session.state != "up":
+                times.append(max(self.local_ns, self.session.heard_ns) + round(executor.assign.lease_s * S))
+        self.alarm.set(max(min(times) - self.skew_ns, self.world.now_ns + 1))
+
+    # --- session ----------------------------------------------------------------------------------------
+
+    def _session(self, effects: list[ss.SessionEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case ss.Connect():
+                    self.sockets += 1
+                    self.connection = f"node:{self.name}#{self.life}.{self.sockets}"
+                case ss.Disconnect():
+                    self.connection = ""
+                case ss.Say(message):
+                    self._say(message)
+                case ss.SayHello():
+                    self._say(self._hello())
+                case ss.OpenStreams():
+                    for journal in self.journals.values():
+                        journal.sent = journal.acknowledged
+                case ss.ClockChanged(epoch, estimate, done):
+                    for executor in list(self.executors.values()):
+                        executor.clock_changed(epoch, estimate)
+                        if done:
+                            self._do(executor.clock_refreshed(self.local_ns))
+                case ss.GiveUp(sentence):
+                    raise AssertionError(sentence)
+
+    def _hello(self) -> AgentHello:
+        heads = tuple(JournalHead(run=one.run, incarnation=one.incarnation) for one in self.journals.values())
+        return AgentHello(
+            protocol=PROTOCOL_VERSION, software="sim", name=self.name, instance=self.name,
+            incarnation=self.incarnation, labels=(), addresses={"": self.name}, facts={},
+            journals=heads, runs=tuple(self.executors),
+        )  # fmt: skip
+
+    def _say(self, message: Message) -> None:
+        connection, frame = self.connection, encode(message)
+        if connection:
+            self.network.send(
+                connection, "broker", "control",
+                lambda: self.broker.hear(connection, self, f"node:{self.name}", frame),
+            )  # fmt: skip
+
+    # --- executor and launcher --------------------------------------------------------------------------
+
+    def _do(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(message):
+                    self._say(message)
+                case Report(run, record):
+                    self._append(run, record, b"")
+                case RefreshClock():
+                    self._session(self.session.refresh_clock(self.local_ns))
+                case Ship(run, reset_failed):
+                    self.shipping[run] = reset_failed
+                case Arm(key, step):
+                    self.processes[key] = Process(key, step)
+                    self._later(1 * MS, lambda executor, key=key: executor.armed(key, self.local_ns), key)
+                case Release(keys, t0_ns):
+                    for key in keys:
+                        self._schedule(key, t0_ns)
+                case Hold(keys):
+                    for key in keys:
+                        self._hold(key)
+                case Drop(key):
+                    self.processes.pop(key, None)
+                case End(key, signal, _):
+                    self._later(2 * MS, lambda executor, key=key, signal=signal: self._over(executor, key, signal), key)
+
+    def _later(self, delay_ns: int, act: object, key: str) -> None:
+        """Let the launcher tell an executor something after a while."""
+        life, run = self.life, key.split("|")[0]
+
+        def event() -> None:
+            executor = self.executors.get(run)
+            if self.life == life and executor is not None and key in self.processes:
+                effects = act(executor)  # type: ignore[operator]
+                self._do(effects or [])
+                self._ship()
+                self._rearm()
+
+        self.world.after(delay_ns, event)
+
+    def _schedule(self, key: str, t0_ns: int) -> None:
+        process = self.processes[key]
+        process.release += 1
+        turn = process.release
+        delay_ns = max(0, t0_ns - self.local_ns) if t0_ns else 0
+        self._later(delay_ns, lambda executor: self._started(executor, key, turn), key)
+
+    def _hold(self, key: str) -> None:
+        process = self.processes[key]
+        ok = process.state == "armed"
+        process.release += 1
+        self._later(0, lambda executor: executor.held(key, ok, self.local_ns), key)
+
+    def _started(self, executor: Executor, key: str, turn: int) -> list[Effect]:
+        process = self.processes[key]
+        if process.state != "armed" or process.release != turn:
+            return []
+        process.state = "running"
+        self.starts.append((self.world.now_ns, key))
+        effects = executor.started(key, 1, self.local_ns, "exec", self.local_ns)
+        self._chatter(key, self.world.random.randint(0, 4))
+        return effects
+
+    def _chatter(self, key: str, left: int) -> None:
+        """Write a few times, then end, unless it is a spawned step."""
+        process = self.processes.get(key)
+        if process is None:
+            return
+        pause_ns = self.world.random.randint(1, 300) * MS
+        if left:
+            def write(executor: Executor) -> list[Effect]:
+                self._write(key, "stdout", self.world.random.randbytes(self.world.random.randint(1, 9)))
+                self._chatter(key, left - 1)
+                return []
+            self._later(pause_ns, write, key)
+        elif process.step.verb == "cmd":
+            self._later(pause_ns, lambda executor: self._over(executor, key, None), key)
+
+    def _write(self, key: str, stream: Stream, data: bytes) -> None:
+        run, step, _ = key.split("|")
+        done = self.written.get((step, self.incarnation, stream), b"")
+        self.written[step, self.incarnation, stream] = done + data
+        output = Output(
+            t_ns=0, bound_ns=-1, step=step, attempt=1, stream=stream, offset=len(done), size=len(data)
+        )
+        self._append(run, output, data)
+
+    def _over(self, executor: Executor, key: str, signal: int | None) -> list[Effect]:
+        run, step, _ = key.split("|")
+        code = None if signal else (1 if "bad" in step else 0)
+        effects = executor.exited(key, Exit(code, signal, 0, 0, 0, self.local_ns), self.local_ns)
+        effects += executor.ended(key, (), False, self.local_ns)
+        del self.processes[key]
+        for stream in ("stdout", "stderr"):
+            size = len(self.written.get((step, self.incarnation, stream), b""))
+            mark = Output(t_ns=0, bound_ns=-1, step=step, attempt=1, stream=stream, offset=size, size=0)  # type: ignore[arg-type]
+            self._append(run, mark, b"")
+            effects += executor.stream_ended(key, stream, size, self.local_ns)  # type: ignore[arg-type]
+        return effects
+
+    # --- journal ----------------------------------------------------------------------------------------
+
+    def _append(self, run: str, record: Record, data: bytes) -> None:
+        self.journals[run, self.incarnation].records.append((record, data))
+
+    def _acknowledged(self, message: Acknowledged) -> None:
+        journal = self.journals.get((message.run, message.incarnation))
+        if journal is None:
+            return
+        assert message.number <= len(journal.records), "more was acknowledged than was reported"
+        if message.number > journal.acknowledged:
+            journal.progress_ns = self.world.now_ns
+        journal.acknowledged = max(journal.acknowledged, message.number)
+        journal.sent = max(journal.sent, journal.acknowledged)
+
+    def _rewind(self, message: Resend) -> None:
+        journal = self.journals.get((message.run, message.incarnation))
+        if journal is not None:
+            journal.sent = max(journal.acknowledged, min(journal.sent, message.number - 1))
+
+    def _ship(self) -> None:
+        if self.session.state != "up":
+            return
+        for key, journal in list(self.journals.items()):
+            if journal.sent == journal.acknowledged:
+                journal.progress_ns = self.world.now_ns
+            elif self.world.now_ns - journal.progress_ns >= RESEND_NS:
+                journal.progress_ns, journal.sent = self.world.now_ns, journal.acknowledged
+            while journal.sent < len(journal.records):
+                self._push(journal)
+            self._free(key, journal)
+
+    def _push(self, journal: Journal) -> None:
+        count = min(self.world.random.randint(1, 4), len(journal.records) - journal.sent, WINDOW_RECORDS)
+        part = journal.records[journal.sent : journal.sent + count]
+        batch = Batch(
+            run=journal.run, incarnation=journal.incarnation, first=journal.sent + 1,
+            records=tuple(record for record, _ in part),
+        )  # fmt: skip
+        journal.sent += count
+        frame, payload = encode(batch), b"".join(data for _, data in part)
+        self.network.send(
+            self.connection, "broker", "sink", lambda: self.broker.hear_batch(self.name, frame, payload)
+        )
+
+    def _free(self, key: tuple[str, int], journal: Journal) -> None:
+        if journal.acknowledged < len(journal.records):
+            return
+        if journal.incarnation != self.incarnation:
+            del self.journals[key]
+        elif journal.run in self.shipping:
+            reset_failed = self.shipping.pop(journal.run)
+            self.executors.pop(journal.run, None)
+            count = len(journal.records)
+            freed = Freed(
+                run=journal.run, node=self.name, incarnation=self.incarnation, records=count,
+                reset_failed=reset_failed,
+            )  # fmt: skip
+            self.freed[journal.run] = freed
+            del self.journals[key]
+            self._say(freed)

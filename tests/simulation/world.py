@@ -1,0 +1,95 @@
+"""A manual clock, events in its order, and links that lose and delay.  Everything follows from the seed."""
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+MS = 1_000_000
+S = 1000 * MS
+
+
+@dataclass
+class World:
+    """Time is nanoseconds; an event is a function."""
+
+    seed: int
+    now_ns: int = 0
+    _events: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
+    _count: int = 0
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.after_event: list[Callable[[], None]] = []
+
+    def at(self, time_ns: int, event: Callable[[], None]) -> None:
+        """Let an event happen at an instant, or now if that has passed."""
+        self._count += 1
+        heapq.heappush(self._events, (max(time_ns, self.now_ns), self._count, event))
+
+    def after(self, delay_ns: int, event: Callable[[], None]) -> None:
+        """Let an event happen after a delay."""
+        self.at(self.now_ns + delay_ns, event)
+
+    def run(self, until: Callable[[], bool], limit_ns: int) -> bool:
+        """Let events happen until the condition holds; False if the limit comes first."""
+        while self._events and not until():
+            time_ns, _, event = heapq.heappop(self._events)
+            if time_ns > limit_ns:
+                return False
+            self.now_ns = time_ns
+            event()
+            for check in self.after_event:
+                check()
+        return until()
+
+
+@dataclass
+class Network:
+    """Loses a share of what is sent, delays the rest; what two peers say to each other stays in order."""
+
+    world: World
+    loss: float
+    delay_ns: tuple[int, int]
+    lossless_after_ns: int  # trouble ends, so that every run can end
+    cut: set[str] = field(default_factory=set)  # peers that nothing reaches
+    _last: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def send(self, source: str, target: str, kind: str, deliver: Callable[[], None]) -> None:
+        """Send on the connection ``kind`` of two peers."""
+        world = self.world
+        if {source, target} & self.cut:
+            return
+        if world.now_ns < self.lossless_after_ns and world.random.random() < self.loss:
+            return
+        arrival_ns = world.now_ns + world.random.randint(*self.delay_ns)
+        link = (source, target, kind)
+        arrival_ns = max(arrival_ns, self._last.get(link, 0) + 1)
+        self._last[link] = arrival_ns
+
+        def arrive() -> None:
+            if not {source, target} & self.cut:
+                deliver()
+
+        world.at(arrival_ns, arrive)
+
+
+class Alarm:
+    """Calls a function at a deadline that may move."""
+
+    def __init__(self, world: World, ring: Callable[[], None]) -> None:
+        self._world = world
+        self._ring = ring
+        self._armed_ns: int | None = None
+
+    def set(self, deadline_ns: int | None) -> None:
+        """Have it ring at this instant (world time), if not earlier."""
+        if deadline_ns is None or (self._armed_ns is not None and self._armed_ns <= deadline_ns):
+            return
+        self._armed_ns = deadline_ns
+        self._world.at(deadline_ns, lambda: self._fire(deadline_ns))
+
+    def _fire(self, deadline_ns: int) -> None:
+        if self._armed_ns == deadline_ns:
+            self._armed_ns = None
+            self._ring()
