@@ -40,6 +40,7 @@ MESSAGE_RIGHTS: Final[Mapping[Role, frozenset[type]]] = {
             m.OperatorHello,
             m.Beat,
             m.Probe,
+            m.Probe,
             m.NodesRequest,
             m.OpenRun,
             m.CloseRun,
