@@ -4,6 +4,7 @@ Nothing here imports more than click, so that ``--help`` of every command is fas
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,30 @@ EXIT_PIPE_CLOSED: Final = 141
 EXIT_UNEXPECTED: Final = 3
 """An error in the fabric itself counts as the fabric's error, not as a failed test."""
 
-option = partial(click.option, show_envvar=True)
+
+class _Option(click.Option):
+    """An option whose variable is called like its flag: ``FABRIC_TAIL_FROM`` for ``--from``.
+
+    Click would call it like the parameter of the function, and ``from`` can be none.
+    """
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Return what the variable says, if it is set."""
+        self._name_variable(ctx)
+        return super().resolve_envvar_value(ctx)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option's lines in the help."""
+        self._name_variable(ctx)
+        return super().get_help_record(ctx)
+
+    def _name_variable(self, context: click.Context) -> None:
+        flag = next((name for name in self.opts if name.startswith("--")), None)
+        if self.envvar is None and context.auto_envvar_prefix and flag:
+            self.envvar = context.auto_envvar_prefix + flag.removeprefix("-").replace("-", "_").upper()
+
+
+option = partial(click.option, cls=_Option, show_envvar=True)
 """`click.option` that shows in the help which FABRIC_* variable sets it."""
 
 
@@ -102,6 +126,28 @@ def _leave_closed_pipe() -> NoReturn:
     """Leave without a word: nobody reads.  The interpreter would complain when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(EXIT_PIPE_CLOSED)
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[None]:
+    """Let Ctrl-C wait until the block is done, which may write; a second one does not wait.
+
+    For the main thread only.
+    """
+    came: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    previous = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if came:
+        raise KeyboardInterrupt
 
 
 def wants_color(stream: Any) -> bool:

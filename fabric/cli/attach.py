@@ -1,0 +1,33 @@
+"""How a command gets its connection to the broker, and gives it back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fabric.controller.connection import PATIENCE_S, Connection
+from fabric.keys import find_operator_access
+from fabric.log import set_up
+
+
+@contextmanager
+def attached(
+    program: str, broker: str | None, break_patience_s: float = PATIENCE_S, *, verbose: bool, quiet: bool
+) -> Iterator[Connection]:
+    """Set up logging, connect as the operator, and close in the end.
+
+    Args:
+        program: What the command calls itself.
+        broker: The URL that the user gave, if any.
+        break_patience_s: How long to wait for a broker that went away in between.
+        verbose: Log everything.
+        quiet: Log errors only.
+
+    Raises:
+        FabricError: If no key is stored here, or if the broker does not let it in.
+    """
+    set_up("debug" if verbose else "error" if quiet else "warning")
+    connection = Connection(find_operator_access(broker), program=program, break_patience_s=break_patience_s)
+    try:
+        connection.wait_up()
+        yield connection
+    finally:
+        connection.close()

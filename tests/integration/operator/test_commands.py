@@ -1,0 +1,201 @@
+"""fabric-tail, fabric nodes and fabric runs as their users start them, against a broker on real sockets."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabric.protocol.messages import NodeInfo
+from fabric.protocol.records import PhaseFinished, RunStarted
+
+BIN = Path(sys.executable).parent
+RUN = "20260301-102207-ping-k3f9"
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a command; none is left when the test is over."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(*command: str, **variables: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [BIN / command[0], *command[1:]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Unbuffered, Python takes a short write into a closing pipe for a whole one (seen with 3.11).
+            env=os.environ | {"PYTHONUNBUFFERED": ""} | variables,
+        )
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+def test_the_stored_part_of_a_run_is_shown_and_the_command_ends(operator: Any, start: Start) -> None:
+    """It works on an open run too: without --follow nobody waits."""
+    operator.append(RunStarted(t_ns=1_000_000_000, bound_ns=0, name="ping", nodes=("lab1",)), node="")
+    operator.say("hello\n", "wor")
+    assert ended(start("fabric-tail")) == (
+        0,
+        "[  0.000] run of ping on lab1\n[  0.000] lab1 left/ping │ hello\n[  0.000] lab1 left/ping │ wor\n",
+        "",
+    )
+
+
+def test_a_run_is_followed_to_its_verdict_line_by_line(operator: Any, start: Start) -> None:
+    """Each line is out as soon as it is there, also into a pipe; the end of the run ends the command."""
+    operator.say("first\n")
+    tail = start("fabric-tail", RUN[:20], "--follow")
+    assert read_line(tail).endswith("│ first")
+    operator.say("second\n")
+    assert read_line(tail).endswith("│ second")
+    operator.stop()
+    operator.start()
+    operator.say("third\n")
+    assert read_line(tail).endswith("│ third")
+    operator.end()
+    code, out, err = ended(tail)
+    assert (code, out) == (0, "[  1.000] verdict pass\n")
+    assert "go on with" not in err
+
+
+def test_who_leaves_is_told_how_to_go_on_and_that_works(operator: Any, start: Start) -> None:
+    """The number is that of the first record that was not shown."""
+    operator.say("a\n", "b\n")
+    tail = start("fabric", "tail", "-f")
+    assert read_line(tail).endswith("│ a")
+    assert read_line(tail).endswith("│ b")
+    tail.send_signal(signal.SIGINT)
+    code, _, err = ended(tail)
+    assert (code, err) == (130, f"go on with: fabric-tail {RUN} -f --from @3\n")
+    operator.say("c\n")
+    code, out, _ = ended(start("fabric-tail", RUN, "--from", "@3"))
+    assert (code, out) == (0, "[  0.000] lab1 left/ping │ c\n")
+
+
+def test_a_broker_that_stays_away_ends_the_tail_where_it_was(operator: Any, start: Start) -> None:
+    """In a script nobody presses Ctrl-C; what was read is shown, also the line without an end."""
+    operator.say("a\n", "half")
+    tail = start("fabric-tail", "-f", "--patience", "0.5")
+    assert read_line(tail).endswith("│ a")
+    operator.deaf = True
+    code, out, err = ended(tail)
+    assert code == 3
+    assert out == "[  0.000] lab1 left/ping │ half…\n"
+    assert f"go on with: fabric-tail {RUN} -f --from @3\n" in err
+    assert f"error: no answer from the broker at {operator.access.url}" in err
+
+
+def test_now_begins_behind_what_is_stored(operator: Any, start: Start) -> None:
+    """Who looks in on a long run does not want its whole past."""
+    operator.say("old\n")
+    assert ended(start("fabric-tail", "--from", "now"))[:2] == (0, "")
+
+
+def test_json_lines_are_those_of_the_bundle_and_can_be_narrowed(operator: Any, start: Start) -> None:
+    """For scripts: only what they want, with the number to go on from."""
+    operator.say("x\n", node="lab1")
+    operator.append(PhaseFinished(t_ns=1_000_000_000, bound_ns=0, phase="1/run", failed=False), node="lab2")
+    operator.say("y\n", node="lab2")
+    code, out, _ = ended(start("fabric-tail", "--json", "--node", "lab2", "--step", "ping"))
+    (event,) = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert (event["type"], event["node"], event["text"], event["number"]) == ("output", "lab2", "y\n", 3)
+
+
+def test_a_closed_pipe_is_no_error(operator: Any, start: Start) -> None:
+    """`fabric-tail | head` is a usual thing to type."""
+    operator.say(*(f"{number}\n" for number in range(5000)))
+    tail = start("fabric-tail")
+    assert tail.stdout is not None
+    tail.stdout.readline()
+    tail.stdout.close()
+    tail.stdout = None
+    assert ended(tail)[::2] == (141, "")
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_run_that_is_not_there_is_said_in_one_line(start: Start) -> None:
+    """No traceback for a typing error, and a way out."""
+    code, out, err = ended(start("fabric-tail", "nothing"))
+    assert (code, out) == (2, "")
+    assert err == "error: no run is called nothing\nhint: `fabric runs` lists them\n"
+
+
+def test_without_a_key_the_user_is_told_where_to_get_one(start: Start, tmp_path: Path) -> None:
+    """The first thing that goes wrong on a second machine."""
+    code, out, err = ended(
+        start("fabric", "nodes", XDG_CONFIG_HOME=str(tmp_path), FABRIC_BROKER="tcp://lab:7400")
+    )
+    assert (code, out) == (3, "")
+    assert "tcp://lab:7400" in err
+    assert "\nhint: " in err
+    assert "Traceback" not in err
+
+
+def test_verbose_shows_where_an_error_came_from(start: Start, tmp_path: Path) -> None:
+    """For who has to find the fault in the fabric itself."""
+    code, _, err = ended(start("fabric", "nodes", "-v", XDG_CONFIG_HOME=str(tmp_path)))
+    assert code == 3
+    assert "Traceback" in err
+
+
+def node(name: str, **changes: Any) -> NodeInfo:
+    fields: dict[str, Any] = {
+        "name": name, "state": "free", "incarnation": 1, "labels": (), "addresses": {"": "10.0.0.5"},
+        "facts": {}, "run": "", "heard_ns": 0,
+    }  # fmt: skip
+    return NodeInfo(**(fields | changes))
+
+
+def test_nodes_are_listed_for_people_and_for_programs(operator: Any, start: Start) -> None:
+    """Who is there and what it does; the columns can be cut, the JSON is whole."""
+    operator.nodes = (
+        node("lab2", state="busy", run=RUN, labels=("etcd", "load"), facts={"kernel": "6.8\x1b[2J"}),
+        node("lab1", addresses={"": "10.0.0.5", "test": "10.1.0.5"}),
+    )
+    code, out, _ = ended(start("fabric", "nodes"))
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0][:4] == ["NODE", "STATE", "RUN", "HEARD"]
+    assert lines[1] == ["lab1", "free", "-", "never", "-", "10.0.0.5", "test=10.1.0.5", "-"]
+    assert lines[2] == ["lab2", "busy", RUN, "never", "etcd,load", "10.0.0.5", r"6.8\x1b[2J"]
+    code, out, _ = ended(start("fabric", "nodes", "--json"))
+    assert [json.loads(line)["name"] for line in out.splitlines()] == ["lab1", "lab2"]
+
+
+def test_runs_are_listed_and_one_is_shown(operator: Any, start: Start, older_run: Any) -> None:
+    """The id to copy stands first; a single run tells all that the broker knows of it."""
+    operator.older_runs = (older_run,)
+    operator.say("x")
+    code, out, _ = ended(start("fabric", "runs"))
+    lines = [line.split() for line in out.splitlines()]
+    assert code == 0
+    assert [line[:3] for line in lines[1:]] == [[RUN, "ping", "open"], [older_run.run, "ping", "fail"]]
+    code, out, _ = ended(start("fabric", "runs", "20260228"))
+    shown = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert (shown["run"], shown["verdict"], shown["nodes"]) == (older_run.run, "fail", "lab1, lab2")
+    code, out, _ = ended(start("fabric", "runs", "--json", "latest"))
+    assert json.loads(out)["last"] == 1
