@@ -90,6 +90,7 @@ class Ends:
             if step.kill_at_ns is not None and step.kill_at_ns <= now_ns:
                 if step.give_up_ns is None:
                     step.give_up_ns = now_ns + KILL_LIMIT_NS
+                    step.pipe_held = step.reaped and step.sees_writers()
                 ending.kill_round(step, self._registry.census, self.reap)
                 orphans = self._registry.census.orphans()
                 self._starts.release_due()  # a round may take as long as the loop's margin
@@ -148,8 +149,7 @@ class Ends:
             if not left:
                 self._finish(step, ())
                 return
-            if not step.rest:
-                step.rest, step.pipe_held = True, step.sees_writers()
+            step.rest = True
         if step.give_up_ns is not None:
             if now_ns >= step.give_up_ns:
                 self._finish(step, self._survivors(step, orphans))

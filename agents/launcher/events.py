@@ -69,7 +69,7 @@ class Ended:
 
     key: str
     survivors: tuple[int, ...]
-    pipe_rest: bool  # a descendant held stdout or stderr when the program had ended
+    pipe_rest: bool  # after the program's end a descendant held stdout or stderr until it was killed
     had_rest: bool  # descendants outlived the program
 
 

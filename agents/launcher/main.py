@@ -31,6 +31,7 @@ def main() -> None:
     os.chdir("/")
     _be_what_it_has_to_be()
     signals = _catch_signals()
+    os.set_inheritable(int(listener_fd), False)
     listener = socket.socket(fileno=int(listener_fd))
     # Listening again makes this process the one that SO_PEERCRED names to later agents.
     listener.listen(4)

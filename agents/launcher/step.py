@@ -57,7 +57,7 @@ class Step:
         self.give_up_ns: int | None = None  # then what still lives is reported as surviving
         self.check_ns: int | None = None  # when to look at the tree again
         self.rest = False  # descendants outlived the program
-        self.pipe_held = False  # one of them held stdout or stderr
+        self.pipe_held = False  # one of them held stdout or stderr until it was killed
         self.reports: dict[str, dict[str, Any]] = {}
         self.tail_paths = ("", "")  # where unread output goes when no agent comes back
 
