@@ -1,0 +1,92 @@
+"""The commands as a whole: all there, quick to say what they do, completed by the shells."""
+
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+from click.testing import CliRunner
+
+from fabric.cli.main import COMMANDS, PROGRAMS, main
+
+BIN = Path(sys.executable).parent
+HEAVY = ("zmq", "msgpack", "structlog", "pydantic", "sqlalchemy", "rich", "alembic", "asyncio", "tomllib")
+
+WAYS = [*((program,) for program in PROGRAMS), *(("fabric", command) for command in COMMANDS)]
+
+
+def test_the_list_names_all_commands_without_loading_them() -> None:
+    """Importing each of them for its line would take half a second."""
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom fabric.cli.main import main\n"
+        "print(CliRunner().invoke(main, ['--help']).stdout)\n"
+        "print('LOADED', *[name for name in sys.modules if name.split('.')[0] in ('broker', 'agents')"
+        " or name.startswith('fabric.cli.')])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    shown, _, loaded = out.partition("LOADED")
+    assert all(f"  {command} " in shown for command in (*COMMANDS, "completion"))
+    assert set(loaded.split()) == {"fabric.cli.main", "fabric.cli.options"}
+
+
+@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+def test_the_help_of_a_command_loads_nothing_heavy(way: tuple[str, ...]) -> None:
+    """`--help` has to be there at once; what it must not wait for are these imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", BIN / way[0], *way[1:], "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    assert done.stdout.startswith("Usage:")
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert loaded & set(HEAVY) == set()
+
+
+def test_help_takes_at_most_twice_the_time_of_clicks_import() -> None:
+    """The measure that users feel; the best of several runs, since other programs run here too."""
+
+    def best_s(*command: str | Path) -> float:
+        times = []
+        for _ in range(5):
+            begin = perf_counter()
+            subprocess.run(command, capture_output=True, check=True)
+            times.append(perf_counter() - begin)
+        return min(times)
+
+    assert best_s(BIN / "fabric-tail", "--help") < 2 * best_s(sys.executable, "-c", "import click")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shells_complete_all_programs(shell: str) -> None:
+    """One line in ~/.bashrc is enough for all of them."""
+    done = subprocess.run([BIN / "fabric", "completion", shell], capture_output=True, text=True, check=True)
+    for program in PROGRAMS:
+        assert f"_{program.replace('-', '_').upper()}_COMPLETE" in done.stdout
+
+
+def test_the_completion_offers_commands_and_options() -> None:
+    """What the script calls back for."""
+    done = subprocess.run(
+        [BIN / "fabric-tail"],
+        env={"_FABRIC_TAIL_COMPLETE": "bash_complete", "COMP_WORDS": "fabric-tail --fo", "COMP_CWORD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["plain,--follow"]
+
+
+def test_every_command_says_its_version() -> None:
+    """The first question in every report of a fault."""
+    result = CliRunner().invoke(main, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, "fabric 0.1.0\n")
+    result = CliRunner().invoke(main, ["tail", "--version"])
+    assert (result.exit_code, result.stdout) == (0, "fabric 0.1.0\n")
+
+
+def test_a_command_that_is_not_there_is_a_usage_error() -> None:
+    """Exit code 2, as for every wrong command line."""
+    assert CliRunner().invoke(main, ["nosuch"]).exit_code == 2
