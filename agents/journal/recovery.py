@@ -50,7 +50,6 @@ class _Recovery:
         self._read_segments()
         left.last = max(left.acknowledged, left.segments[-1].last if left.segments else 0)
         left.spool.settle(self._streams)
-        left.spool.release(left.acknowledged)
         return left
 
     def _read_segments(self) -> None:

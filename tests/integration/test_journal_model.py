@@ -140,8 +140,9 @@ class JournalMachine(RuleBasedStateMachine):
         self.acknowledged = max(self.acknowledged, number)
         self.sent = max(self.sent, self.acknowledged)
 
-    @rule(number=st.integers(0, 60))
-    def rewind(self, number: int) -> None:
+    @rule(data=st.data())
+    def rewind(self, data: st.DataObject) -> None:
+        number = data.draw(st.integers(max(0, self.acknowledged - 1), self.sent + 2))
         self.journal.rewind(number)
         self.sent = min(self.sent, max(self.acknowledged, number - 1))
 

@@ -191,3 +191,19 @@ def test_a_broker_that_acknowledges_more_than_there_is_does_no_harm(tmp_path: Pa
     assert journal.is_shipped
     assert journal.append(Notice(t_ns=1, bound_ns=1, level="info", message="y")) == 2
     assert journal.next_batch() is not None
+
+
+def test_after_a_resend_was_asked_for_and_overtaken_the_right_records_follow(tmp_path: Path) -> None:
+    """The sink's resend and its acknowledgement cross on the way."""
+    journal = Journal.create(tmp_path, RUN, 1, Limits(batch_records=1))
+    notices = [Notice(t_ns=number, bound_ns=1, level="info", message="") for number in range(1, 6)]
+    for notice in notices:
+        journal.append(notice)
+    for _ in range(4):
+        journal.next_batch()
+    journal.rewind(2)
+    journal.acknowledge(3)
+    shipment = journal.next_batch()
+    assert shipment is not None
+    batch = codec.decode_as(shipment.batch, Batch)
+    assert (batch.first, batch.records) == (4, (notices[3],))

@@ -168,21 +168,26 @@ def test_the_steps_that_were_running_are_known_after_everything_was_acknowledged
 
 
 def test_a_stream_goes_on_in_the_journal_of_the_next_life(tmp_path: Path) -> None:
-    """The launcher hands the pipes over: offsets go on, even if it dies before its first record."""
+    """The launcher hands the pipes over: offsets go on, even if it dies before its first byte or record."""
     journal = Journal.create(tmp_path, RUN, 2)
     read_fd, write_fd = os.pipe()
-    stream = journal.open_stream(STEP, 1, "stdout", offset=1000)
-    os.write(write_fd, b"more")
-    stream.move(read_fd, 100)
+    stdout = journal.open_stream(STEP, 1, "stdout", offset=1000)
+    journal.open_stream(STEP, 1, "stderr", offset=500)
+    os.write(write_fd, b"out")
+    stdout.move(read_fd, 100)
     journal.close()
     os.close(read_fd)
     os.close(write_fd)
+    journal.tail_path(STEP, 1, "stderr").write_bytes(b"drained")
 
     again = recovered(tmp_path)
     again.recover_tails(9, -1)
-    (record,), payload = ship(again)
-    assert isinstance(record, Output)
-    assert (record.offset, payload) == (1000, b"more")
+    records, payload = ship(again)
+    assert sorted((record.offset, record.size) for record in records if isinstance(record, Output)) == [
+        (500, 7),
+        (1000, 3),
+    ]
+    assert sorted(payload) == sorted(b"outdrained")
 
 
 def test_acknowledged_records_are_not_sent_by_the_next_life(tmp_path: Path) -> None:
