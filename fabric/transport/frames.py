@@ -68,7 +68,7 @@ def receive_now(socket: Socket, limit: int, traffic: Traffic | None = None) -> I
         limit: In messages; what is left comes with the next turn.
         traffic: Where to count.
     """
-    routed = socket.socket_type == zmq.ROUTER
+    routed = socket.type == zmq.ROUTER
     for _ in range(limit):
         try:
             frames = _take(socket, MAX_FRAMES + routed)

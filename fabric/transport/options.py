@@ -60,6 +60,11 @@ it by replay."""
 
 Settings = Mapping[zmq.SocketOption, int]
 
+# Queue for finished connections only: what was meant for the last connection does not come out of the next
+# one before its hello, and a send that cannot go anywhere says so.  Not for SUB: it says nothing but its
+# subscriptions, and they would wait until its thread touches the socket.
+_ONLY_CONNECTED: Final[Settings] = {zmq.IMMEDIATE: 1}
+
 _EVERY: Final[Settings] = {
     zmq.LINGER: LINGER_MS,
     zmq.MAXMSGSIZE: MAX_FRAME_BYTES + CURVE_OVERHEAD_BYTES,
@@ -79,9 +84,6 @@ _CONNECTING: Final[Settings] = {
     zmq.CONNECT_TIMEOUT: CONNECT_TIMEOUT_MS,
     zmq.RECONNECT_IVL: RECONNECT_MS,
     zmq.RECONNECT_IVL_MAX: RECONNECT_MAX_MS,
-    # Queue for finished connections only: what was meant for the last connection does not come out of the
-    # next one before its hello, and a send that cannot go anywhere says so.
-    zmq.IMMEDIATE: 1,
 }
 
 _BY_TYPE: Final[Mapping[int, Settings]] = {
@@ -91,9 +93,9 @@ _BY_TYPE: Final[Mapping[int, Settings]] = {
         zmq.ROUTER_MANDATORY: 1,  # without it what cannot be routed counts as sent
         zmq.ROUTER_HANDOVER: 0,  # with it another valid key can take over a routing id and its messages
     },
-    zmq.DEALER: {zmq.SNDHWM: CONTROL_HWM, zmq.RCVHWM: CONTROL_HWM},
+    zmq.DEALER: {**_ONLY_CONNECTED, zmq.SNDHWM: CONTROL_HWM, zmq.RCVHWM: CONTROL_HWM},
     zmq.PULL: {zmq.RCVHWM: SINK_HWM},
-    zmq.PUSH: {zmq.SNDHWM: SINK_HWM},
+    zmq.PUSH: {**_ONLY_CONNECTED, zmq.SNDHWM: SINK_HWM},
     zmq.XPUB: {zmq.XPUB_VERBOSE: 1},  # shows every subscriber, not only the first of a topic
     zmq.SUB: {},
 }
