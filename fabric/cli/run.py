@@ -42,10 +42,22 @@ if TYPE_CHECKING:
     show_default=True,
     help="What is shown live.",
 )
-@option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
-        help="Directory for bundles.")  # fmt: skip
-@option("--patience", type=click.FloatRange(min=1), default=60.0, show_default=True, metavar="SECONDS",
-        help="How long a broker that is away is waited for.")  # fmt: skip
+@option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Directory for bundles.",
+)
+@option(
+    "--patience",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a broker that is away is waited for.",
+)
 @common_options
 def main(
     *,
@@ -140,7 +152,8 @@ def _conclude(outcome: "Outcome", view: "View | None", *, as_json: bool) -> None
 
         click.echo(json.dumps({"type": "result", **outcome.result}, ensure_ascii=False))
         return
-    for why in outcome.whys:
-        click.echo(f"{why}")
+    if view is None or outcome.bundle is None:  # else it was shown with the last record
+        for why in outcome.whys:
+            click.echo(why)
     where = f"  bundle: {outcome.bundle}" if outcome.bundle else ""
     click.echo(f"{outcome.verdict}  {outcome.run}{where}")

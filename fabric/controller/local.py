@@ -26,8 +26,8 @@ END_S: Final = 20.0
 class LocalFabric:
     """A broker and one agent for every node, from ``start`` to ``close``.
 
-    All children hold the read end of one pipe, the lifeline.  When this process ends, however it ends, they see
-    its end and go, with everything that they have started and written.
+    All children hold the read end of one pipe, the lifeline.  When this process ends, however it ends, they
+    see its end and go, with everything that they have started and written.
     """
 
     def __init__(self) -> None:

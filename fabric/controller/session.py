@@ -1,4 +1,4 @@
-"""The controller's shell: one loop over the broker's connection and the user's signals.  It decides nothing."""
+"""The controller's shell: one loop over the broker's connection and the user's signals."""
 
 import secrets
 import signal
@@ -178,4 +178,4 @@ class Session:
     def _take_time(self, reply: ProbeReply) -> None:
         now_ns = self._connection.now_ns()
         self._clock.add(reply.epoch, Exchange(reply.t1_ns, reply.t2_ns, reply.t3_ns, now_ns))
-        self._run.clock = self._clock.estimate(now_ns)
+        self._run.clock_changed(self._clock.estimate(now_ns))

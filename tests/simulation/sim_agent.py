@@ -24,7 +24,7 @@ from fabric.protocol.messages import (
 )
 from fabric.protocol.records import Output, Record, Stream
 from tests.simulation.sim_broker import SimBroker
-from tests.simulation.world import MS, S, Alarm, Network, World
+from tests.simulation.world import MS, Alarm, Network, S, World
 
 RESEND_NS = 2 * S
 
@@ -60,7 +60,9 @@ class SimAgent:
         self.alive = False
         self.life = 0
         self.starts: list[tuple[int, str]] = []  # when which key was released
-        self.written: dict[tuple[str, int, str], bytes] = {}  # what programs wrote, by step, incarnation, stream
+        self.written: dict[
+            tuple[str, int, str], bytes
+        ] = {}  # what programs wrote, by step, incarnation, stream
         self.start()
 
     @property
@@ -211,11 +213,15 @@ class SimAgent:
                 case Drop(key):
                     self.processes.pop(key, None)
                 case End(key, signal, _):
-                    self._later(2 * MS, lambda executor, key=key, signal=signal: self._over(executor, key, signal), key)
+                    self._later(
+                        2 * MS,
+                        lambda executor, key=key, signal=signal: self._over(executor, key, signal),
+                        key,
+                    )
 
     def _later(self, delay_ns: int, act: object, key: str) -> None:
         """Let the launcher tell an executor something after a while."""
-        life, run = self.life, key.split("|")[0]
+        life, run = self.life, key.split("|", maxsplit=1)[0]
 
         def event() -> None:
             executor = self.executors.get(run)
@@ -257,10 +263,12 @@ class SimAgent:
             return
         pause_ns = self.world.random.randint(1, 300) * MS
         if left:
+
             def write(executor: Executor) -> list[Effect]:
                 self._write(key, "stdout", self.world.random.randbytes(self.world.random.randint(1, 9)))
                 self._chatter(key, left - 1)
                 return []
+
             self._later(pause_ns, write, key)
         elif process.step.verb == "cmd":
             self._later(pause_ns, lambda executor: self._over(executor, key, None), key)

@@ -83,7 +83,7 @@ class SimBroker:
         facts = self.facts[run]
         return fx.RunFacts(
             run=facts.run, name=facts.name, operator=facts.operator, nodes=facts.nodes,
-            opened_ns=facts.opened_ns, lease_s=facts.lease_s, verdict=self.verdicts.get(run, ""),
+            opened_ns=facts.opened_ns, lease_s=facts.lease_s, session=facts.session, verdict=self.verdicts.get(run, ""),
             log=self.logs[run].state(),
         )  # fmt: skip
 
@@ -116,7 +116,9 @@ class SimBroker:
 
     def _rearm(self) -> None:
         deadline_ns = self.machine.deadline_ns
-        self.alarm.set(None if deadline_ns is None else max(deadline_ns - self.offset_ns, self.world.now_ns + 1))
+        self.alarm.set(
+            None if deadline_ns is None else max(deadline_ns - self.offset_ns, self.world.now_ns + 1)
+        )
 
     # --- effects ----------------------------------------------------------------------------------------
 
@@ -198,7 +200,10 @@ class SimBroker:
         if not isinstance(message, StoredEntry):
             assert decode(encode(message)) == message  # what machines say must survive the wire
         self.network.send(
-            "broker", connection, kind, lambda: peer.hear(connection, message)  # type: ignore[attr-defined]
+            "broker",
+            connection,
+            kind,
+            lambda: peer.hear(connection, message),  # type: ignore[attr-defined]
         )
 
 

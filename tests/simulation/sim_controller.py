@@ -26,7 +26,7 @@ from fabric.protocol.messages import (
 )
 from fabric.protocol.records import Record
 from tests.simulation.sim_broker import SimBroker, StoredEntry
-from tests.simulation.world import MS, S, Alarm, Network, World
+from tests.simulation.world import MS, Alarm, Network, S, World
 
 SKEW_NS = -3 * S
 
@@ -36,7 +36,9 @@ class SimController:
 
     def __init__(self, world: World, network: Network, broker: SimBroker, plan: RunPlan, run: str) -> None:
         self.world, self.network, self.broker = world, network, broker
-        self.run_machine = Run(run=run, plan=plan, lease_s=20.0, document="{}", result=lambda _: json.dumps({}))
+        self.run_machine = Run(
+            run=run, plan=plan, lease_s=20.0, document="{}", result=lambda _: json.dumps({})
+        )
         self.reader = RunReader(run, requests=itertools.count(100))
         self.over = False
         self.alive = True
@@ -138,7 +140,12 @@ class SimController:
     def _hello(self) -> None:
         self._say(
             OperatorHello(
-                protocol=PROTOCOL_VERSION, software="sim", program="fabric-run", session="s", user="u", host="h"
+                protocol=PROTOCOL_VERSION,
+                software="sim",
+                program="fabric-run",
+                session="s",
+                user="u",
+                host="h",
             )
         )
 

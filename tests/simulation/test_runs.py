@@ -15,10 +15,10 @@ from fabric.trial.load import parse_trial
 from tests.simulation.sim_agent import SimAgent
 from tests.simulation.sim_broker import SimBroker
 from tests.simulation.sim_controller import SimController
-from tests.simulation.world import MS, S, Network, World
+from tests.simulation.world import MS, Network, S, World
 
 RUN = "20260301-102207-ping-k3f9"
-SEEDS = int(os.environ.get("FABRIC_SIMULATION_SEEDS", "150"))
+SEEDS = int(os.environ.get("FABRIC_SIMULATION_SEEDS", "40"))
 TROUBLE_NS = 20 * S
 LIMIT_NS = 400 * S
 
@@ -107,7 +107,10 @@ class Lab:
         self.check_always()
         self.check_log()
         self.check_starts()
-        if self.controller.run_machine.findings.verdict in ("pass", "fail") and not self.story.controller_dies:
+        if (
+            self.controller.run_machine.findings.verdict in ("pass", "fail")
+            and not self.story.controller_dies
+        ):
             self.check_output()
 
     def _closed(self) -> bool:
@@ -220,4 +223,13 @@ def test_interrupts_end_every_run() -> None:
 def test_all_kinds_of_trouble_together() -> None:
     """The rare orders of events."""
     for seed in range(SEEDS):
-        verdict_of(Story(seed, loss=0.05, broker_crashes=1, agent_crashes=1, interrupts=seed % 2, failing=bool(seed % 3)))
+        verdict_of(
+            Story(
+                seed,
+                loss=0.05,
+                broker_crashes=1,
+                agent_crashes=1,
+                interrupts=seed % 2,
+                failing=bool(seed % 3),
+            )
+        )

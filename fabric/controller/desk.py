@@ -1,0 +1,54 @@
+"""PURE.  What the parts of a run share: whom it works with, what was asked, what was found."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from fabric.controller.effects import Effect, Tell
+from fabric.controller.history import History
+from fabric.controller.outbox import Outbox
+from fabric.controller.plan import RunPlan
+from fabric.controller.verdict import Findings
+from fabric.protocol.messages import Message
+from fabric.timing.offset import Estimate
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where the present repeat stands."""
+
+    failed: bool = False  # a step has failed
+    stopped: bool = False  # ... or a node was lost: steps that want success do not begin
+
+    def stop(self) -> None:
+        """Let steps that want success not begin any more in this repeat."""
+        self.failed = self.stopped = True
+
+
+@dataclass(slots=True)
+class Desk:
+    """Instants are nanoseconds of the controller's monotonic clock."""
+
+    run: str
+    plan: RunPlan
+    outbox: Outbox = field(default_factory=Outbox)
+    findings: Findings = field(default_factory=Findings)
+    history: History = field(default_factory=History)
+    progress: Progress = field(default_factory=Progress)
+    alive: dict[str, None] = field(default_factory=dict)  # nodes that the run still has
+    heard_ns: dict[str, int] = field(default_factory=dict)  # last record of a node
+    clock: Estimate | None = None
+    is_last_repeat: bool = False  # trouble: the present repeat is the last one
+
+    def ask(self, key: Hashable, message: Message, now_ns: int) -> list[Effect]:
+        """Send a message until it is answered."""
+        return [Tell(message) for message in self.outbox.ask(key, message, now_ns)]
+
+    def fabric(self, local_ns: int) -> tuple[int, int]:
+        """Return fabric time and its bound for a local instant; bound -1 without a clock."""
+        if self.clock is None:
+            return 0, -1
+        return local_ns + self.clock.offset_ns, self.clock.bound_ns
+
+    def quiet_ns(self, nodes: list[str], now_ns: int) -> int | None:
+        """Return since when the one of these nodes that was heard last is quiet; None for no nodes."""
+        return min((now_ns - self.heard_ns.get(node, 0) for node in nodes), default=None)

@@ -1,0 +1,87 @@
+"""PURE.  The end of a run: nodes come free, everything is read, the verdict is told and kept."""
+
+from typing import Final
+
+from fabric.controller.barrier import Barrier
+from fabric.controller.desk import Desk
+from fabric.controller.effects import Effect, Note
+from fabric.protocol.messages import CloseRun, Free, Freed
+from fabric.protocol.records import RunEnded
+
+S: Final = 1_000_000_000
+
+FREE_NS: Final = 30 * S
+"""A node that is asked to come free has to report something at least this often."""
+
+CLOSE_NS: Final = 15 * S
+"""The broker writes the run's end within so long."""
+
+
+class Ending:
+    """Begins when the last phase is over.  Whoever calls looks at `is_free` and `overdue` after each call."""
+
+    def __init__(self, desk: Desk, now_ns: int) -> None:
+        self._desk = desk
+        self._barrier = Barrier(desk.alive, 0)
+        self._freed: dict[str, Freed] = {}
+        self.overdue: list[tuple[str, str]] = []
+        self.deadline_ns = now_ns + FREE_NS
+        self.told = False  # the verdict
+
+    @property
+    def is_free(self) -> bool:
+        """Whether every node is done with."""
+        return self._barrier.is_complete
+
+    def begin(self, now_ns: int) -> list[Effect]:
+        """Ask the nodes to come free."""
+        self._desk.outbox.clear()
+        effects: list[Effect] = []
+        for node in self._desk.alive:
+            effects += self._desk.ask(("free", node), Free(run=self._desk.run, node=node), now_ns)
+        return effects
+
+    def freed(self, message: Freed, now_ns: int) -> None:
+        """A node has nothing left of the run."""
+        self._desk.outbox.answered(("free", message.node))
+        self._freed[message.node] = message
+        self.read(message.node, now_ns)
+
+    def read(self, node: str, now_ns: int) -> None:
+        """A record of a node was read.  It is done with when it is free and all of its records were read."""
+        if not self.told:
+            self.deadline_ns = now_ns + FREE_NS
+        freed = self._freed.get(node)
+        if freed is None:
+            return
+        if self._desk.history.read_records[node, freed.incarnation] >= freed.records:
+            self._barrier.arrived(node)
+
+    def node_gone(self, node: str) -> None:
+        """Do not wait for a node."""
+        self._desk.outbox.answered(("free", node))
+        self._barrier.arrived(node)
+
+    def has(self, node: str) -> bool:
+        """Whether a node has come free."""
+        return node in self._freed
+
+    def expire(self, now_ns: int) -> None:
+        """Notice who is late."""
+        if now_ns >= self.deadline_ns and not self.told:
+            self.deadline_ns = now_ns + FREE_NS
+            self.overdue = [(node, f"{node} did not come free") for node in self._barrier.missing]
+
+    def tell(self, now_ns: int) -> list[Effect]:
+        """Add the verdict to the run's records; when it is read back, all was read."""
+        self.told = True
+        self.deadline_ns = now_ns + CLOSE_NS
+        t, bound = self._desk.fabric(now_ns)
+        findings = self._desk.findings
+        return [Note(RunEnded(t_ns=t, bound_ns=bound, verdict=findings.verdict, why=findings.whys))]
+
+    def close(self, result: str, now_ns: int) -> list[Effect]:
+        """Have the broker keep the verdict and release the nodes."""
+        verdict = self._desk.findings.verdict
+        message = CloseRun(request=2, run=self._desk.run, verdict=verdict, result=result)
+        return self._desk.ask("close", message, now_ns)

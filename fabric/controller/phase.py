@@ -1,0 +1,328 @@
+"""PURE.  One execution of a phase on all nodes of a run.
+
+    preparing -> starting -> running -> over
+        |          ^  |                  ^
+        |          +--+ (go aborted)     |
+        +--------------------------------+ (refused, cut)
+
+Every wait has a limit: a node that does not answer in time is given up (`overdue`), and the rest goes on.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from fabric.controller.barrier import Barrier
+from fabric.controller.desk import Desk
+from fabric.controller.effects import Effect, Note
+from fabric.controller.skew import Skew, SkewMeter
+from fabric.protocol.limits import BARRIER_S, GO_ATTEMPTS
+from fabric.protocol.messages import Cancel, GoAborted, GoCommitted, Prepare, Ready, Refused, StartPhase
+from fabric.protocol.records import PhaseAborted, PhaseEnded, PhaseStarted
+
+S: Final = 1_000_000_000
+
+RUNNING_SLACK_NS: Final = 60 * S
+"""A phase may take so much longer than its steps' limits together: launching, draining, shipping."""
+
+REPORTING_NS: Final = 30 * S
+"""A node that is over that limit goes on as long as it reports something at least this often."""
+
+START_NS: Final = 30 * S
+"""The broker decides about a go within seconds; this much longer allows for its restart."""
+
+GO_PAUSES_NS: Final = (S // 2, 2 * S)
+"""Before the second and the third try at a go: what hindered the first may pass."""
+
+Cut = Literal["", "soft", "hard"]
+"""How a phase was ended early.  soft: steps that run after a failure too still run; hard: nothing does."""
+
+
+class PhaseRun:
+    """From the prepare to the last node's end.  After each call, look at `is_over` and `overdue`."""
+
+    def __init__(self, desk: Desk, repeat: int, phase: str) -> None:
+        self._desk = desk
+        self._repeat = repeat
+        self._phase = phase
+        self.id = f"{repeat}/{phase}"
+        self.is_reset = phase == "reset"
+        self.state: Literal["preparing", "starting", "running", "over"] = "preparing"
+        self.has_failed = False  # a step of it
+        self.overdue: list[tuple[str, str]] = []  # nodes to be given up, and why
+        self.lost_broker = ""  # why, if the broker does not decide
+        self.cut_how: Cut = ""
+        self.deadline_ns = 0
+        self._why_cut = ""
+        self._nodes = tuple(desk.alive)
+        self._barrier = Barrier((), 0)
+        self._go = 0  # its number never comes twice, for the broker keeps the answers
+        self._tries = 0
+        self._again_ns = 0  # when the go is tried again; 0: it is under way
+        self._rtt_ns = 0
+        self._t0_ns = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the next phase can come."""
+        return self.state == "over"
+
+    def __str__(self) -> str:
+        return f"{self.state} phase {self.id}"
+
+    # --- preparing --------------------------------------------------------------------------------------
+
+    def begin(self, now_ns: int) -> list[Effect]:
+        """Send every node its part."""
+        desk = self._desk
+        steps = desk.plan.steps(self._repeat, self._phase)
+        ends = desk.plan.ends(self._repeat, self._phase)
+        self._barrier = Barrier(self._nodes, now_ns + round((BARRIER_S + self._grace_s(ends)) * S))
+        self.deadline_ns = self._barrier.deadline_ns
+        effects: list[Effect] = []
+        for node in self._nodes:
+            prepare = Prepare(
+                run=desk.run,
+                node=node,
+                phase=self.id,
+                end=ends[node],
+                failed=desk.progress.failed,
+                stopped=desk.progress.stopped,
+                steps=steps[node],
+            )
+            effects += desk.ask(("prepare", node), prepare, now_ns)
+        return effects
+
+    def ready(self, message: Ready, now_ns: int) -> list[Effect]:
+        """Take a node's readiness; the last one's starts the phase."""
+        if self.state != "preparing" or message.phase != self.id:
+            return []
+        self._desk.outbox.answered(("prepare", message.node))
+        self._rtt_ns = max(self._rtt_ns, message.rtt_ns)
+        return self._start(now_ns) if self._barrier.arrived(message.node) else []
+
+    def refused(self, message: Refused, now_ns: int) -> list[Effect]:
+        """Take a node's refusal: nobody starts, but the others' reset is done without it."""
+        desk = self._desk
+        if self.state != "preparing" or message.phase != self.id:
+            return []
+        if not desk.outbox.answered(("prepare", message.node)):
+            return []
+        if message.step:
+            desk.findings.add("fail", f"{desk.plan.describe(message.step, message.node)}: {message.sentence}")
+        else:
+            sentence = f"{message.node} refused phase {self.id}: {message.sentence}"
+            desk.findings.add("dirty" if self.is_reset else "error", sentence)
+            desk.is_last_repeat = True
+        desk.progress.stop()
+        if not self.is_reset:
+            return self._leave()
+        self._nodes = tuple(node for node in self._nodes if node != message.node)
+        return self._start(now_ns) if self._barrier.arrived(message.node) else []
+
+    def _grace_s(self, ends: Mapping[str, tuple[str, ...]]) -> float:
+        """Return the longest grace of the spawned steps that end now."""
+        sources = {step: self._desk.plan.source(step) for steps in ends.values() for step in steps}
+        return max((source.grace_s for source in sources.values() if source), default=0.0)
+
+    # --- starting ---------------------------------------------------------------------------------------
+
+    def _start(self, now_ns: int) -> list[Effect]:
+        desk = self._desk
+        self._nodes = tuple(node for node in self._nodes if node in desk.alive)
+        if not self._nodes:
+            return self._leave()
+        self.state = "starting"
+        self._go += 1
+        self._tries += 1
+        self._again_ns = 0
+        self.deadline_ns = now_ns + START_NS
+        message = StartPhase(
+            run=desk.run,
+            phase=self.id,
+            go=self._go,
+            nodes=self._nodes,
+            lead_s=desk.plan.trial.lead_s,
+            max_rtt_ns=self._rtt_ns,
+        )
+        return desk.ask("start", message, now_ns)
+
+    def committed(self, message: GoCommitted, now_ns: int) -> list[Effect]:
+        """All nodes start at t0."""
+        if not self._is_present(message):
+            return []
+        record = PhaseStarted(
+            t_ns=message.t0_ns,
+            bound_ns=0,
+            phase=self.id,
+            go=message.go,
+            t0_ns=message.t0_ns,
+            lead_ns=message.lead_ns,
+        )
+        self._t0_ns = message.t0_ns
+        return [Note(record), *self._run(self._nodes, now_ns)]
+
+    def aborted(self, message: GoAborted, now_ns: int) -> list[Effect]:
+        """Nobody starts: try again, or give the phase up."""
+        if not self._is_present(message):
+            return []
+        t, bound = self._desk.fabric(now_ns)
+        record = PhaseAborted(t_ns=t, bound_ns=bound, phase=self.id, go=message.go, reasons=message.reasons)
+        if message.started:
+            return [Note(record), *self._partly_started(message.started, now_ns)]
+        if self.cut_how:
+            return [Note(record), *self._leave()]
+        if self._tries < GO_ATTEMPTS:
+            self._again_ns = self.deadline_ns = now_ns + GO_PAUSES_NS[self._tries - 1]
+            return [Note(record)]
+        return [Note(record), *self._not_started(message, now_ns)]
+
+    def _partly_started(self, nodes: tuple[str, ...], now_ns: int) -> list[Effect]:
+        """An abort came too late for some: end what they do; nothing of it can be trusted."""
+        desk = self._desk
+        names = ", ".join(nodes)
+        desk.findings.add("invalid", f"phase {self.id} started on {names} only: an abort came too late")
+        desk.progress.stop()
+        desk.is_last_repeat = True
+        self.cut_how, self._why_cut = "hard", "not all nodes have started"
+        return self._run(nodes, now_ns)
+
+    def _not_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
+        desk = self._desk
+        whys = "; ".join(message.reasons.values())
+        desk.findings.add("error", f"phase {self.id} could not be started in {self._tries} attempts: {whys}")
+        desk.is_last_repeat = True
+        desk.progress.stop()
+        if not self.is_reset:
+            return self._leave()
+        # The others have to clean up all the same.
+        self.overdue = [(node, f"{node} could not start its reset") for node in message.reasons if node]
+        self._tries, self._again_ns = 0, now_ns
+        self.deadline_ns = now_ns
+        return []
+
+    def _is_present(self, message: GoCommitted | GoAborted) -> bool:
+        if self.state != "starting" or (message.phase, message.go) != (self.id, self._go):
+            return False
+        return self._desk.outbox.answered("start")
+
+    # --- running ----------------------------------------------------------------------------------------
+
+    def _run(self, nodes: tuple[str, ...], now_ns: int) -> list[Effect]:
+        """Wait until the nodes have finished the phase, which some may have done already."""
+        self.state = "running"
+        done = self._desk.history.finished_nodes[self.id]
+        self._barrier = Barrier((node for node in nodes if node not in done), 0)
+        self.deadline_ns = now_ns + self._limit_ns()
+        if self._barrier.is_complete:
+            return self._end(now_ns)
+        return self._cancel(now_ns) if self.cut_how else []
+
+    def _limit_ns(self) -> int:
+        """Return how long the phase may take: the longest lane's limits, and some slack."""
+        longest_s = 0.0
+        for steps in self._desk.plan.steps(self._repeat, self._phase).values():
+            lanes: dict[str, float] = {}
+            for step in steps:
+                role = step.step.split("/")[2]
+                longest = (step.timeout_s or 0.0) + step.grace_s + (step.at_s or 0.0)
+                lanes[role] = lanes.get(role, 0.0) + longest
+            longest_s = max([longest_s, *lanes.values()])
+        return round(longest_s * S) + RUNNING_SLACK_NS
+
+    def finished(self, node: str, now_ns: int) -> list[Effect]:
+        """A node has done all that it had to do."""
+        if self.state != "running":
+            return []
+        self._desk.outbox.answered(("cancel", node))
+        return self._end(now_ns) if self._barrier.arrived(node) else []
+
+    def _end(self, now_ns: int) -> list[Effect]:
+        self.state = "over"
+        meter = SkewMeter(self._t0_ns)
+        for node, start in self._desk.history.starts.pop(self.id, []):
+            meter.add(node, start)
+        skew = meter.result
+        self._check(skew)
+        t, bound = self._desk.fabric(now_ns)
+        record = PhaseEnded(
+            t_ns=t,
+            bound_ns=bound,
+            phase=self.id,
+            failed=self.has_failed,
+            skew_ns=skew.skew_ns if skew else None,
+            skew_bound_ns=skew.bound_ns if skew else None,
+            latest_node=skew.latest_node if skew else "",
+        )
+        return [Note(record)]
+
+    def _check(self, skew: Skew | None) -> None:
+        limit_s = self._desk.plan.trial.max_skew_s
+        if skew is None or limit_s is None or skew.skew_ns <= limit_s * S:
+            return
+        found = f"skew {skew.skew_ns / 1e6:.3f} ms (+- {skew.bound_ns / 1e6:.3f} ms)"
+        over = f"is over max_skew {limit_s * 1e3:g} ms"
+        self._desk.findings.add(
+            "invalid", f"phase {self.id}: {found} {over}; {skew.latest_node} was the last"
+        )
+
+    # --- trouble ----------------------------------------------------------------------------------------
+
+    def cut(self, how: Literal["soft", "hard"], why: str, now_ns: int) -> list[Effect]:
+        """End the phase early, unless it is the reset."""
+        if self.is_reset or self.is_over or self.cut_how in (how, "hard"):
+            return []
+        if self.state == "preparing" or self._again_ns:
+            return self._leave()
+        self.cut_how, self._why_cut = how, why
+        return self._cancel(now_ns) if self.state == "running" else []
+
+    def node_gone(self, node: str, why: str, now_ns: int) -> list[Effect]:
+        """Go on without a node."""
+        for what in ("prepare", "cancel"):
+            self._desk.outbox.answered((what, node))
+        was_last = self._barrier.arrived(node)
+        if self.state == "running" and was_last:
+            return self._end(now_ns)
+        if self.is_reset and self.state == "preparing" and was_last:
+            return self._start(now_ns)
+        return self.cut("soft", why, now_ns)
+
+    def expire(self, now_ns: int) -> list[Effect]:
+        """Try a go again; notice who is late.  Safe to call at any time."""
+        if self.is_over or now_ns < self.deadline_ns:
+            return []
+        if self.state == "starting":
+            if self._again_ns:
+                return self._start(now_ns)
+            self.lost_broker = f"the broker did not decide about the go of phase {self.id}"
+            return []
+        missing = list(self._barrier.missing)
+        quiet_ns = self._desk.quiet_ns(missing, now_ns) if self.state == "running" else None
+        if quiet_ns is not None and quiet_ns < REPORTING_NS:
+            self.deadline_ns = now_ns + REPORTING_NS - quiet_ns
+            return []
+        self.deadline_ns = now_ns + REPORTING_NS
+        what = "was not ready in time" if self.state == "preparing" else "did not finish the phase in time"
+        self.overdue = [(node, f"{node} {what}") for node in missing]
+        return []
+
+    def _cancel(self, now_ns: int) -> list[Effect]:
+        effects: list[Effect] = []
+        for node in self._barrier.missing:
+            message = Cancel(
+                run=self._desk.run,
+                node=node,
+                phase=self.id,
+                everything=self.cut_how == "hard",
+                sentence=self._why_cut,
+            )
+            effects += self._desk.ask(("cancel", node), message, now_ns)
+        return effects
+
+    def _leave(self) -> list[Effect]:
+        """Be over without having started."""
+        self.state = "over"
+        for node in self._desk.alive:
+            self._desk.outbox.answered(("prepare", node))
+        self._desk.outbox.answered("start")
+        return []
