@@ -90,9 +90,16 @@ class Spool:
     # --- writing ----------------------------------------------------------------------------------------
 
     def open(self, key: StreamKey, offset: int = 0) -> SpoolStream:
-        """Begin a stream."""
-        if key in self._streams:
-            raise ValueError(f"spool: {key} is open already")
+        """Begin a stream.  One that is open and has nothing yet is begun again: its go was void.
+
+        Raises:
+            ValueError: If it is open and has bytes.
+        """
+        stream = self._streams.get(key)
+        if stream is not None:
+            if stream.end != offset:
+                raise ValueError(f"spool: {key} is open already")
+            return stream
         stream = self._streams[key] = SpoolStream(self, key, offset)
         if offset:
             stream.reserve()  # the file's name tells the next life where this part begins

@@ -207,3 +207,15 @@ def test_after_a_resend_was_asked_for_and_overtaken_the_right_records_follow(tmp
     assert shipment is not None
     batch = codec.decode_as(shipment.batch, Batch)
     assert (batch.first, batch.records) == (4, (notices[3],))
+
+
+def test_a_stream_that_got_nothing_can_be_opened_again(tmp_path: Path) -> None:
+    """A go that is void leaves armed steps with open streams; the next go opens the same ones."""
+    journal = Journal.create(tmp_path, RUN, 1)
+    journal.open_stream(STEP, 1, "stdout")
+    stream = journal.open_stream(STEP, 1, "stdout")
+    fd = pipe_with(b"second go")
+    assert journal.capture(stream, fd, 1, 1) == Moved(0, 9)
+    os.close(fd)
+    with pytest.raises(ValueError, match="open already"):
+        journal.open_stream(STEP, 1, "stdout")
