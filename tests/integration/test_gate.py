@@ -217,6 +217,8 @@ def test_refusals_are_counted_by_reason(doors: Doors) -> None:
     [
         ([b"1.0", b"7", b"control", b"", b"", b"NULL"], b"400"),
         ([b"1.0", b"7", b"control", b"", b"", b"PLAIN", b"ann", b"pw"], b"400"),
+        ([b"1.0", b"7", b"control", b"", b"", b"NULL", b"k" * 32], b"400"),
+        ([b"1.0", b"7", b"control", b"", b"", b"GSSAPI", b"k" * 32], b"400"),
         ([b"2.0", b"7", b"control", b"", b"", b"CURVE", b"k" * 32], b"400"),
         ([b"1.0", b"7", b"control", b"", b"", b"CURVE", b"short"], b"400"),
         ([b"1.0", b"7", b"\xff\xfe", b"", b"", b"CURVE", b"k" * 32], b"400"),
