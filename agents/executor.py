@@ -8,31 +8,25 @@ are nanoseconds of the local monotonic clock; records carry fabric time by the l
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-from agents.effects import Arm, Drop, Effect, End, Hold, RefreshClock, Release, Report, Send, Ship
+from agents import going, preparing
+from agents.effects import Drop, Effect, RefreshClock, Report, Send, Ship
 from agents.phase import Lane, PhasePart
-from agents.step_run import NANOSECONDS, Exit, StepRun
+from agents.stamp import Stamp
+from agents.step_run import Exit, StepRun
+from agents.steps import Steps
 from fabric.protocol.messages import (
     Abandon,
     Abort,
-    Aborted,
     Assign,
     Assigned,
     Cancel,
-    Confirm,
-    Declined,
     Free,
     Go,
     Message,
     Prepare,
-    Ready,
-    Refused,
-    Step,
 )
 from fabric.protocol.records import Notice, PhaseFinished, StepSkipped, StepStarted, Stream
 from fabric.timing.offset import Estimate
-
-LATE_NS: Final = 1_000_000
-"""A go that leaves less than this to t0 is declined: the launcher could not keep it."""
 
 LOCAL_RESET: Final = "0/reset"
 
@@ -40,34 +34,17 @@ LOCAL_RESET: Final = "0/reset"
 class Executor:
     """A node's part of one run."""
 
-    def __init__(self, assign: Assign) -> None:
+    def __init__(self, assign: Assign, *, needs_reset: bool = False) -> None:
+        """Take a part of a run; with ``needs_reset`` one that an earlier life of the agent has left."""
         self.assign = assign
         self.run = assign.run
-        self.clock: Estimate | None = None
-        self.epoch = 0
-        self.live: dict[str, StepRun] = {}
+        self.needs_reset = needs_reset
+        self.steps = Steps(assign.run)
         self.phase: PhasePart | None = None
-        self.shipping = False  # nothing is left here but the journal
-        self.needs_reset = False
+        self._stamp = Stamp()
         self._reset_failed = False
         self._abandoned = ""  # why the agent goes on alone
         self._freeing = False
-        self._handlers: Mapping[type, Callable[[Any, int], list[Effect]]] = {
-            Assign: self._on_assign,
-            Prepare: self._on_prepare,
-            Go: self._on_go,
-            Abort: self._on_abort,
-            Cancel: self._on_cancel,
-            Free: self._on_free,
-            Abandon: self._on_abandon,
-        }
-
-    @classmethod
-    def restored(cls, assign: Assign, *, needs_reset: bool) -> "Executor":
-        """Go on after a restart of the agent: nothing of the run is known but what it was, and the reset."""
-        executor = cls(assign)
-        executor.needs_reset = needs_reset
-        return executor
 
     @property
     def is_led(self) -> bool:
@@ -78,12 +55,12 @@ class Executor:
 
     def receive(self, message: Message, now_ns: int) -> list[Effect]:
         """Take a message that names this run."""
-        handler = self._handlers.get(type(message))
-        return handler(message, now_ns) if handler else []
+        handler = _HANDLERS.get(type(message))
+        return handler(self, message, now_ns) if handler else []
 
     def clock_changed(self, epoch: int, estimate: Estimate) -> None:
         """Use this estimate for what is reported and for the next go."""
-        self.epoch, self.clock = epoch, estimate
+        self._stamp.epoch, self._stamp.estimate = epoch, estimate
 
     def clock_refreshed(self, now_ns: int) -> list[Effect]:
         """The burst of probes that a prepare asked for was answered."""
@@ -95,7 +72,7 @@ class Executor:
     @property
     def deadline_ns(self) -> int | None:
         """When `expire` has something to do."""
-        times = [step.deadline_ns for step in self.live.values()]
+        times = [self.steps.deadline_ns]
         if self.phase is not None and self.phase.state == "scheduled":
             times.append(self.phase.t0_local_ns)
         return min((time for time in times if time is not None), default=None)
@@ -106,20 +83,17 @@ class Executor:
         part = self.phase
         if part is not None and part.state == "scheduled" and now_ns >= part.t0_local_ns:
             effects += self._begin(part, now_ns)
-        for step in self.live.values():
-            if step.deadline_ns is not None and now_ns >= step.deadline_ns:
-                effects += self._end(step, "timeout")
-        return effects
+        return effects + self.steps.end_late(now_ns)
 
     def lease_ended(self, why: str, now_ns: int) -> list[Effect]:
         """Nothing was heard of the broker for the run's lease."""
-        return self._alone(why, now_ns, stop=self.assign.on_lost == "stop")
+        return self._alone(why, now_ns)
 
     # --- what the launcher saw --------------------------------------------------------------------------
 
     def armed(self, key: str, now_ns: int) -> list[Effect]:
         """Its process waits for the release."""
-        step = self.live.get(key)
+        step = self.steps.get(key)
         if step is None or step.state != "arming":
             return []
         step.state = "armed"
@@ -127,16 +101,16 @@ class Executor:
         if part is not None and key in part.arming:
             part.arming.discard(key)
             return self._answer_when_prepared(now_ns)
-        return self._release_in_turn(step, now_ns)
+        return going.release_in_turn(part, step, now_ns)
 
     def arm_failed(self, key: str, sentence: str, now_ns: int) -> list[Effect]:
         """It cannot be started: program, user or directory is wrong."""
-        step = self.live.get(key)
+        step = self.steps.get(key)
         if step is None:
             return []
         part = self.phase
         if part is not None and key in part.arming and not part.is_reset:
-            del self.live[key]
+            self.steps.forget(step)
             return self._refuse(part, step.step.step, sentence)
         step.not_started, step.tree_ended = sentence, True
         if part is not None:
@@ -148,7 +122,7 @@ class Executor:
         self, key: str, pid: int, t_ns: int, event: Literal["release", "exec"], now_ns: int
     ) -> list[Effect]:
         """Its program runs since the local instant ``t_ns``."""
-        step = self.live.get(key)
+        step = self.steps.get(key)
         if step is None:
             return []
         effects: list[Effect] = []
@@ -156,8 +130,8 @@ class Executor:
         if part is not None and part.state == "scheduled":
             effects += self._begin(part, now_ns)
         step.state, step.started_ns = "running", t_ns
-        planned_ns = self._fabric(step.planned_ns)[0] if step.planned_ns else 0
-        t, bound = self._fabric(t_ns)
+        planned_ns = self._stamp.fabric(step.planned_ns)[0] if step.planned_ns else 0
+        t, bound = self._stamp.fabric(t_ns)
         record = StepStarted(
             t_ns=t,
             bound_ns=bound,
@@ -176,7 +150,7 @@ class Executor:
 
     def start_failed(self, key: str, sentence: str, now_ns: int) -> list[Effect]:
         """The release came to nothing: its program could not be executed."""
-        step = self.live.get(key)
+        step = self.steps.get(key)
         if step is None:
             return []
         step.not_started, step.tree_ended = sentence, True
@@ -184,21 +158,17 @@ class Executor:
 
     def held(self, key: str, ok: bool, now_ns: int) -> list[Effect]:
         """Say whether a release was taken back (``ok``), or came too early for that."""
-        step, part = self.live.get(key), self.phase
+        step, part = self.steps.get(key), self.phase
         if step is None or part is None or part.state != "holding":
             return []
-        step.state = "armed" if ok else "scheduled"
-        part.arming.discard(key)
-        if part.arming:
+        answer = going.take_held(part, step, ok=ok)
+        if answer is None:
             return []
-        started = any(first.state != "armed" for first in part.firsts())
-        part.state = "ready"
-        reply = Send(Aborted(run=self.run, phase=part.phase, go=part.go, started=started))
-        return [reply, *self._begin(part, now_ns)] if started else [reply]
+        return [Send(answer), *(self._begin(part, now_ns) if answer.started else [])]
 
     def exited(self, key: str, end: Exit, now_ns: int) -> list[Effect]:
         """Its program has ended; the tree and the streams may live on for a moment."""
-        step = self.live.get(key)
+        step = self.steps.get(key)
         if step is None:
             return []
         step.exit = end
@@ -206,7 +176,7 @@ class Executor:
 
     def ended(self, key: str, survivors: tuple[int, ...], pipe_held: bool, now_ns: int) -> list[Effect]:
         """Nothing of its tree is left, but for ``survivors``."""
-        step = self.live.get(key)
+        step = self.steps.get(key)
         if step is None:
             return []
         step.tree_ended, step.survivors = True, survivors
@@ -215,7 +185,7 @@ class Executor:
 
     def stream_ended(self, key: str, stream: Stream, size: int, now_ns: int) -> list[Effect]:
         """All ``size`` bytes of the stream are in the journal."""
-        step = self.live.get(key)
+        step = self.steps.get(key)
         if step is None:
             return []
         step.sizes[stream] = size
@@ -227,9 +197,9 @@ class Executor:
         part = self.phase
         if part is not None and part.state in ("preparing", "ready", "holding"):
             for step in part.firsts():
-                self.live.pop(step.key, None)
+                self.steps.forget(step)
             effects += self._refuse(part, "", why)
-        for step in list(self.live.values()):
+        for step in self.steps:
             step.lost, step.tree_ended = step.lost or why, True
             effects += self._finish_if_over(step, now_ns)
         return effects
@@ -241,114 +211,82 @@ class Executor:
 
     def _on_prepare(self, message: Prepare, now_ns: int) -> list[Effect]:
         part = self.phase
-        if self._abandoned or self._freeing:
-            return [self._refused(message.phase, "", self._abandoned or "the run is over on this node")]
+        if not self.is_led:
+            why = self._abandoned or "the run is over on this node"
+            return [preparing.refused(self.assign, message.phase, "", why)]
         if part is not None and part.phase == message.phase:
             return self._answer_again(part)
         if part is not None and part.state in ("scheduled", "running"):
-            return [self._refused(message.phase, "", f"phase {part.phase} is still going on")]
-        effects = self._drop_armed()
+            why = f"phase {part.phase} is still going on"
+            return [preparing.refused(self.assign, message.phase, "", why)]
+        effects = self.steps.drop_armed()
         part = PhasePart.of(
             self.run, message.phase, message.steps, failed=message.failed, stopped=message.stopped
         )
         self.phase = part
-        for step in list(self.live.values()):
+        for step in self.steps:
             if step.step.step in message.end:
                 part.ending.add(step.key)
-                effects += self._end(step, "stopped")
-        return [*effects, *self._arm_firsts(part), RefreshClock(self.run)]
+                effects += self.steps.end(step, "stopped")
+        return [*effects, *preparing.arm_firsts(part, self.steps), RefreshClock(self.run)]
 
     def _on_go(self, message: Go, now_ns: int) -> list[Effect]:
-        part = self.phase
-        why = self._why_declined(message, part, now_ns)
-        if why is not None or part is None:
-            declined = Declined(
-                run=self.run, phase=message.phase, go=message.go, sentence=why or "not prepared"
-            )
-            return [Send(declined)]
-        confirm = Send(Confirm(run=self.run, phase=message.phase, go=message.go))
-        if part.state != "ready":
-            return [confirm]  # the same go again
-        part.state, part.go, part.t0_ns = "scheduled", message.go, message.t0_ns
-        part.t0_local_ns = self._local(message.t0_ns)
-        return [confirm, *self._release_firsts(part)]
-
-    def _why_declined(self, message: Go, part: PhasePart | None, now_ns: int) -> str | None:
-        if part is None or part.phase != message.phase or part.state in ("preparing", "refused"):
-            return "the phase is not prepared here"
-        if message.go <= part.voided:
-            return "this go was aborted"
-        if message.epoch != self.epoch:
-            return "the go is of another life of the broker"
-        if part.state != "ready":
-            same = (message.go, message.t0_ns) == (part.go, part.t0_ns) and part.state != "holding"
-            return None if same else "the phase has another go"
-        late_ns = now_ns + LATE_NS - self._local(message.t0_ns)
-        if late_ns > 0:
-            return f"the go came {late_ns / 1e6:.1f} ms too late"
-        return None
+        return going.take_go(self.phase, message, self._stamp, now_ns)
 
     def _on_abort(self, message: Abort, now_ns: int) -> list[Effect]:
-        part = self.phase
-        reply = Aborted(run=self.run, phase=message.phase, go=message.go, started=False)
-        if part is None or part.phase != message.phase:
-            return [Send(reply)]
-        if part.state == "running" and part.go == message.go:
-            return [Send(Aborted(run=self.run, phase=message.phase, go=message.go, started=True))]
-        part.voided = max(part.voided, message.go)
-        if part.state == "holding":
-            return []
-        if part.state != "scheduled" or part.go != message.go:
-            return [Send(reply)]
-        part.arming = {step.key for step in part.firsts()}
-        if not part.arming:
-            part.state = "ready"
-            return [Send(reply)]
-        part.state = "holding"
-        return [Hold(tuple(sorted(part.arming)))]
+        return going.take_abort(self.phase, message)
 
     def _on_cancel(self, message: Cancel, now_ns: int) -> list[Effect]:
         part = self.phase
-        if part is None or part.phase != message.phase or part.state in ("done", "refused"):
+        if part is None or part.phase != message.phase:
+            return []
+        return self._cancel(part, now_ns, everything=message.everything)
+
+    def _cancel(self, part: PhasePart, now_ns: int, *, everything: bool) -> list[Effect]:
+        if part.state in ("done", "refused"):
             return []
         part.stopped = True
-        if message.everything:
+        if everything:
             part.empty_queues("the phase was ended")
         if part.state not in ("scheduled", "running", "holding"):
             return []
         effects: list[Effect] = []
         for step in part.firsts():
-            keep = step.step.when != "passed" and not message.everything
-            if step.state == "running" and not keep:
-                effects += self._end(step, "stopped")
-            elif step.state in ("arming", "armed") or (
-                step.state == "scheduled" and step.go == 0 and not keep
-            ):
+            if step.step.when != "passed" and not everything:
+                continue  # it runs after a failure too
+            if step.state in ("arming", "armed"):
                 effects += self._skip_armed(part, step, now_ns)
+            else:
+                effects += self.steps.end(step, "stopped")
         return effects
 
     def _on_free(self, message: Free, now_ns: int) -> list[Effect]:
+        return self._free()
+
+    def _free(self) -> list[Effect]:
         self._freeing = True
-        return self._end_all() + self._ship_if_empty()
+        return self.steps.end_all() + self._ship_if_empty()
 
     def _on_abandon(self, message: Abandon, now_ns: int) -> list[Effect]:
-        return self._alone(message.sentence, now_ns, stop=self.assign.on_lost == "stop")
+        return self._alone(message.sentence, now_ns)
 
     # --- the agent alone --------------------------------------------------------------------------------
 
-    def _alone(self, why: str, now_ns: int, *, stop: bool) -> list[Effect]:
+    def _alone(self, why: str, now_ns: int) -> list[Effect]:
         """Nobody leads this run any more: end it as the trial says, then reset."""
-        if self._abandoned or self._freeing:
+        if not self.is_led:
             return self._ship_if_empty()
         self._abandoned = why
-        effects: list[Effect] = [self._notice("warning", f"{why}; this node ends its part of the run")]
+        notice = Notice(
+            t_ns=0, bound_ns=-1, level="warning", message=f"{why}; this node ends its part of the run"
+        )
+        effects: list[Effect] = [Report(self.run, notice)]
         part = self.phase
         if part is not None and part.state in ("preparing", "ready", "holding", "refused"):
-            effects += self._drop_armed()
+            effects += self.steps.drop_armed()
             self.phase = None
-        elif part is not None and stop and not part.is_reset:
-            cancel = Cancel(run=self.run, node="", phase=part.phase, everything=True, sentence=why)
-            effects += self._on_cancel(cancel, now_ns)
+        elif part is not None and self.assign.on_lost == "stop" and not part.is_reset:
+            effects += self._cancel(part, now_ns, everything=True)
         return effects + self._reset_alone(now_ns)
 
     def _reset_alone(self, now_ns: int) -> list[Effect]:
@@ -359,31 +297,16 @@ class Executor:
         if part is not None and part.phase == LOCAL_RESET and part.state != "done":
             return []
         if not self.needs_reset:
-            self._freeing = True
-            return self._end_all() + self._ship_if_empty()
+            return self._free()
         self.needs_reset = False
         part = PhasePart.of(self.run, LOCAL_RESET, self.assign.reset, failed=True, stopped=True)
         part.clock_is_fresh = True
         self.phase = part
-        part.ending = set(self.live)
-        return self._end_all() + self._arm_firsts(part) + self._answer_when_prepared(now_ns)
+        effects = self.steps.end_all()
+        part.ending = set(self.steps.keys)
+        return effects + preparing.arm_firsts(part, self.steps) + self._answer_when_prepared(now_ns)
 
     # --- preparing --------------------------------------------------------------------------------------
-
-    def _arm_firsts(self, part: PhasePart) -> list[Effect]:
-        effects: list[Effect] = []
-        for lane in part.lanes.values():
-            step = part.take_next(lane)
-            if step is None:
-                continue
-            effects.append(self._arm(lane, step))
-            part.arming.add(lane.current.key)  # type: ignore[union-attr]
-        return effects
-
-    def _arm(self, lane: Lane, step: Step) -> Effect:
-        lane.current = StepRun(self.run, step, attempt=1)
-        self.live[lane.current.key] = lane.current
-        return Arm(lane.current.key, step)
 
     def _answer_when_prepared(self, now_ns: int) -> list[Effect]:
         part = self.phase
@@ -391,50 +314,17 @@ class Executor:
             return []
         part.state = "ready"
         if part.phase == LOCAL_RESET:
-            part.t0_local_ns = 0
-            return self._release_firsts(part) + self._begin(part, now_ns)
+            return going.release_firsts(part) + self._begin(part, now_ns)
         return self._answer_again(part)
 
     def _answer_again(self, part: PhasePart) -> list[Effect]:
-        if part.state == "refused" and part.refusal:
-            return [self._refused(part.phase, *part.refusal)]
-        if part.state == "preparing" or self.clock is None:
-            return []
-        ready = Ready(
-            run=self.run,
-            node=self.assign.node,
-            phase=part.phase,
-            clock_bound_ns=self.clock.bound_ns,
-            rtt_ns=self.clock.rtt_ns,
-        )
-        return [Send(ready)]
+        return preparing.answer(self.assign, part, self._stamp.estimate)
 
     def _refuse(self, part: PhasePart, step: str, sentence: str) -> list[Effect]:
         part.state, part.refusal = "refused", (step, sentence)
-        return [*self._drop_armed(), self._refused(part.phase, step, sentence)]
-
-    def _refused(self, phase: str, step: str, sentence: str) -> Send:
-        return Send(Refused(run=self.run, node=self.assign.node, phase=phase, step=step, sentence=sentence))
-
-    def _drop_armed(self) -> list[Effect]:
-        """Forget what waits for a go that will not come."""
-        waiting = [step for step in self.live.values() if step.state in ("arming", "armed")]
-        for step in waiting:
-            del self.live[step.key]
-        return [Drop(step.key) for step in waiting]
+        return [*self.steps.drop_armed(), *self._answer_again(part)]
 
     # --- running ----------------------------------------------------------------------------------------
-
-    def _release_firsts(self, part: PhasePart) -> list[Effect]:
-        groups: dict[int, list[str]] = {}
-        for step in part.firsts():
-            if step.state != "armed":
-                continue
-            at_ns = round((step.step.at_s or 0.0) * NANOSECONDS)
-            step.planned_ns = part.t0_local_ns + at_ns if part.t0_local_ns else 0
-            step.go, step.state = part.go, "scheduled"
-            groups.setdefault(step.planned_ns, []).append(step.key)
-        return [Release(tuple(keys), t0_ns) for t0_ns, keys in sorted(groups.items())]
 
     def _begin(self, part: PhasePart, now_ns: int) -> list[Effect]:
         part.state = "running"
@@ -452,16 +342,17 @@ class Executor:
         step = part.take_next(lane)
         effects = self._report_skipped(lane, now_ns)
         if step is not None:
-            effects.append(self._arm(lane, step))
+            lane.current, arm = self.steps.arm(step)
+            effects.append(arm)
         return effects + self._finish_phase_if_idle(now_ns)
 
-    def _release_in_turn(self, step: StepRun, now_ns: int) -> list[Effect]:
-        """Release a step that is not a first one: now, or at its offset from t0."""
-        part = self.phase
-        if part is not None and step.step.at_s is not None and part.t0_local_ns:
-            step.planned_ns = part.t0_local_ns + round(step.step.at_s * NANOSECONDS)
-        step.state = "scheduled"
-        return [Release((step.key,), step.planned_ns if step.planned_ns > now_ns else 0)]
+    def _report_skipped(self, lane: Lane, now_ns: int) -> list[Effect]:
+        t, bound = self._stamp.fabric(now_ns)
+        skipped, lane.skipped = lane.skipped, []
+        return [
+            Report(self.run, StepSkipped(t_ns=t, bound_ns=bound, step=step.step, message=why))
+            for step, why in skipped
+        ]
 
     def _finish_phase_if_idle(self, now_ns: int) -> list[Effect]:
         part = self.phase
@@ -470,30 +361,16 @@ class Executor:
         part.state = "done"
         if part.is_reset:
             self.needs_reset, self._reset_failed = False, part.has_failed
-        t, bound = self._fabric(now_ns)
+        t, bound = self._stamp.fabric(now_ns)
         record = PhaseFinished(t_ns=t, bound_ns=bound, phase=part.phase, failed=part.has_failed)
         effects: list[Effect] = [Report(self.run, record)]
         return effects + self._reset_alone(now_ns) if self._abandoned else effects
 
     # --- ending -----------------------------------------------------------------------------------------
 
-    def _end(self, step: StepRun, why: Literal["timeout", "stopped"]) -> list[Effect]:
-        if step.ending or step.exit:
-            return []
-        if step.state in ("arming", "armed"):
-            return []
-        step.ending = why
-        return [End(step.key, step.step.signal, step.step.grace_s)]
-
-    def _end_all(self) -> list[Effect]:
-        effects = self._drop_armed()
-        for step in self.live.values():
-            effects += self._end(step, "stopped")
-        return effects
-
     def _skip_armed(self, part: PhasePart, step: StepRun, now_ns: int) -> list[Effect]:
         lane = part.lane_of(step)
-        del self.live[step.key]
+        self.steps.forget(step)
         effects: list[Effect] = [Drop(step.key)]
         if lane is not None:
             lane.current = None
@@ -504,45 +381,37 @@ class Executor:
     def _finish_if_over(self, step: StepRun, now_ns: int) -> list[Effect]:
         if not step.is_over:
             return []
-        del self.live[step.key]
-        t, bound = self._fabric(step.exit.t_ns if step.exit else now_ns)
+        self.steps.forget(step)
+        t, bound = self._stamp.fabric(step.exit.t_ns if step.exit else now_ns)
         effects: list[Effect] = [Report(self.run, step.finished(t, bound))]
         part = self.phase
         if part is not None:
-            if step.failed:
-                part.note_failure(step.step)
-            part.ending.discard(step.key)
-            lane = part.lane_of(step)
-            if lane is not None:
-                lane.current = None
-                if part.state in ("scheduled", "running"):
-                    effects += self._advance(part, lane, now_ns)
+            effects += self._take_end(part, step, now_ns)
         return effects + self._answer_when_prepared(now_ns) + self._ship_if_empty()
 
-    def _ship_if_empty(self) -> list[Effect]:
-        if not self._freeing or self.live:
+    def _take_end(self, part: PhasePart, step: StepRun, now_ns: int) -> list[Effect]:
+        """Let the present phase know of the end of a step, which may be of an earlier one."""
+        if step.failed:
+            part.note_failure(step.step)
+        part.ending.discard(step.key)
+        lane = part.lane_of(step)
+        if lane is None:
             return []
-        self.shipping = True
+        lane.current = None
+        return self._advance(part, lane, now_ns) if part.state in ("scheduled", "running") else []
+
+    def _ship_if_empty(self) -> list[Effect]:
+        if not self._freeing or self.steps:
+            return []
         return [Ship(self.run, self._reset_failed)]
 
-    # --- reporting --------------------------------------------------------------------------------------
 
-    def _report_skipped(self, lane: Lane, now_ns: int) -> list[Effect]:
-        t, bound = self._fabric(now_ns)
-        skipped, lane.skipped = lane.skipped, []
-        return [
-            Report(self.run, StepSkipped(t_ns=t, bound_ns=bound, step=step.step, message=why))
-            for step, why in skipped
-        ]
-
-    def _notice(self, level: Literal["info", "warning", "error"], message: str) -> Effect:
-        return Report(self.run, Notice(t_ns=0, bound_ns=-1, level=level, message=message))
-
-    def _fabric(self, local_ns: int) -> tuple[int, int]:
-        """Return fabric time and its bound for a local instant; bound -1 without a clock."""
-        if self.clock is None:
-            return 0, -1
-        return local_ns + self.clock.offset_ns, self.clock.bound_ns
-
-    def _local(self, fabric_ns: int) -> int:
-        return fabric_ns - (self.clock.offset_ns if self.clock else 0)
+_HANDLERS: Final[Mapping[type, Callable[[Executor, Any, int], list[Effect]]]] = {
+    Assign: Executor._on_assign,  # noqa: SLF001 - its own table
+    Prepare: Executor._on_prepare,  # noqa: SLF001
+    Go: Executor._on_go,  # noqa: SLF001
+    Abort: Executor._on_abort,  # noqa: SLF001
+    Cancel: Executor._on_cancel,  # noqa: SLF001
+    Free: Executor._on_free,  # noqa: SLF001
+    Abandon: Executor._on_abandon,  # noqa: SLF001
+}

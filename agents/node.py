@@ -4,14 +4,14 @@ import os
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from agents import session as ss
 from agents.effects import Arm, Drop, Effect, End, Hold, RefreshClock, Release, Report, Send, Ship
 from agents.executor import Executor
 from agents.facts import addresses, facts
-from agents.journal import FULL_PAUSE_S, Journal, OpenStep
+from agents.journal import FULL_PAUSE_S, Journal, OpenStep, StreamState
 from agents.launching import Call, Launching, run_of
 from agents.parts import Part, saved_assign
 from agents.pipes import Pipes
@@ -36,7 +36,7 @@ from fabric.protocol.messages import (
     Message,
     Resend,
 )
-from fabric.protocol.records import Notice, StepFinished, Stream
+from fabric.protocol.records import Notice, Output, StepFinished, Stream
 from fabric.timing.offset import Estimate
 
 log = get_logger()
@@ -159,7 +159,8 @@ class Node:
         for journal in Journal.recover(self._state.directory):
             journal.recover_tails(t_ns, -1)
             for step in journal.open_steps():
-                journal.append(_lost(step, t_ns))
+                for record in _lost(step, t_ns):
+                    journal.append(record)
             self._shipper.add(journal)
             saved = saved_assign(journal)
             if saved is not None and journal.run not in self._parts:
@@ -170,7 +171,7 @@ class Node:
         """Do alone what an earlier life could not finish."""
         if not needs_reset:
             return
-        part = self._open_part(assign, Executor.restored(assign, needs_reset=True))
+        part = self._open_part(assign, Executor(assign, needs_reset=True))
         self._do(part.executor.lease_ended("the agent was restarted", self._clock.now_ns()))
 
     # --- the broker -------------------------------------------------------------------------------------
@@ -369,7 +370,7 @@ class Node:
 
     def _armed(self, key: str, fds: dict[Stream, int], now_ns: int) -> None:
         part = self._parts.get(run_of(key))
-        if part is None or key not in part.executor.live:
+        if part is None or part.executor.steps.get(key) is None:
             for fd in fds.values():
                 os.close(fd)
             return
@@ -407,9 +408,21 @@ class Node:
             self.loop.remove(fd)
 
 
-def _lost(step: OpenStep, t_ns: int) -> StepFinished:
-    """Return the record of a step whose end an earlier life of the agent did not see."""
-    return StepFinished(
+def _lost(step: OpenStep, t_ns: int) -> Iterator[Output | StepFinished]:
+    """Yield the records of a step whose end an earlier life of the agent did not see."""
+    states: tuple[tuple[Stream, StreamState], ...] = (("stdout", step.stdout), ("stderr", step.stderr))
+    for stream, state in states:
+        if not state.ended:
+            yield Output(
+                t_ns=t_ns,
+                bound_ns=-1,
+                step=step.step,
+                attempt=step.attempt,
+                stream=stream,
+                offset=state.end,
+                size=0,
+            )
+    yield StepFinished(
         t_ns=t_ns,
         bound_ns=-1,
         step=step.step,

@@ -98,9 +98,9 @@ class Pipes:
     def give_up(self, key: str) -> None:
         """End the streams of a step though somebody still holds its pipes."""
         for pipe in [pipe for pipe in self._pipes.values() if pipe.key == key]:
-            self.readable(pipe.fd)
-            if pipe.fd not in self._pipes:
-                continue
+            while moved := pipe.journal.capture(pipe.spool, pipe.fd, *self._now()):
+                if isinstance(moved, JournalFull) or moved.size == 0:
+                    break
             pipe.journal.end_stream(pipe.spool, *self._now())
             self._close(pipe)
             self._ended(pipe.key, pipe.stream, pipe.spool.end)

@@ -38,25 +38,23 @@ class Census:
 
     def forget_step(self, key: str) -> None:
         """Nothing of a step is left."""
-        self._known = {pid: other for pid, other in self._known.items() if other != key}
+        if key in self._known.values():
+            self._known = {pid: other for pid, other in self._known.items() if other != key}
 
     def orphans(self) -> dict[str, list[int]]:
         """Return the orphans by the key of their step; under the empty key those of nobody."""
         found: dict[str, list[int]] = {}
+        live = [step.key for step in self.steps.values() if step.is_live]
+        only = live[0] if len(live) == 1 else ""
         for pid in tree.children(os.getpid()):
             if pid not in self.leaders:
-                found.setdefault(self._key_of(pid), []).append(pid)
-        live = [step.key for step in self.steps.values() if step.is_live]
-        if "" in found and len(live) == 1:
-            found.setdefault(live[0], []).extend(found.pop(""))
+                found.setdefault(self._known.get(pid) or only or self._recognise(pid), []).append(pid)
         return found
 
-    def _key_of(self, pid: int) -> str:
-        key = self._known.get(pid)
-        if key is None:
-            key = self._attribute(pid)
-            if key:
-                self._known[pid] = key
+    def _recognise(self, pid: int) -> str:
+        key = self._attribute(pid)
+        if key:
+            self._known[pid] = key
         return key
 
     def _attribute(self, pid: int) -> str:

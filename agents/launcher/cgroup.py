@@ -9,12 +9,16 @@
 from __future__ import annotations
 
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PREFIX = "testfabric-"
+
+_DEATH_NS = 2_000_000_000
+_PAUSE_S = 0.002
 
 
 def own_directory() -> str:
@@ -128,7 +132,7 @@ class Cgroups:
     def close(self) -> None:
         """Remove all that was made here and has no process in it."""
         self._left = [leaf for leaf in self._left if not leaf.remove()]
-        if self.path and remove(self.path):
+        if self.path and end(self.path):
             self.path = ""
 
 
@@ -175,11 +179,20 @@ def remove(path: str) -> bool:
     return True
 
 
-def end(path: str) -> None:
-    """Kill and remove what a launcher left that could not do it itself."""
-    if os.path.isdir(path):
+def end(path: str) -> bool:
+    """Kill all in a cgroup and remove it; say whether it is gone.
+
+    Blocks for a moment: those who were killed leave it only as they die.
+    """
+    until_ns = time.monotonic_ns() + _DEATH_NS
+    while os.path.isdir(path):
         kill(path)
-        remove(path)
+        if remove(path):
+            break
+        if time.monotonic_ns() >= until_ns:
+            return False
+        time.sleep(_PAUSE_S)
+    return True
 
 
 def _tree(path: str) -> Iterator[str]:

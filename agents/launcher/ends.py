@@ -25,8 +25,14 @@ KILL_LIMIT_NS = 5_000_000_000
 END_GRACE_S = 5.0
 """Between TERM and KILL when the launcher ends everything by itself."""
 
+MOST_SURVIVORS = 100
+"""Most pids in a report: a tree that could not be killed may be one that forks by the thousand."""
+
 _LOOK_NS = 10_000_000
 _LOOK_AGAIN_NS = 5_000_000  # while killing
+_LOOK_AT_SURVIVORS_NS = 200_000_000
+_ROUND_NS = 20_000_000
+"""Longest round of killing, if no release is near: it has to be faster than what forks."""
 
 
 class Ends:
@@ -91,10 +97,16 @@ class Ends:
                 if step.give_up_ns is None:
                     step.give_up_ns = now_ns + KILL_LIMIT_NS
                     step.pipe_held = step.reaped and step.sees_writers()
-                ending.kill_round(step, self._registry.census, self.reap)
+                ending.kill_round(step, self._registry.census, self.reap, self._round_end_ns())
                 orphans = self._registry.census.orphans()
-                self._starts.release_due()  # a round may take as long as the loop's margin
+                self._starts.release_due()
             self._settle(step, orphans, now_ns)
+
+    def _round_end_ns(self) -> int:
+        """Return how long to kill in one go: not into the margin before a release."""
+        end_ns = time.monotonic_ns() + _ROUND_NS
+        release_ns = self._starts.deadline_ns
+        return end_ns if release_ns is None else min(end_ns, release_ns)
 
     def reap(self) -> None:
         """Take the status of every child that has ended: programs of steps and orphans alike."""
@@ -119,7 +131,7 @@ class Ends:
     def _on_exit(self, step: Step, status: int, usage: Any, now_ns: int) -> None:
         """Report how a program ended, and see to the rest of its tree."""
         step.reaped = True
-        if step.state == FAILED or self._registry.steps.get(step.key) is not step:
+        if step.state in (ENDED, FAILED) or self._registry.steps.get(step.key) is not step:
             return
         self._registry.schedule.take_back(step.key)
         self._report_exit(step, status, usage, now_ns)
@@ -147,14 +159,20 @@ class Ends:
         if step.reaped:
             left = ending.rest(step, orphans)
             if not left:
-                self._finish(step, ())
+                self._unsettled.discard(step)
+                self._registry.census.forget_step(step.key)
+                self._registry.discard(step)
+                if step.state != ENDED:
+                    self._finish(step, ())
                 return
             step.rest = True
         if step.give_up_ns is not None:
-            if now_ns >= step.give_up_ns:
-                self._finish(step, self._survivors(step, orphans))
-                return
             step.check_ns = now_ns + _LOOK_AGAIN_NS
+            if step.state == ENDED:
+                step.check_ns = now_ns + _LOOK_AT_SURVIVORS_NS
+            elif now_ns >= step.give_up_ns:
+                # Reported, but not left alone: an agent must not wait for it, and it must not stay for ever.
+                self._finish(step, self._survivors(step, orphans))
         elif step.kill_at_ns is not None:
             # As long as the program itself lives, its end is what wakes us.
             step.check_ns = min(step.kill_at_ns, now_ns + _LOOK_NS) if step.reaped else step.kill_at_ns
@@ -162,14 +180,13 @@ class Ends:
     def _survivors(self, step: Step, orphans: dict[str, list[int]]) -> tuple[int, ...]:
         found = tree.descendants(ending.roots(step, orphans))
         inside = step.leaf.members() if step.leaf is not None else []
-        return tuple(dict.fromkeys(found + inside))
+        living = [pid for pid in dict.fromkeys(found + inside) if not tree.is_dead(pid)]
+        return tuple(living[:MOST_SURVIVORS])
 
     def _finish(self, step: Step, survivors: tuple[int, ...]) -> None:
         if not step.reaped:
             self._report_exit(step, None, None, time.monotonic_ns())
         step.state = ENDED
-        self._unsettled.discard(step)
-        self._registry.discard(step)
         event = {
             "ev": "ended",
             "key": step.key,

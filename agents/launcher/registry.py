@@ -51,7 +51,6 @@ class Registry:
 
     def discard(self, step: Step) -> None:
         """Give up what is only needed while something of the step lives."""
-        self.census.forget_step(step.key)
         if step.leaf is not None:
             self.cgroups.remove(step.leaf)
             step.leaf = None

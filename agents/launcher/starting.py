@@ -79,7 +79,7 @@ def sweep_after_launcher(state_dir: Path) -> list[int]:
         cgroup.kill(path)
     left = sweep.kill_marked(tree.LAUNCHER_MARK, mark)
     if path:
-        cgroup.remove(path)
+        cgroup.end(path)
     return left
 
 

@@ -42,11 +42,13 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def descendants(roots: Iterable[int]) -> list[int]:
-    """Return the roots and all below them, parents before children."""
+def descendants(roots: Iterable[int], most: int = 1 << 30) -> list[int]:
+    """Return the roots and all below them, parents before children; asks the first ``most`` for theirs."""
     found = list(roots)
     seen = set(found)
-    for pid in found:  # grows while it is walked
+    for place, pid in enumerate(found):  # grows while it is walked
+        if place >= most:
+            break
         for child in children(pid):
             if child not in seen:
                 seen.add(child)

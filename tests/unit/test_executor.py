@@ -3,7 +3,8 @@
 from typing import Any
 
 from agents.effects import Arm, Drop, Effect, End, Hold, Release, Report, Send, Ship
-from agents.executor import LATE_NS, Executor
+from agents.executor import Executor
+from agents.going import LATE_NS
 from agents.step_run import Exit
 from fabric.protocol.messages import (
     Abandon,
@@ -93,7 +94,7 @@ class Node:
         part = self.executor.phase
         assert part is not None
         self.now_ns = max(self.now_ns, part.t0_local_ns)
-        for key, run in list(self.executor.live.items()):
+        for key, run in [(run.key, run) for run in self.executor.steps]:
             if run.state == "scheduled":
                 self.do(self.executor.started(key, 42, self.now_ns, "exec", self.now_ns))
 
@@ -105,7 +106,7 @@ class Node:
         self.do(self.executor.stream_ended(key, "stderr", 0, self.now_ns))
 
     def key(self, label: str) -> str:
-        return next(key for key in self.executor.live if key.split("|")[1].endswith("/" + label))
+        return next(key for key in self.executor.steps.keys if key.split("|")[1].endswith("/" + label))
 
     def of(self, kind: type) -> list[Any]:
         return [record for record in self.records if isinstance(record, kind)]
@@ -381,7 +382,7 @@ def test_a_lost_controller_makes_the_node_stop_reset_and_come_free() -> None:
     node.do(node.executor.receive(abandon, node.now_ns))
     node.finish(node.key("a-1"), code=None, signal=15)
     node.finish(node.key("b-1"), code=None, signal=15)
-    assert "0/reset" in next(iter(node.executor.live))
+    assert "0/reset" in node.executor.steps.keys[0]
     node.start_all()
     node.finish(node.key("a-1"))
     assert [start.step for start in node.of(StepStarted)].count("0/reset/a/a-1") == 1

@@ -1,0 +1,98 @@
+"""PURE.  How a node answers a go and an abort: it starts at t0, or it says why not; never both.
+
+Instants are nanoseconds of the local monotonic clock.
+"""
+
+from typing import Final
+
+from agents.effects import Effect, Hold, Release, Send
+from agents.phase import PhasePart
+from agents.stamp import Stamp
+from agents.step_run import NANOSECONDS, StepRun
+from fabric.protocol.messages import Abort, Aborted, Confirm, Declined, Go
+
+LATE_NS: Final = 1_000_000
+"""A go that leaves less than this to t0 is declined: the launcher could not keep it."""
+
+
+def take_go(part: PhasePart | None, message: Go, stamp: Stamp, now_ns: int) -> list[Effect]:
+    """Schedule the first steps for t0 and confirm, or decline.  The same go again is confirmed again."""
+    why = _why_declined(part, message, stamp, now_ns)
+    if why or part is None:
+        declined = Declined(run=message.run, phase=message.phase, go=message.go, sentence=why)
+        return [Send(declined)]
+    confirm = Send(Confirm(run=message.run, phase=message.phase, go=message.go))
+    if part.state != "ready":
+        return [confirm]
+    part.state, part.go, part.t0_ns = "scheduled", message.go, message.t0_ns
+    part.t0_local_ns = stamp.local(message.t0_ns)
+    return [confirm, *release_firsts(part)]
+
+
+def _why_declined(part: PhasePart | None, message: Go, stamp: Stamp, now_ns: int) -> str:
+    if part is None or part.phase != message.phase or part.state in ("preparing", "refused"):
+        return "the phase is not prepared here"
+    if message.go <= part.voided:
+        return "this go was aborted"
+    if message.epoch != stamp.epoch:
+        return "the go is of another life of the broker"
+    if part.state != "ready":
+        is_same = (message.go, message.t0_ns) == (part.go, part.t0_ns) and part.state != "holding"
+        return "" if is_same else "the phase has another go"
+    late_ns = now_ns + LATE_NS - stamp.local(message.t0_ns)
+    return f"the go came {late_ns / 1e6:.1f} ms too late" if late_ns > 0 else ""
+
+
+def release_firsts(part: PhasePart) -> list[Effect]:
+    """Have the launcher release what is armed: all that is due at one instant in one command."""
+    groups: dict[int, list[str]] = {}
+    for step in part.firsts():
+        if step.state != "armed":
+            continue
+        at_ns = round((step.step.at_s or 0.0) * NANOSECONDS)
+        step.planned_ns = part.t0_local_ns + at_ns if part.t0_local_ns else 0
+        step.go, step.state = part.go, "scheduled"
+        groups.setdefault(step.planned_ns, []).append(step.key)
+    return [Release(tuple(keys), t0_ns) for t0_ns, keys in sorted(groups.items())]
+
+
+def release_in_turn(part: PhasePart | None, step: StepRun, now_ns: int) -> list[Effect]:
+    """Release a step that is not a first one: now, or at its offset from t0."""
+    if part is not None and step.step.at_s is not None and part.t0_local_ns:
+        step.planned_ns = part.t0_local_ns + round(step.step.at_s * NANOSECONDS)
+    step.state = "scheduled"
+    return [Release((step.key,), step.planned_ns if step.planned_ns > now_ns else 0)]
+
+
+def take_abort(part: PhasePart | None, message: Abort) -> list[Effect]:
+    """Take the go back; the answer comes when the launcher has said whether it could."""
+    if part is None or part.phase != message.phase:
+        return [_aborted(message, started=False)]
+    if part.state in ("running", "done") and part.go == message.go:
+        return [_aborted(message, started=True)]
+    part.voided = max(part.voided, message.go)
+    if part.state == "holding":
+        return []
+    if part.state != "scheduled" or part.go != message.go:
+        return [_aborted(message, started=False)]
+    part.arming = {step.key for step in part.firsts()}
+    if not part.arming:
+        part.state = "ready"
+        return [_aborted(message, started=False)]
+    part.state = "holding"
+    return [Hold(tuple(sorted(part.arming)))]
+
+
+def take_held(part: PhasePart, step: StepRun, *, ok: bool) -> Aborted | None:
+    """Note whether a release was taken back; return the answer to the abort once all are known."""
+    step.state = "armed" if ok else "scheduled"
+    part.arming.discard(step.key)
+    if part.arming:
+        return None
+    part.state = "ready"
+    started = any(first.state != "armed" for first in part.firsts())
+    return Aborted(run=part.run, phase=part.phase, go=part.go, started=started)
+
+
+def _aborted(message: Abort, *, started: bool) -> Send:
+    return Send(Aborted(run=message.run, phase=message.phase, go=message.go, started=started))
