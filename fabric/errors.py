@@ -5,6 +5,8 @@ class FabricError(Exception):
     """Something that a user can be told in one line."""
 
     exit_code = 3
+    is_rendered = False
+    """Whether its text is printed as it stands, instead of one line with a hint."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

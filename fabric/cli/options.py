@@ -94,7 +94,7 @@ def reported_errors() -> Iterator[None]:
         yield
         sys.stdout.flush()  # here, where a closed pipe is still caught
     except FabricError as error:
-        _fail(str(error), error.hint, error.exit_code)
+        _fail(str(error), error.hint, error.exit_code, is_rendered=error.is_rendered)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
@@ -111,12 +111,12 @@ def _is_verbose() -> bool:
     return bool(context and context.params.get("verbose"))
 
 
-def _fail(sentence: str, hint: str, exit_code: int) -> NoReturn:
+def _fail(sentence: str, hint: str, exit_code: int, *, is_rendered: bool = False) -> NoReturn:
     if _is_verbose():
         import traceback
 
         traceback.print_exc()
-    click.echo(f"error: {sentence}", err=True)
+    click.echo(sentence if is_rendered else f"error: {sentence}", err=True)
     if hint:
         click.echo(f"hint: {hint}", err=True)
     sys.exit(exit_code)

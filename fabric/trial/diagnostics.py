@@ -57,6 +57,8 @@ class TrialError(UsageError):
     ``diagnostics`` has every error and warning of the file, in the order of their places.
     """
 
+    is_rendered = True
+
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(sorted(diagnostics, key=lambda one: (one.line, one.col, one.code)))
         blocks = [one.render() for one in self.diagnostics[:MAX_SHOWN]]
