@@ -4,17 +4,18 @@ import os
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from agents import session as ss
 from agents.effects import Arm, Drop, Effect, End, Hold, RefreshClock, Release, Report, Send, Ship
 from agents.executor import Executor
 from agents.facts import addresses, facts
-from agents.journal import FULL_PAUSE_S, Journal, OpenStep, StreamState
+from agents.journal import FULL_PAUSE_S, Journal
 from agents.launching import Call, Launching, run_of
-from agents.parts import Part, saved_assign
+from agents.parts import Part
 from agents.pipes import Pipes
+from agents.recovery import owed_resets, recover_journals
 from agents.shipping import Shipper
 from agents.sockets import Sockets
 from agents.state import AgentState
@@ -36,7 +37,7 @@ from fabric.protocol.messages import (
     Message,
     Resend,
 )
-from fabric.protocol.records import Notice, Output, StepFinished, Stream
+from fabric.protocol.records import Notice, Stream
 from fabric.timing.offset import Estimate
 
 log = get_logger()
@@ -155,24 +156,13 @@ class Node:
 
     def _recover(self) -> None:
         """Ship what earlier lives left, and do the resets that they owe."""
-        t_ns = time.time_ns()  # not fabric time, but nothing better is known before the first welcome
-        for journal in Journal.recover(self._state.directory):
-            journal.recover_tails(t_ns, -1)
-            for step in journal.open_steps():
-                for record in _lost(step, t_ns):
-                    journal.append(record)
+        journals = recover_journals(self._state.directory)
+        for journal in journals:
             self._shipper.add(journal)
-            saved = saved_assign(journal)
-            if saved is not None and journal.run not in self._parts:
-                self._reset_for(*saved)
-        log.info("journals_recovered", count=len(self._shipper.journals))
-
-    def _reset_for(self, assign: Assign, needs_reset: bool) -> None:
-        """Do alone what an earlier life could not finish."""
-        if not needs_reset:
-            return
-        part = self._open_part(assign, Executor(assign, needs_reset=True))
-        self._do(part.executor.lease_ended("the agent was restarted", self._clock.now_ns()))
+        for assign in owed_resets(journals):
+            part = self._open_part(assign, Executor(assign, needs_reset=True))
+            self._do(part.executor.lease_ended("the agent was restarted", self._clock.now_ns()))
+        log.info("journals_recovered", count=len(journals))
 
     # --- the broker -------------------------------------------------------------------------------------
 
@@ -406,38 +396,3 @@ class Node:
             self.loop.add(fd, lambda _: self._pipes.readable(fd))
         else:
             self.loop.remove(fd)
-
-
-def _lost(step: OpenStep, t_ns: int) -> Iterator[Output | StepFinished]:
-    """Yield the records of a step whose end an earlier life of the agent did not see."""
-    states: tuple[tuple[Stream, StreamState], ...] = (("stdout", step.stdout), ("stderr", step.stderr))
-    for stream, state in states:
-        if not state.ended:
-            yield Output(
-                t_ns=t_ns,
-                bound_ns=-1,
-                step=step.step,
-                attempt=step.attempt,
-                stream=stream,
-                offset=state.end,
-                size=0,
-            )
-    yield StepFinished(
-        t_ns=t_ns,
-        bound_ns=-1,
-        step=step.step,
-        attempt=step.attempt,
-        reason="lost",
-        failed=True,
-        exit_code=None,
-        signal=None,
-        message="the agent was restarted while it ran",
-        duration_ns=0,
-        stdout_bytes=step.stdout.end,
-        stderr_bytes=step.stderr.end,
-        user_s=0.0,
-        system_s=0.0,
-        max_rss_kib=0,
-        pipe_held=False,
-        survivors=(),
-    )

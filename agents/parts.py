@@ -6,9 +6,8 @@ from pathlib import Path
 
 from agents.executor import Executor
 from agents.journal import Journal
-from fabric.errors import DecodeError
-from fabric.protocol.codec import decode, encode
-from fabric.protocol.messages import Assign, Freed
+from fabric.protocol.codec import encode
+from fabric.protocol.messages import Freed
 
 
 @dataclass(slots=True)
@@ -43,15 +42,3 @@ class Part:
     def clean_up(self) -> None:
         """Delete the scratch directory."""
         shutil.rmtree(self.scratch, ignore_errors=True)
-
-
-def saved_assign(journal: Journal) -> tuple[Assign, bool] | None:
-    """Return the part of a run that an earlier life had, and whether its reset is still due."""
-    state = journal.load_state()
-    if not state:
-        return None
-    try:
-        assign = decode(state[1:])
-    except DecodeError:
-        return None  # of another version
-    return (assign, bool(state[0])) if isinstance(assign, Assign) else None

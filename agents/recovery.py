@@ -1,0 +1,91 @@
+"""What an agent finds of its earlier lives: journals to ship, steps that were lost, resets that are owed."""
+
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from agents.journal import Journal, OpenStep, StreamState
+from fabric.errors import DecodeError
+from fabric.log import get_logger
+from fabric.protocol.codec import decode
+from fabric.protocol.messages import Assign
+from fabric.protocol.records import Notice, Output, StepFinished, Stream
+
+log = get_logger()
+
+
+def recover_journals(directory: Path) -> list[Journal]:
+    """Return the journals that earlier lives left, completed: every step in them has an end.
+
+    The launcher of those lives must be gone.  The time of what is added is this machine's wall clock without a
+    bound, for nothing better is known before the first welcome.
+    """
+    t_ns = time.time_ns()
+    journals = Journal.recover(directory)
+    for journal in journals:
+        if journal.damage:
+            log.error("journal_damaged", run=journal.run, what=journal.damage)
+            journal.append(Notice(t_ns=t_ns, bound_ns=-1, level="error", message=journal.damage))
+        journal.recover_tails(t_ns, -1)
+        for step in journal.open_steps():
+            for record in _lost(step, t_ns):
+                journal.append(record)
+    return journals
+
+
+def owed_resets(journals: Iterable[Journal]) -> list[Assign]:
+    """Return the parts of runs whose reset is due; the latest life of each run knows."""
+    owed: dict[str, Assign | None] = {}
+    for journal in journals:  # the oldest first
+        saved = _saved(journal)
+        if saved is not None:
+            assign, needs_reset = saved
+            owed[journal.run] = assign if needs_reset else None
+    return [assign for assign in owed.values() if assign is not None]
+
+
+def _saved(journal: Journal) -> tuple[Assign, bool] | None:
+    """Return what `Part.save` has kept: the part of the run, and whether its reset is due."""
+    state = journal.load_state()
+    if not state:
+        return None
+    try:
+        assign = decode(state[1:])
+    except DecodeError:
+        return None  # of another version
+    return (assign, bool(state[0])) if isinstance(assign, Assign) else None
+
+
+def _lost(step: OpenStep, t_ns: int) -> Iterator[Output | StepFinished]:
+    """Yield the records of a step whose end an earlier life of the agent did not see."""
+    states: tuple[tuple[Stream, StreamState], ...] = (("stdout", step.stdout), ("stderr", step.stderr))
+    for stream, state in states:
+        if not state.ended:
+            yield Output(
+                t_ns=t_ns,
+                bound_ns=-1,
+                step=step.step,
+                attempt=step.attempt,
+                stream=stream,
+                offset=state.end,
+                size=0,
+            )
+    yield StepFinished(
+        t_ns=t_ns,
+        bound_ns=-1,
+        step=step.step,
+        attempt=step.attempt,
+        reason="lost",
+        failed=True,
+        exit_code=None,
+        signal=None,
+        message="the agent was restarted while it ran",
+        duration_ns=0,
+        stdout_bytes=step.stdout.end,
+        stderr_bytes=step.stderr.end,
+        user_s=0.0,
+        system_s=0.0,
+        max_rss_kib=0,
+        pipe_held=False,
+        survivors=(),
+    )
