@@ -25,7 +25,7 @@ from fabric.protocol.messages import (
     Message,
     Prepare,
 )
-from fabric.protocol.records import Notice, PhaseFinished, StepSkipped, StepStarted, Stream
+from fabric.protocol.records import Notice, PhaseFinished, StepSkipped, Stream
 from fabric.timing.offset import Estimate
 
 LOCAL_RESET: Final = "0/reset"
@@ -131,17 +131,7 @@ class Executor:
             effects += self._begin(part, now_ns)
         step.state, step.started_ns = "running", t_ns
         planned_ns = self._stamp.fabric(step.planned_ns)[0] if step.planned_ns else 0
-        t, bound = self._stamp.fabric(t_ns)
-        record = StepStarted(
-            t_ns=t,
-            bound_ns=bound,
-            step=step.step.step,
-            attempt=step.attempt,
-            pid=pid,
-            event=event,
-            planned_ns=planned_ns,
-            go=step.go,
-        )
+        record = step.started(*self._stamp.fabric(t_ns), planned_ns=planned_ns, pid=pid, event=event)
         effects.append(Report(self.run, record))
         if step.is_spawned and part is not None and (lane := part.lane_of(step)):
             lane.current = None
@@ -260,15 +250,9 @@ class Executor:
                 effects += self.steps.end(step, "stopped")
         return effects
 
-    def _on_free(self, message: Free, now_ns: int) -> list[Effect]:
-        return self._free()
-
     def _free(self) -> list[Effect]:
         self._freeing = True
         return self.steps.end_all() + self._ship_if_empty()
-
-    def _on_abandon(self, message: Abandon, now_ns: int) -> list[Effect]:
-        return self._alone(message.sentence, now_ns)
 
     # --- the agent alone --------------------------------------------------------------------------------
 
@@ -412,6 +396,6 @@ _HANDLERS: Final[Mapping[type, Callable[[Executor, Any, int], list[Effect]]]] = 
     Go: Executor._on_go,  # noqa: SLF001
     Abort: Executor._on_abort,  # noqa: SLF001
     Cancel: Executor._on_cancel,  # noqa: SLF001
-    Free: Executor._on_free,  # noqa: SLF001
-    Abandon: Executor._on_abandon,  # noqa: SLF001
+    Free: lambda self, _message, _now_ns: self._free(),
+    Abandon: lambda self, message, now_ns: self._alone(message.sentence, now_ns),
 }

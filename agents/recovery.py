@@ -17,8 +17,8 @@ log = get_logger()
 def recover_journals(directory: Path) -> list[Journal]:
     """Return the journals that earlier lives left, completed: every step in them has an end.
 
-    The launcher of those lives must be gone.  The time of what is added is this machine's wall clock without a
-    bound, for nothing better is known before the first welcome.
+    The launcher of those lives must be gone.  The time of what is added is this machine's wall clock without
+    a bound, for nothing better is known before the first welcome.
     """
     t_ns = time.time_ns()
     journals = Journal.recover(directory)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from fabric.protocol.messages import Step
 from fabric.protocol.names import StepId
-from fabric.protocol.records import Reason, StepFinished, Stream
+from fabric.protocol.records import Reason, StepFinished, StepStarted, Stream
 
 State = Literal["arming", "armed", "scheduled", "running", "ended"]
 
@@ -110,6 +110,21 @@ class StepRun:
         if self.reason == "ended_early":
             return f"ended before it was asked to: {how}"
         return how
+
+    def started(
+        self, t_ns: int, bound_ns: int, *, planned_ns: int, pid: int, event: Literal["release", "exec"]
+    ) -> StepStarted:
+        """Return the record of its start; the instants are fabric time."""
+        return StepStarted(
+            t_ns=t_ns,
+            bound_ns=bound_ns,
+            step=self.step.step,
+            attempt=self.attempt,
+            pid=pid,
+            event=event,
+            planned_ns=planned_ns,
+            go=self.go,
+        )
 
     def finished(self, t_ns: int, bound_ns: int) -> StepFinished:
         """Return the record of its end; ``t_ns`` and ``bound_ns`` are fabric time."""

@@ -1,0 +1,466 @@
+"""The Run with a scripted broker: what becomes of a trial in every sort of trouble."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from fabric.controller.effects import Effect, Note, Over, Tell
+from fabric.controller.entry import Read
+from fabric.controller.outcome import result_of
+from fabric.controller.plan import RunPlan
+from fabric.controller.run import Run, S
+from fabric.protocol.limits import BARRIER_S, GO_ATTEMPTS, NODE_PATIENCE_S
+from fabric.protocol.messages import (
+    Assign,
+    Assigned,
+    Cancel,
+    CloseRun,
+    Denied,
+    Free,
+    Freed,
+    GoAborted,
+    GoCommitted,
+    NodeBack,
+    NodeInfo,
+    NodeLost,
+    OpenRun,
+    Prepare,
+    Ready,
+    Refused,
+    RunClosed,
+    RunOpened,
+    StartPhase,
+)
+from fabric.protocol.records import Output, PhaseEnded, PhaseFinished, RunEnded, StepFinished, StepStarted
+from fabric.trial.load import parse_trial
+
+RUN = "20260301-102207-ping-k3f9"
+T0_NS = 10**18
+
+TRIAL = """
+[trial]
+name = "t"
+[nodes]
+a = ["n1", "n2"]
+[run]
+a = "work"
+[collect]
+a = "gather"
+[reset]
+a = "clean"
+"""
+
+
+class Lab:
+    """A run, and a broker and nodes that do as the test says."""
+
+    def __init__(
+        self, trial: str = TRIAL, repeats: int = 1, phases: tuple[str, ...] = ("run", "collect")
+    ) -> None:
+        plan = RunPlan(parse_trial(trial, "t.toml"), {}, phases, repeats)
+        self.run = Run(run=RUN, plan=plan, lease_s=20.0, document="{}", result=lambda _: "{}")
+        self.now_ns = 5 * S
+        self.told: list[Any] = []
+        self.notes: list[Any] = []
+        self.over = False
+        self.numbers = itertools.count(1)
+        self.do(self.run.start(self.now_ns))
+
+    def do(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Tell(message):
+                    self.told.append(message)
+                case Note(record):
+                    self.notes.append(record)
+                    if isinstance(record, RunEnded):
+                        self.read("", record)
+                case Over():
+                    self.over = True
+
+    def hear(self, message: Any) -> None:
+        self.do(self.run.receive(message, self.now_ns))
+
+    def read(self, node: str, record: Any, data: bytes = b"") -> None:
+        self.do(self.run.read(Read(next(self.numbers), node, record, data, 1), self.now_ns))
+
+    def wait(self, seconds: float) -> None:
+        self.now_ns += round(seconds * S)
+        self.do(self.run.expire(self.now_ns))
+
+    def last(self, kind: type) -> Any:
+        return next(message for message in reversed(self.told) if isinstance(message, kind))
+
+    def count(self, kind: type) -> int:
+        return sum(isinstance(message, kind) for message in self.told)
+
+    def open(self) -> None:
+        infos = tuple(
+            NodeInfo(
+                name=name, state="busy", incarnation=1, labels=(), addresses={}, facts={}, run=RUN, heard_ns=1
+            )
+            for name in ("n1", "n2")
+        )  # fmt: skip
+        self.hear(RunOpened(request=1, run=RUN, nodes=infos))
+        for node in ("n1", "n2"):
+            self.hear(Assigned(run=RUN, node=node))
+
+    @property
+    def phase(self) -> str:
+        return str(self.last(Prepare).phase)
+
+    def ready(self, *nodes: str) -> None:
+        for node in nodes or ("n1", "n2"):
+            self.hear(Ready(run=RUN, node=node, phase=self.phase, clock_bound_ns=1000, rtt_ns=2000))
+
+    def commit(self) -> None:
+        start = self.last(StartPhase)
+        self.hear(GoCommitted(run=RUN, phase=start.phase, go=start.go, t0_ns=T0_NS, lead_ns=20_000_000))
+
+    def abort(self, reasons: dict[str, str], started: tuple[str, ...] = ()) -> None:
+        start = self.last(StartPhase)
+        self.hear(GoAborted(run=RUN, phase=start.phase, go=start.go, reasons=reasons, started=started))
+
+    def start(self, *, late_ns: int = 0) -> None:
+        self.ready()
+        self.commit()
+        for node, offset_ns in (("n1", 0), ("n2", late_ns)):
+            self.read(node, started(f"{self.phase}/a/a-1", T0_NS + offset_ns))
+
+    def finish(self, *nodes: str, **changes: Any) -> None:
+        phase = self.phase
+        for node in nodes or ("n1", "n2"):
+            self.read(node, finished(f"{phase}/a/a-1", **changes))
+            self.read(node, PhaseFinished(t_ns=0, bound_ns=0, phase=phase, failed=False))
+
+    def go_through(self) -> None:
+        """Take the present phase to its end."""
+        self.start()
+        self.finish()
+
+    def end(self) -> None:
+        """Set the nodes free and close the run."""
+        for node in ("n1", "n2"):
+            self.hear(Freed(run=RUN, node=node, incarnation=1, records=0, reset_failed=False))
+        self.hear(RunClosed(request=2, run=RUN))
+
+    @property
+    def verdict(self) -> str:
+        return self.run.findings.verdict
+
+    @property
+    def whys(self) -> str:
+        return " | ".join(self.run.findings.whys)
+
+
+def started(step: str, t_ns: int) -> StepStarted:
+    return StepStarted(
+        t_ns=t_ns, bound_ns=500, step=step, attempt=1, pid=1, event="exec", planned_ns=T0_NS, go=1
+    )
+
+
+def finished(step: str, **changes: Any) -> StepFinished:
+    fields: dict[str, Any] = {
+        "t_ns": 0, "bound_ns": 0, "step": step, "attempt": 1, "reason": "exited", "failed": False,
+        "exit_code": 0, "signal": None, "message": "exit 0", "duration_ns": 2 * S, "stdout_bytes": 0,
+        "stderr_bytes": 0, "user_s": 0.0, "system_s": 0.0, "max_rss_kib": 0, "pipe_held": False,
+        "survivors": (),
+    }  # fmt: skip
+    return StepFinished(**(fields | changes))
+
+
+def running(trial: str = TRIAL, **options: Any) -> Lab:
+    lab = Lab(trial, **options)
+    lab.open()
+    lab.start()
+    return lab
+
+
+def through(lab: Lab) -> Lab:
+    """Take a lab through everything that follows."""
+    while lab.run.state == "phases":
+        lab.go_through()
+    lab.end()
+    return lab
+
+
+def test_a_run_goes_through_its_phases_and_passes() -> None:
+    """Reserve, assign, prepare, go, run, ... reset, free, verdict, close: in this order."""
+    lab = Lab()
+    assert isinstance(lab.told[0], OpenRun)
+    lab.open()
+    assert lab.count(Assign) == 2
+    through(lab)
+    assert [message.phase for message in lab.told if isinstance(message, StartPhase)] == [
+        "1/run",
+        "1/collect",
+        "1/reset",
+    ]
+    assert (lab.verdict, lab.over) == ("pass", True)
+    assert isinstance(lab.last(CloseRun), CloseRun)
+
+
+def test_repeats_do_all_phases_again() -> None:
+    """`repeat = 2`."""
+    lab = through(running(repeats=2))
+    phases = [message.phase for message in lab.told if isinstance(message, StartPhase)]
+    assert phases[3:] == ["2/run", "2/collect", "2/reset"]
+
+
+def test_a_busy_node_ends_the_run_with_the_brokers_sentence() -> None:
+    """By whom and since when; nothing was started."""
+    lab = Lab()
+    lab.hear(Denied(request=1, code="busy", sentence="n1 is reserved by run X of ann since 10:22"))
+    assert (lab.verdict, lab.over) == ("error", True)
+    assert "of ann since" in lab.whys
+    assert lab.count(Assign) == 0
+
+
+def test_what_is_not_answered_is_said_again_and_only_that() -> None:
+    """The network loses messages; who has answered is left alone."""
+    lab = Lab()
+    lab.open()
+    lab.ready("n1")
+    before = lab.count(Prepare)
+    lab.wait(0.9)
+    assert lab.count(Prepare) == before
+    lab.wait(0.1)
+    assert lab.count(Prepare) == before + 1
+    assert lab.last(Prepare).node == "n2"
+
+
+def test_a_silent_node_is_named_at_the_barrier_and_the_others_reset() -> None:
+    """The moment before, the moment itself."""
+    lab = Lab()
+    lab.open()
+    lab.ready("n1")
+    lab.wait(BARRIER_S - 0.1)
+    assert lab.verdict == "pass"
+    lab.wait(0.1)
+    assert lab.verdict == "error"
+    assert "n2 was not ready in time (preparing phase 1/run)" in lab.whys
+    assert lab.phase == "1/collect"
+    assert lab.last(Prepare).node == "n1"
+    assert lab.last(Prepare).stopped
+
+
+def test_a_refused_step_is_a_failure_at_its_place_and_nothing_starts() -> None:
+    """An unknown program is the trial's mistake, not the lab's."""
+    lab = Lab()
+    lab.open()
+    lab.ready("n1")
+    lab.hear(Refused(run=RUN, node="n2", phase="1/run", step="1/run/a/a-1", sentence="no program `work`"))
+    assert lab.count(StartPhase) == 0
+    assert lab.whys == "t.toml:7: run/a step a-1 on n2: no program `work`"
+    through(lab)
+    assert lab.verdict == "fail"
+
+
+def test_an_aborted_go_is_tried_again_and_then_given_up() -> None:
+    """Bounded, and it says why."""
+    lab = Lab()
+    lab.open()
+    lab.ready()
+    for _ in range(GO_ATTEMPTS - 1):
+        lab.abort({"n2": "n2 did not confirm the go in time"})
+        goes = lab.count(StartPhase)
+        lab.wait(3)
+        assert lab.count(StartPhase) == goes + 1
+    assert lab.last(StartPhase).go == GO_ATTEMPTS
+    lab.abort({"n2": "n2 did not confirm the go in time"})
+    assert "n2 did not confirm" in lab.whys
+    assert lab.verdict == "error"
+    assert lab.phase == "1/collect"
+
+
+def test_a_reset_that_some_cannot_start_is_done_by_the_others() -> None:
+    """And the numbers of its goes go on, for the broker keeps the answers."""
+    lab = running()
+    lab.finish()
+    lab.go_through()
+    lab.ready()
+    for _ in range(GO_ATTEMPTS):
+        lab.abort({"n2": "n2 did not confirm the go in time"})
+        lab.wait(3)
+    assert lab.last(StartPhase).phase == "1/reset"
+    assert lab.last(StartPhase).nodes == ("n1",)
+    assert lab.last(StartPhase).go == GO_ATTEMPTS + 1
+
+
+def test_a_partial_start_makes_the_run_invalid() -> None:
+    """All or none; where that failed, no number counts."""
+    lab = Lab()
+    lab.open()
+    lab.ready()
+    lab.abort({"n2": "silent"}, started=("n1",))
+    assert lab.verdict == "invalid"
+    assert "started on n1 only" in lab.whys
+    assert lab.last(Cancel).node == "n1"
+    assert lab.last(Cancel).everything
+
+
+def test_the_skew_of_a_phase_is_recorded_with_its_bound() -> None:
+    """Latest minus earliest, and the sum of the two bounds."""
+    lab = Lab()
+    lab.open()
+    lab.start(late_ns=3_000_000)
+    lab.finish()
+    ended = next(note for note in lab.notes if isinstance(note, PhaseEnded))
+    assert (ended.skew_ns, ended.skew_bound_ns, ended.latest_node) == (3_000_000, 1000, "n2")
+
+
+@pytest.mark.parametrize(("late_ns", "verdict"), [(2_000_000, "pass"), (2_000_001, "invalid")])
+def test_skew_over_the_limit_is_invalid(late_ns: int, verdict: str) -> None:
+    """`max_skew`: at the limit is fine, over it is not."""
+    lab = Lab(TRIAL.replace('name = "t"', 'name = "t"\nmax_skew = "2ms"'))
+    lab.open()
+    lab.start(late_ns=late_ns)
+    lab.finish()
+    assert lab.verdict == verdict
+
+
+def test_a_failed_step_ends_the_phase_everywhere_and_says_where() -> None:
+    """File and line, how it ended, its last words."""
+    lab = running()
+    said = b"first\nno route to host\n"
+    output = Output(
+        t_ns=0, bound_ns=0, step="1/run/a/a-1", attempt=1, stream="stderr", offset=0, size=len(said)
+    )
+    lab.read("n1", output, said)
+    lab.read(
+        "n1", finished("1/run/a/a-1", failed=True, exit_code=7, message="exit 7", stderr_bytes=len(said))
+    )
+    assert lab.whys == "t.toml:7: run/a step a-1 on n1: exit 7 after 2.0 s, last line: no route to host"
+    assert {message.node for message in lab.told if isinstance(message, Cancel)} == {"n1", "n2"}
+    lab.read("n1", PhaseFinished(t_ns=0, bound_ns=0, phase="1/run", failed=True))
+    lab.finish("n2", reason="stopped", exit_code=None, signal=15)
+    assert lab.last(Prepare).phase == "1/collect"
+    assert lab.last(Prepare).stopped
+    assert through(lab).verdict == "fail"
+
+
+def test_on_fail_continue_cancels_nothing_but_fails_the_run() -> None:
+    """The failure is counted, the phase goes on."""
+    lab = running(TRIAL.replace('a = "work"', 'a = { cmd = "work", on_fail = "continue" }'))
+    lab.read("n1", finished("1/run/a/a-1", failed=True, exit_code=7, message="exit 7"))
+    assert lab.count(Cancel) == 0
+    assert lab.verdict == "fail"
+
+
+def test_a_failed_reset_is_dirty_whatever_else() -> None:
+    """It overrides the others: the lab needs a person."""
+    lab = running()
+    lab.finish()
+    lab.go_through()
+    lab.start()
+    lab.finish(failed=True, exit_code=1, message="exit 1")
+    lab.end()
+    assert lab.verdict == "dirty"
+
+
+def test_missing_output_is_an_error() -> None:
+    """A pass with bytes missing would be a lie."""
+    lab = running()
+    lab.read("n1", finished("1/run/a/a-1", stdout_bytes=5))
+    assert lab.verdict == "error"
+    assert "stdout has 0 of 5 bytes" in lab.whys
+
+
+def test_a_lost_node_is_waited_for_and_then_named() -> None:
+    """It may only be a short cut."""
+    lab = running()
+    lost = NodeLost(run=RUN, node="n2", sentence="n2 is not reachable, last heard 5 s ago")
+    lab.hear(lost)
+    lab.wait(NODE_PATIENCE_S - 0.001)
+    lab.hear(NodeBack(run=RUN, node="n2", incarnation=1, works_on=True))
+    lab.wait(1)
+    assert lab.verdict == "pass"
+    lab.hear(lost)
+    lab.wait(NODE_PATIENCE_S)
+    assert "n2 is not reachable, last heard 5 s ago (running phase 1/run)" in lab.whys
+    assert lab.last(Cancel).node == "n1"
+    lab.finish("n1", reason="stopped")
+    assert lab.last(Prepare).node == "n1"
+    assert lab.verdict == "error"
+
+
+def test_a_node_that_restarted_is_lost_at_once() -> None:
+    """Its part of the run is gone; waiting would not bring it back."""
+    lab = running()
+    lab.hear(NodeBack(run=RUN, node="n2", incarnation=2, works_on=False))
+    assert "n2 has restarted" in lab.whys
+
+
+def test_the_timeout_of_the_trial_fails_it() -> None:
+    """And collect and reset still happen."""
+    lab = running(TRIAL.replace('name = "t"', 'name = "t"\ntimeout = "10s"'))
+    lab.wait(9.9)
+    assert lab.verdict == "pass"
+    lab.wait(0.2)
+    assert lab.verdict == "fail"
+    assert "not done within 10 s (running phase 1/run)" in lab.whys
+    assert lab.count(Cancel) == 2
+
+
+def test_one_interrupt_ends_the_phase_collects_and_resets() -> None:
+    """Ctrl-C once."""
+    lab = running(repeats=3)
+    lab.do(lab.run.interrupt(lab.now_ns))
+    assert lab.last(Cancel).everything is False
+    lab.finish(reason="stopped")
+    assert lab.phase == "1/collect"
+    assert lab.last(Prepare).stopped is False
+    through(lab)
+    assert lab.phase == "1/reset"
+    assert lab.verdict == "interrupted"
+
+
+def test_two_interrupts_reset_only() -> None:
+    """Ctrl-C twice."""
+    lab = running()
+    lab.do(lab.run.interrupt(lab.now_ns))
+    lab.do(lab.run.interrupt(lab.now_ns))
+    assert lab.last(Cancel).everything is True
+    lab.finish(reason="stopped")
+    assert lab.phase == "1/reset"
+
+
+def test_three_interrupts_leave() -> None:
+    """Ctrl-C three times: the leases clean up."""
+    lab = running()
+    for _ in range(3):
+        lab.do(lab.run.interrupt(lab.now_ns))
+    assert lab.over
+    assert lab.verdict == "interrupted"
+
+
+def test_the_verdict_waits_until_every_record_of_a_free_node_was_read() -> None:
+    """The last words of a node come by the feed, its freedom by control: they race."""
+    lab = running()
+    lab.finish()
+    lab.go_through()
+    lab.go_through()
+    assert lab.count(Free) == 2
+    known = lab.run.history.read_records["n1", 1]
+    lab.hear(Freed(run=RUN, node="n1", incarnation=1, records=known + 1, reset_failed=False))
+    lab.hear(Freed(run=RUN, node="n2", incarnation=1, records=0, reset_failed=False))
+    assert not any(isinstance(note, RunEnded) for note in lab.notes)
+    lab.read("n1", finished("1/run/a/a-9"))
+    assert any(isinstance(note, RunEnded) for note in lab.notes)
+
+
+def test_a_broker_that_is_gone_for_good_is_an_error() -> None:
+    """With the sentence of the connection."""
+    lab = running()
+    lab.do(lab.run.broker_gone("no word from the broker for 60 s"))
+    assert (lab.verdict, lab.over) == ("error", True)
+
+
+def test_the_result_says_what_happened() -> None:
+    """result.json is what scripts read."""
+    lab = through(running())
+    result = result_of(lab.run)
+    assert (result["verdict"], result["exit_code"]) == ("pass", 0)
+    assert len([step for step in result["steps"] if step["phase"] == "run"]) == 2
+    assert result["nodes"]["n1"]["roles"] == ["a"]
