@@ -23,6 +23,7 @@ ADDRESS_HELP: Final = "Address of this machine in a network, for `network` in tr
 )
 @option("--lifeline-fd", type=int, hidden=True)
 @option("--ephemeral", is_flag=True, hidden=True)
+@option("--launcher-patience", type=(float, float, float), hidden=True)  # lease, grace, silence in seconds
 @common_options
 def main(
     *,
@@ -34,6 +35,7 @@ def main(
     state_dir: Path | None,
     lifeline_fd: int | None,
     ephemeral: bool,
+    launcher_patience: tuple[float, float, float] | None,
     verbose: bool,
     quiet: bool,
 ) -> None:
@@ -43,6 +45,7 @@ def main(
     TERM ends it and all that it has started.
     """
     with reported_errors():
+        from agents.launching import Patience
         from agents.run import Options, run_agent
 
         options = Options(
@@ -55,5 +58,6 @@ def main(
             lifeline_fd=lifeline_fd,
             ephemeral=ephemeral,
             verbosity=int(verbose) - int(quiet),
+            patience=Patience(*launcher_patience) if launcher_patience else Patience(),
         )
         run_agent(options)

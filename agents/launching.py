@@ -3,6 +3,7 @@
 import os
 import select
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGTERM
 from typing import Final
@@ -20,14 +21,18 @@ log = get_logger()
 
 S: Final = 1_000_000_000
 
-LEASE_S: Final = 15.0
-"""The launcher ends all steps if the agent is silent (stopped, hung) for so long."""
-
-SILENCE_NS: Final = 10 * S
-"""A launcher that answers no beat for so long is killed, and with it all that it has started."""
-
 QUIT_S: Final = 30.0
 """A launcher that is told to quit ends its steps with their grace; after this it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long agent and launcher wait for each other, in seconds."""
+
+    lease_s: float = 15.0  # the agent is silent (stopped, hung): the launcher ends all steps
+    grace_s: float = 5.0  # the agent is gone, and no other one comes: the launcher ends all and itself
+    silence_s: float = 10.0  # the launcher answers no beat: it is killed, and with it all that it has started
+
 
 Call = Callable[[Executor], list[Effect]]
 
@@ -43,6 +48,7 @@ class Launching:
     Args:
         loop: That polls its socket.
         state_dir: Of the agent.
+        patience: With the launcher, and of the launcher.
         armed: Called with key, read ends and instant when a step is armed.
         tell: Called with key and what to say to the executor of its run.
         tree_ended: Called with key and survivors after the executor was told of the end of a tree.
@@ -54,6 +60,7 @@ class Launching:
         loop: Loop,
         state_dir: Path,
         *,
+        patience: Patience,
         armed: Callable[[str, dict[Stream, int], int], None],
         tell: Callable[[str, Call], None],
         tree_ended: Callable[[str, tuple[int, ...]], None],
@@ -61,6 +68,7 @@ class Launching:
     ) -> None:
         self._loop = loop
         self._state_dir = state_dir
+        self._patience = patience
         self._armed = armed
         self._tell = tell
         self._tree_ended = tree_ended
@@ -71,7 +79,7 @@ class Launching:
 
     def beat(self, now_ns: int) -> None:
         """Renew the lease, and end a launcher that is silent.  Due every second."""
-        if now_ns - self.client.heard_ns > SILENCE_NS:
+        if now_ns - self.client.heard_ns > self._patience.silence_s * S:
             log.error("launcher_silent", pid=self.client.pid)
             self._replace("the launcher did not answer")
             return
@@ -94,13 +102,17 @@ class Launching:
         self.client.kill_orphans()
 
     def _start(self) -> LauncherClient:
-        client = LauncherClient.start(self._state_dir, lease_s=LEASE_S)
+        client = self._connect()
         if client.is_adopted:
             self._end_old(client)
-            client = LauncherClient.start(self._state_dir, lease_s=LEASE_S)
+            client = self._connect()
         self._fd = client.fileno()
         self._loop.add(self._fd, self._spoke)
         return client
+
+    def _connect(self) -> LauncherClient:
+        patience = self._patience
+        return LauncherClient.start(self._state_dir, lease_s=patience.lease_s, grace_s=patience.grace_s)
 
     def _end_old(self, client: LauncherClient) -> None:
         """End the launcher of an earlier life; it leaves what is in the pipes in its tail files."""

@@ -12,7 +12,7 @@ from agents.effects import Arm, Drop, Effect, End, Hold, RefreshClock, Release, 
 from agents.executor import Executor
 from agents.facts import addresses, facts
 from agents.journal import FULL_PAUSE_S, Journal
-from agents.launching import Call, Launching, run_of
+from agents.launching import Call, Launching, Patience, run_of
 from agents.parts import Part
 from agents.pipes import Pipes
 from agents.recovery import owed_resets, recover_journals
@@ -59,6 +59,7 @@ class Node:
         enrolled: Called when the broker has taken the key.
         labels: That the node bears.
         announced: Addresses by network.
+        patience: With the launcher, and of the launcher.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Node:
         enrolled: Callable[[], None],
         labels: tuple[str, ...],
         announced: dict[str, str],
+        patience: Patience,
     ) -> None:
         self._state = state
         self._identity = identity
@@ -95,6 +97,7 @@ class Node:
         self._launching = Launching(
             self.loop,
             state.directory,
+            patience=patience,
             armed=self._armed,
             tell=self._tell,
             tree_ended=self._tree_ended,

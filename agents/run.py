@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.identity import Identity
+from agents.launching import Patience
 from agents.node import Node
 from agents.state import AgentState
 from fabric import config
@@ -30,6 +31,7 @@ class Options:
     lifeline_fd: int | None = None
     ephemeral: bool = False
     verbosity: int = 0
+    patience: Patience
 
 
 def run_agent(options: Options) -> None:
@@ -55,6 +57,7 @@ def run_agent(options: Options) -> None:
             enrolled=identity.enrolled,
             labels=labels,
             announced=announced,
+            patience=options.patience,
         )
         _listen_for_the_end(node, options.lifeline_fd)
         node.serve()

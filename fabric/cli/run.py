@@ -15,6 +15,7 @@ from fabric.cli.options import (
     settings,
     wants_color,
 )
+from fabric.protocol.limits import LEASE_S
 
 if TYPE_CHECKING:
     from fabric.controller.entry import Read
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long a broker that is away is waited for.",
 )
+@option("--lease", type=float, default=LEASE_S, hidden=True)
 @common_options
 def main(
     *,
@@ -70,6 +72,7 @@ def main(
     ui: str,
     output: Path,
     patience: float,
+    lease: float,
     verbose: bool,
     quiet: bool,
 ) -> None:
@@ -94,7 +97,14 @@ def main(
             loaded = override_nodes(loaded, dict(_assignment(text) for text in nodes))
         _warn(loaded, quiet=quiet)
         selected = select_phases(phases.split(",") if phases else PHASES)
-        options = Options(broker=broker, local=local, repeats=repeat, directory=output, patience_s=patience)
+        options = Options(
+            broker=broker,
+            local=local,
+            repeats=repeat,
+            directory=output,
+            patience_s=patience,
+            lease_s=lease,
+        )
         view = _view(ui, quiet=quiet)
         outcome = run_trial(
             loaded, tuple(phase for phase in selected if phase != "reset"), options, _Show(view)
