@@ -1,4 +1,4 @@
-"""The agent's machines with a launcher and a journal in memory.  Its journal survives its death, as files do."""
+"""The agent's machines with a launcher and a journal in memory, which survives the agent as files do."""
 
 from dataclasses import dataclass, field
 
@@ -149,7 +149,7 @@ class SimAgent:
 
     # --- session ----------------------------------------------------------------------------------------
 
-    def _session(self, effects: list[ss.SessionEffect]) -> None:
+    def _session(self, effects: list[ss.SessionEffect]) -> None:  # noqa: C901 - one case for each effect
         for effect in effects:
             match effect:
                 case ss.Connect():
@@ -190,7 +190,7 @@ class SimAgent:
 
     # --- executor and launcher --------------------------------------------------------------------------
 
-    def _do(self, effects: list[Effect]) -> None:
+    def _do(self, effects: list[Effect]) -> None:  # noqa: C901 - one case for each effect
         for effect in effects:
             match effect:
                 case Send(message):
@@ -264,7 +264,7 @@ class SimAgent:
         pause_ns = self.world.random.randint(1, 300) * MS
         if left:
 
-            def write(executor: Executor) -> list[Effect]:
+            def write(_: Executor) -> list[Effect]:
                 self._write(key, "stdout", self.world.random.randbytes(self.world.random.randint(1, 9)))
                 self._chatter(key, left - 1)
                 return []

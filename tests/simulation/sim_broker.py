@@ -1,6 +1,6 @@
-"""The broker's machine with a catalogue and record logs in memory, of which a crash takes what is not durable."""
+"""The broker's machine with catalogue and record logs in memory; a crash takes what is not durable."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from broker import effects as fx
 from broker.broker import Broker, Settings
@@ -81,11 +81,7 @@ class SimBroker:
 
     def _facts(self, run: str) -> fx.RunFacts:
         facts = self.facts[run]
-        return fx.RunFacts(
-            run=facts.run, name=facts.name, operator=facts.operator, nodes=facts.nodes,
-            opened_ns=facts.opened_ns, lease_s=facts.lease_s, session=facts.session, verdict=self.verdicts.get(run, ""),
-            log=self.logs[run].state(),
-        )  # fmt: skip
+        return replace(facts, verdict=self.verdicts.get(run, ""), log=self.logs[run].state())
 
     # --- input ------------------------------------------------------------------------------------------
 

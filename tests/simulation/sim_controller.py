@@ -122,9 +122,8 @@ class SimController:
     def _rearm(self) -> None:
         offset_ns = self.local_ns - self.world.now_ns
         times = [self._beat_ns]
-        for deadline_ns in (self.run_machine.deadline_ns, self.reader.deadline_ns):
-            if deadline_ns is not None:
-                times.append(deadline_ns - offset_ns)
+        deadlines = (self.run_machine.deadline_ns, self.reader.deadline_ns)
+        times += [deadline_ns - offset_ns for deadline_ns in deadlines if deadline_ns is not None]
         self._alarm.set(max(min(times), self.world.now_ns + 1 * MS))
 
     # --- output -----------------------------------------------------------------------------------------

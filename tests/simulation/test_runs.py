@@ -1,7 +1,7 @@
 """Whole runs from a seed: broker, agents and controller over links that lose and delay, with crashes.
 
-What must hold in every order of events: a run ends; nothing starts twice; all nodes start a phase or none does (or the
-verdict says so); the record log holds every record once and in order; output is complete.
+What must hold in every order of events: a run ends; nothing starts twice; all nodes start a phase or none does
+(or the verdict says so); the record log holds every record once and in order; output is complete.
 """
 
 import os
@@ -144,7 +144,7 @@ class Lab:
             nexts[source] = head.first + head.count
 
     def check_starts(self) -> None:
-        """All nodes that have first steps in a phase started it, or none, or the verdict is not about them."""
+        """All nodes that have first steps in a phase started it, or none; or the verdict is about that."""
         verdict = self.controller.run_machine.findings.verdict
         if verdict not in ("pass", "fail"):
             return
