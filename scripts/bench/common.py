@@ -1,0 +1,255 @@
+"""What the benchmarks share: a broker with agents as processes, an operator without a bundle, medians."""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self, TypeVar
+
+from fabric.controller.connection import Connection
+from fabric.controller.entry import Entry
+from fabric.controller.local import new_run_id
+from fabric.keys import OperatorAccess
+from fabric.protocol import messages as m
+
+M = TypeVar("M", bound=m.Message)
+
+PATIENCE_S = 60.0
+S = 1_000_000_000
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Lab:
+    """A broker and its agents on a directory of their own, started as a user starts them."""
+
+    def __init__(self, nodes: Sequence[str] = ("lab1",), place: Path | None = None) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir=place))
+        self.nodes = tuple(nodes)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.access = self._start_broker()
+        for node in self.nodes:
+            self._start_agent(node)
+        self.await_nodes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self.processes.values()):  # the broker last
+            process.terminate()
+        for process in self.processes.values():
+            process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For commands of an operator of this lab."""
+        return os.environ | {"XDG_CONFIG_HOME": str(self.directory), "FABRIC_BROKER": self.access.url}
+
+    def await_nodes(self) -> None:
+        """Wait until all agents are free."""
+        with Operator(self.access) as operator:
+            operator.await_free(self.nodes)
+
+    def _start_broker(self) -> OperatorAccess:
+        read_fd, write_fd = os.pipe()
+        self._spawn(
+            "broker",
+            "broker",
+            *("--listen", "tcp://127.0.0.1:0", "--state-dir", str(self.directory / "broker")),
+            *("--announce-fd", str(write_fd)),
+            pass_fd=write_fd,
+        )
+        os.close(write_fd)
+        with os.fdopen(read_fd) as announcement:
+            self._announced = json.loads(announcement.readline())
+        access = OperatorAccess.load(Path(self._announced["operator_file"]))
+        assert access is not None
+        return access
+
+    def _start_agent(self, node: str) -> None:
+        self._spawn(
+            node,
+            "agents",
+            self._announced["url"],
+            *("--join", self._announced["join"], "--name", node, "--addr", "=127.0.0.1"),
+            *("--state-dir", str(self.directory / node)),
+        )
+
+    def _spawn(self, name: str, module: str, *words: str, pass_fd: int | None = None) -> None:
+        with (self.directory / f"{name}.log").open("wb") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", module, *words],
+                stderr=log,
+                stdout=subprocess.DEVNULL,
+                pass_fds=() if pass_fd is None else (pass_fd,),
+                env=os.environ | {"XDG_CONFIG_HOME": str(self.directory)},
+            )
+
+
+class Operator:
+    """Steers a run by hand and reads nothing of it, so that only the way into the record log is measured."""
+
+    def __init__(self, access: OperatorAccess) -> None:
+        self._connection = Connection(access, program="bench")
+        self._connection.wait_up()
+        self._came: list[m.Message | Entry] = []
+        self._connection.attach(self)
+        self._run = ""
+        self._node = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def await_free(self, nodes: Sequence[str]) -> None:
+        """Wait until all of the nodes can be had."""
+        until_s = time.monotonic() + PATIENCE_S
+        while True:
+            answer = self._connection.ask(m.NodesRequest(request=next(self._connection.numbers)))
+            assert isinstance(answer, m.Nodes)
+            if set(nodes) <= {info.name for info in answer.nodes if info.state == "free"}:
+                return
+            assert time.monotonic() < until_s, "the agents did not come"
+            self.pause(0.02)
+
+    def open_run(self, node: str) -> str:
+        """Reserve a node, and let it know; return the run's id."""
+        self._run, self._node = new_run_id("bench", time.time()), node
+        request = next(self._connection.numbers)
+        self._connection.send(
+            m.OpenRun(
+                request=request, run=self._run, name="bench", nodes=(node,), trial="", plan="{}", lease_s=60.0
+            )
+        )
+        self.wait(m.RunOpened)
+        assign = m.Assign(run=self._run, node=node, on_lost="stop", lease_s=60.0, reset=())
+        self._connection.send(assign)
+        self.wait(m.Assigned)
+        return self._run
+
+    def start(self, command: Sequence[str]) -> int:
+        """Have the node start one step; return its t0 as an instant of `time.time_ns`."""
+        step = m.Step(
+            step="1/run/bench/step",
+            verb="cmd",
+            argv=tuple(command),
+            env={},
+            dir=None,
+            timeout_s=None,
+            at_s=None,
+            ok=(0,),
+            on_fail="stop",
+            when="always",
+            signal=15,
+            grace_s=1.0,
+        )
+        prepare = m.Prepare(
+            run=self._run,
+            node=self._node,
+            phase="1/run",
+            end=(),
+            failed=False,
+            stopped=False,
+            steps=(step,),
+        )
+        self._connection.send(prepare)
+        ready = self.wait(m.Ready)
+        start = m.StartPhase(
+            run=self._run, phase="1/run", go=1, nodes=(self._node,), lead_s=None, max_rtt_ns=ready.rtt_ns
+        )
+        self._connection.send(start)
+        return self.wait(m.GoCommitted).t0_ns
+
+    def await_end_of_records(self, records: int) -> None:
+        """Wait until the log has some records and grows no more: the last ones are of the step's end."""
+        last = -1
+        while True:
+            self.pause(0.02)
+            answer = self._connection.ask(
+                m.RunsRequest(request=next(self._connection.numbers), run=self._run, limit=1)
+            )
+            assert isinstance(answer, m.Runs)
+            if answer.runs[0].last == last >= records and self._is_finished(last):
+                return
+            last = answer.runs[0].last
+
+    def _is_finished(self, number: int) -> bool:
+        request = next(self._connection.numbers)
+        self._came.clear()
+        self._connection.send(m.Replay(request=request, run=self._run, number=number, limit_bytes=1))
+        self.wait(m.ReplayEnd)
+        entries = [one for one in self._came if isinstance(one, Entry)]
+        return any(record.kind == "phase_finished" for entry in entries for record in entry.records)
+
+    def free(self) -> None:
+        """Let go of the node; it says so when its last record is acknowledged."""
+        self._connection.send(m.Free(run=self._run, node=self._node))
+        self.wait(m.Freed)
+
+    def close_run(self) -> None:
+        """End the run."""
+        request = next(self._connection.numbers)
+        self._connection.send(m.CloseRun(request=request, run=self._run, verdict="pass", result="{}"))
+        self.wait(m.RunClosed)
+
+    def wait(self, wanted: type[M]) -> M:
+        """Return the next message of a kind; what came before it is dropped, but for entries."""
+        until_s = time.monotonic() + PATIENCE_S
+        while True:
+            for message in self._came:
+                if isinstance(message, wanted):
+                    self._came.remove(message)
+                    return message
+                assert not isinstance(message, m.Denied), message
+            assert time.monotonic() < until_s, f"no {wanted.__name__} in {PATIENCE_S:.0f} s"
+            self._connection.turn()
+
+    def pause(self, seconds: float) -> None:
+        """Serve the connection for a while."""
+        until_ns = self._connection.now_ns() + round(seconds * S)
+        while self._connection.turn(until_ns) < until_ns:
+            pass
+
+    def on_up(self, _welcome: m.Welcome, _now_ns: int) -> None:
+        """Nothing was asked before."""
+
+    def on_down(self, sentence: str, _now_ns: int) -> None:
+        """A benchmark has no second try."""
+        raise SystemExit(f"the broker is gone: {sentence}")
+
+    def on_entry(self, entry: Entry, _now_ns: int) -> None:
+        """Keep it for who waits."""
+        self._came.append(entry)
+
+    def on_message(self, message: m.Message, _now_ns: int) -> None:
+        """Keep it for who waits."""
+        self._came.append(message)
+
+
+def rounds(ways: Mapping[str, Callable[[], float]], count: int) -> dict[str, list[float]]:
+    """Do every way in turn, again and again, so that whatever else the machine does meets all of them."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(count):
+        for name, way in ways.items():
+            found[name].append(way())
+    return found
+
+
+def spread(values: Sequence[float], unit: str, digits: int = 0) -> str:
+    """Return median and range as text."""
+    low, high = min(values), max(values)
+    return f"{statistics.median(values):.{digits}f} {unit} ({low:.{digits}f} .. {high:.{digits}f})"
+
+
+def ratio(values: Sequence[float], floor: Sequence[float]) -> float:
+    """Return the ratio of the medians."""
+    return statistics.median(values) / statistics.median(floor)
