@@ -31,6 +31,8 @@ from broker.registry import BEAT_NS, Registry
 from broker.sink import Sink
 from fabric.protocol import messages as m
 
+__all__ = ["TABLE", "Broker", "Settings"]
+
 TABLE: Final[Mapping[type, Handler]] = {
     m.Enrol: joining.enrol,
     m.AgentHello: joining.agent_hello,
