@@ -160,7 +160,7 @@ class LauncherClient:
 
     @property
     def wants_write(self) -> bool:
-        """Whether to poll for writing too and call `flush`; each command tries as well."""
+        """Whether to poll for writing too and call `flush`; commands and `receive` try as well."""
         return self._channel.backlog_bytes > 0
 
     def flush(self) -> None:
@@ -175,6 +175,7 @@ class LauncherClient:
         return found
 
     def _read(self) -> None:
+        self._channel.flush()  # for a caller that only ever polls for reading
         try:
             frames = self._channel.receive()
         except wire.WireError:

@@ -187,6 +187,7 @@ def test_both_killed_leaves_nothing_to_the_next(agent: Callable[..., Agent], tmp
     assert it.marked() == []
     assert not client.is_adopted
     client.kill()
+    starting.sweep_after_launcher(tmp_path / "state")
 
 
 def test_a_launcher_that_stands_still_can_be_killed(plain_lab: Any) -> None:
@@ -383,3 +384,4 @@ def test_a_stale_socket_is_no_launcher(tmp_path: Path) -> None:
     client = LauncherClient.start(tmp_path, lease_s=10)
     assert not client.is_adopted
     client.kill()
+    starting.sweep_after_launcher(tmp_path)

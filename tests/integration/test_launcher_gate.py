@@ -172,6 +172,19 @@ def test_the_environment_is_the_one_that_was_given(lab: Any) -> None:
     assert b"FABRIC_STEP=a/1" in lines
 
 
+def test_more_commands_than_the_socket_holds(plain_lab: Any) -> None:
+    """A caller that only polls for reading must not wait for ever for what it has not sent."""
+    lab = plain_lab
+    lab.env["PAD"] = "x" * 20_000
+    keys = [f"k{n}" for n in range(100)]
+    for key in keys:
+        lab.client.arm(key, ["true"], lab.env, "/")
+    assert lab.client.wants_write
+    for key in keys:
+        lab.wait(Armed, key)
+        lab.client.drop(key)
+
+
 def test_two_hundred_steps_at_once(lab: Any) -> None:
     """One node may play many roles; none may be early, none forgotten."""
     keys = [f"k{n}" for n in range(200)]

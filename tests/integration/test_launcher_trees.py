@@ -1,6 +1,9 @@
 """Ending trees: nothing is left, however the program has spread.  See reference/processes.md."""
 
+import os
+import select
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +183,48 @@ def test_a_stopped_program_is_woken_to_obey(lab: Any) -> None:
     lab.read(armed.stdout_fd, b"ready")
     lab.client.end("a", signal.SIGTERM, 15.0)
     assert lab.wait(Exited, "a").exit_code == 7
+
+
+@pytest.fixture
+def freezer() -> Iterator[Path]:
+    """A frozen place in which not even KILL is obeyed, as in an uninterruptible wait."""
+    path = Path("/sys/fs/cgroup/freezer") / f"testfabric-test-{os.getpid()}"
+    try:
+        path.mkdir()
+    except OSError:
+        pytest.skip("no freezer of cgroup v1 that this user may use")
+    yield path
+    (path / "freezer.state").write_text("THAWED")
+    for _ in range(1000):
+        try:
+            path.rmdir()
+        except OSError:
+            select.select([], [], [], 0.005)
+        else:
+            return
+
+
+def test_what_cannot_be_killed_is_named_and_not_forgotten(lab: Any, freezer: Path) -> None:
+    """The run goes on and says who survives; when it can die at last, it does."""
+    armed = lab.start("a", lab.python(f"{SAY}\n{FOREVER}"))
+    lab.read(armed.stdout_fd, b"ready")
+    (freezer / "cgroup.procs").write_text(str(armed.pid))
+    (freezer / "freezer.state").write_text("FROZEN")
+    lab.until(lambda: (freezer / "freezer.state").read_text() == "FROZEN\n", "the frost")
+
+    lab.client.end("a", signal.SIGTERM, 0.1)
+    exited = lab.wait(Exited, "a")
+    assert (exited.exit_code, exited.signal) == (None, None)
+    assert lab.wait(Ended, "a").survivors == (armed.pid,)
+
+    bystander = lab.start("b", ["true"])
+    assert lab.wait(Exited, "b").exit_code == 0
+    assert lab.wait(Ended, "b").survivors == ()
+    lab.client.drained("a")
+    (freezer / "freezer.state").write_text("THAWED")
+    lab.until(lambda: not lab.left(), "its end")
+    assert bystander.pid != armed.pid
+    assert not [event for event in lab.events if isinstance(event, Exited | Ended)]
 
 
 def test_what_was_daemonized_and_ends_meanwhile_is_no_zombie(lab: Any) -> None:
