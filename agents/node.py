@@ -211,7 +211,8 @@ class Node:
                 case ss.Connect():
                     self._sockets.connect(self._identity)
                 case ss.Disconnect():
-                    log.info("broker_left", broker=str(self._broker))
+                    if self._session.was_up:
+                        log.info("broker_left", broker=str(self._broker))
                     self._unsaid_hello = None
                     self._sockets.disconnect()
                 case ss.Say(message):
