@@ -76,14 +76,14 @@ def main(
     verbose: bool,
     quiet: bool,
 ) -> None:
-    r"""Run TRIAL (a trial.toml) on its nodes, leave a bundle, and exit with the verdict.
+    """Run TRIAL (a trial.toml) on its nodes, leave a bundle, and exit with the verdict.
 
     \b
     0 pass   1 fail   2 the command line or the trial is wrong   3 error of the fabric or the lab
     4 invalid: it ran, but cannot be trusted   5 dirty: a reset failed   130 interrupted
 
     Ctrl-C once ends the phase, collects and resets; twice resets only; three times leaves.
-    """
+    """  # noqa: D301 - click wants the character, not the two that a raw string has
     with reported_errors():
         from fabric.controller.trialrun import Options, run_trial
         from fabric.log import set_up
