@@ -18,7 +18,7 @@ SHELLS = {
     },
     "agents": {
         *("__main__", "cli", "run", "node", "facts", "identity", "state"),
-        *("launching", "parts", "pipes", "shipping", "sockets"),
+        *("launching", "parts", "pipes", "recovery", "shipping", "sockets"),
     },
 }
 MORE_PURE = {
