@@ -27,7 +27,7 @@ prepare_environment() {
     python=$(find_python)
     echo "installing into .venv ..." >&2
     .venv/bin/python -c 'import pip' 2> /dev/null || "$python" -m venv --clear .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
     echo "$stamp" > .venv/installed-for
 }
 
