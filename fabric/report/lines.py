@@ -10,10 +10,10 @@ LINE_LIMIT_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A line, or a part of one."""
+    """A line, several whole lines, or a part of one."""
 
     data: bytes
-    """Without the newline."""
+    """Without the last newline.  Between whole lines theirs are in it."""
 
     begins: bool
     """It is the beginning of its line."""
@@ -35,11 +35,15 @@ class LineCutter:
         return bool(self._rest)
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """Yield the lines that end in this chunk, and the pieces of one that is too long."""
+        """Yield the lines that end in this chunk, and the pieces of one that is too long.
+
+        Whole lines come together as far as the limit goes: a program prints a million of them in a second.
+        """
         start = 0
         while start < len(data):
             room = LINE_LIMIT_BYTES - len(self._rest)
-            newline = data.find(b"\n", start, start + room + 1)
+            find = data.find if self._rest or self._begun else data.rfind
+            newline = find(b"\n", start, start + room + 1)
             if newline < 0 and len(data) - start <= room:
                 self._rest += data[start:]
                 return

@@ -11,7 +11,7 @@ from fabric.protocol.records import Output, Record
 from fabric.report.events import step_of
 from fabric.report.lines import LineCutter, Piece
 from fabric.report.sentences import sentence_of
-from fabric.report.style import Palette, printable
+from fabric.report.style import Palette, is_plain, printable
 
 IDLE_NS: Final = 300_000_000
 """A line that is not finished after so long is shown as it is: it may be a prompt or a progress bar."""
@@ -106,18 +106,26 @@ class TextRenderer:
         return found
 
     def _lines(self, stream: _Stream, piece: Piece) -> list[str]:
-        """Return the piece as a line, or nothing if it is but the late newline of a shown one."""
+        """Return the piece as lines: none if it is but the late newline of a shown one."""
         data = piece.data.removesuffix(b"\r") if piece.ends else piece.data
         if not data and not piece.begins:
             return []
-        text = printable(data.decode("utf-8", "replace"), color=self._palette.color)
-        text = ("" if piece.begins else MORE) + text + ("" if piece.ends else MORE)
+        texts = self._texts(data.replace(b"\r\n", b"\n"))
+        texts[0] = texts[0] if piece.begins else MORE + texts[0]
+        texts[-1] = texts[-1] if piece.ends else texts[-1] + MORE
         name = stream.first.stream
         separator = SEPARATORS[name]
         if name == "stderr":
             separator = self._palette.level("error", separator)
         head = f"{self._time(stream.t_ns)} {self._who(stream.node, stream.first)} {separator}"
-        return [f"{head} {text}" if text else head]
+        return [f"{head} {text}" if text else head for text in texts]
+
+    def _texts(self, data: bytes) -> list[str]:
+        """Return the lines of a piece as they can be shown."""
+        lines = data.decode("utf-8", "replace").split("\n")
+        if is_plain(data):
+            return lines
+        return [printable(line, color=self._palette.color) for line in lines]
 
     def _who(self, node: str, record: Record) -> str:
         step = step_of(record)
