@@ -1,6 +1,9 @@
 """The broker's shell: waits, takes what has come, lets the machine decide, carries out what it says."""
 
 import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from broker.broker import Broker
@@ -132,7 +135,9 @@ class Server:
     def _control_came(self, _: int) -> None:
         for received in receive_now(self._sockets.control, CONTROL_PER_TURN, self._traffic):
             # Not the instant of the turn: what a probe is answered must not be before it was sent.
-            self._hear(received, self._clock.now_ns())
+            now_ns = self._clock.now_ns()
+            with self._contained(received, now_ns):
+                self._hear(received, now_ns)
 
     def _hear(self, received: Received, now_ns: int) -> None:
         user = self._who(received, now_ns)
@@ -156,7 +161,8 @@ class Server:
         for received in receive_now(self._sockets.sink, BATCHES_PER_TURN, self._traffic):
             user = self._who(received, now_ns)
             if user is not None and user.role == "node":
-                self._take(user.name, received.frames, now_ns)
+                with self._contained(received, now_ns):
+                    self._take(user.name, received.frames, now_ns)
             if self._hands.is_stalled:
                 return
 
@@ -181,6 +187,17 @@ class Server:
     def _feed_subscribed(self, _: int) -> None:
         for received in receive_now(self._sockets.feed, SUBSCRIPTIONS_PER_TURN, self._traffic):
             self._hands.topics.note(received.frames[0])
+
+    @contextmanager
+    def _contained(self, received: Received, now_ns: int) -> Iterator[None]:
+        """Let a mistake of ours cost the message that met it, and not everybody's broker.
+
+        A peer that found one could else end all runs with it, again after each restart.
+        """
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - see above
+            self._hands.refuse("message_failed", received.user_id, traceback.format_exc(), now_ns)
 
     def _who(self, received: Received, now_ns: int) -> UserId | None:
         """Return who sent this, if the key may still be used."""

@@ -366,6 +366,7 @@ def test_a_run_whose_controller_was_lost_is_ended_by_the_broker() -> None:
     assert record.verdict == "error"
     assert "the controller was lost" in record.why[0]
     assert (store.head.node, store.head.incarnation) == ("", SETTINGS.epoch)
+    effects += alive(broker, 3, LAB1, LAB2)
     assert some(effects, SaveVerdict) == [], "its last record is not durable yet"
     broker.all = []
     broker.carry_out(broker.broker.committed(RUN, 1, broker.now_ns))

@@ -77,6 +77,15 @@ def test_a_controller_that_comes_by_another_connection_is_told_the_news_again() 
     assert run.adopt(other, "session", 2 * S) == [back(2, works_on=False)]
 
 
+def test_a_controller_that_comes_back_has_its_whole_lease_again() -> None:
+    """It was heard of just now."""
+    run = opened()
+    run.adopt(Peer(b"10", "operator", "ann"), "session", 19 * S)
+    keep_nodes(run, 38 * S)
+    assert run.expire(39 * S - 1) == []
+    assert run.expire(39 * S) != []
+
+
 def test_a_lease_that_ends_has_the_nodes_stop_and_says_so_each_second_until_they_have() -> None:
     """Steps must not run on for nobody."""
     run = opened()
