@@ -12,6 +12,7 @@ from fabric.protocol.records import (
     PhaseFinished,
     PhaseStarted,
     Record,
+    RunStarted,
     StepFinished,
     StepSkipped,
     StepStarted,
@@ -33,6 +34,7 @@ class History:
     finished: dict[tuple[str, str, int], StepFinished] = field(default_factory=dict)
     skipped: dict[tuple[str, str], StepSkipped] = field(default_factory=dict)
     phases: list[PhaseStarted | PhaseAborted | PhaseEnded] = field(default_factory=list)
+    run_started: RunStarted | None = None
     output_bytes: Counter[StreamKey] = field(default_factory=Counter)
     read_records: Counter[tuple[str, int]] = field(default_factory=Counter)  # by node and incarnation
     _last: dict[StreamKey, bytes] = field(default_factory=dict)
@@ -53,6 +55,8 @@ class History:
                 self.skipped[read.node, record.step] = record
             case PhaseFinished():
                 self.finished_nodes[record.phase].add(read.node)
+            case RunStarted():
+                self.run_started = record
             case PhaseStarted() | PhaseAborted() | PhaseEnded():
                 self.phases.append(record)
             case _:

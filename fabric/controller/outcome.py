@@ -21,12 +21,22 @@ def result_of(run: Run) -> dict[str, Any]:
         "verdict": verdict,
         "exit_code": EXIT_CODES[verdict],
         "why": list(run.findings.whys),
+        **_times(run),
         "repeats": run.plan.repeats,
         "phases": _phases(run),
         "steps": _steps(run),
         "nodes": _nodes(run),
         "versions": {"testfabric": __version__},
     }
+
+
+def _times(run: Run) -> dict[str, Any]:
+    """Return when the run began, and how long it took to the end of its last phase."""
+    started, phases = run.history.run_started, run.history.phases
+    if started is None:
+        return {"started": None, "duration_s": None}
+    ended_ns = max((record.t_ns for record in phases), default=started.t_ns)
+    return {"started": started.t_ns / NS, "duration_s": (ended_ns - started.t_ns) / NS}
 
 
 def _phases(run: Run) -> list[dict[str, Any]]:
