@@ -119,7 +119,11 @@ class GoRound:
         if message.started:
             self._started.add(node)
         del self._silent[node]
-        return [] if self._silent else self._over(self._failed())
+        if self._silent:
+            return []
+        # Where the broker was too slow for its own abort, all have started together, as they were asked to.
+        all_started = self._started.issuperset(self.request.nodes)
+        return self._over(self._committed() if all_started else self._failed())
 
     def _give_up(self) -> list[Effect]:
         for node in self._silent:  # it may have started, if it had confirmed

@@ -33,6 +33,9 @@ START_NS: Final = 30 * S
 GO_PAUSES_NS: Final = (S // 2, 2 * S)
 """Before the second and the third try at a go: what hindered the first may pass."""
 
+GO_ALLOWANCES_NS: Final = (0, 20_000_000, 100_000_000)
+"""Added to the round trips for each try: whoever was too busy to confirm the last go may be so still."""
+
 Cut = Literal["", "soft", "hard"]
 """How a phase was ended early.  soft: steps that run after a failure too still run; hard: nothing does."""
 
@@ -54,6 +57,7 @@ class PhaseRun:
         self.deadline_ns = 0
         self._why_cut = ""
         self._nodes = tuple(desk.alive)
+        self._begun: tuple[str, ...] = ()  # have started a reset though its go was aborted
         self._barrier = Barrier((), 0)
         self._go = 0  # its number never comes twice, for the broker keeps the answers
         self._tries = 0
@@ -128,9 +132,9 @@ class PhaseRun:
 
     def _start(self, now_ns: int) -> list[Effect]:
         desk = self._desk
-        self._nodes = tuple(node for node in self._nodes if node in desk.alive)
+        self._nodes = tuple(node for node in self._nodes if node in desk.alive and node not in self._begun)
         if not self._nodes:
-            return self._leave()
+            return self._run(self._begun, now_ns) if self._begun else self._leave()
         self.state = "starting"
         self._go += 1
         self._tries += 1
@@ -142,7 +146,7 @@ class PhaseRun:
             go=self._go,
             nodes=self._nodes,
             lead_s=desk.plan.trial.lead_s,
-            max_rtt_ns=self._rtt_ns,
+            max_rtt_ns=self._rtt_ns + GO_ALLOWANCES_NS[self._tries - 1],
         )
         return desk.ask("start", message, now_ns)
 
@@ -159,7 +163,7 @@ class PhaseRun:
             lead_ns=message.lead_ns,
         )
         self._t0_ns = message.t0_ns
-        return [Note(record), *self._run(self._nodes, now_ns)]
+        return [Note(record), *self._run((*self._begun, *self._nodes), now_ns)]
 
     def aborted(self, message: GoAborted, now_ns: int) -> list[Effect]:
         """Nobody starts: try again, or give the phase up."""
@@ -167,7 +171,9 @@ class PhaseRun:
             return []
         t, bound = self._desk.fabric(now_ns)
         record = PhaseAborted(t_ns=t, bound_ns=bound, phase=self.id, go=message.go, reasons=message.reasons)
-        if message.started:
+        if self.is_reset:
+            self._begun += message.started  # cleaning up need not begin at one instant: the others follow
+        elif message.started:
             return [Note(record), *self._partly_started(message.started, now_ns)]
         if self.cut_how:
             return [Note(record), *self._leave()]

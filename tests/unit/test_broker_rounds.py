@@ -155,6 +155,16 @@ def test_nodes_that_an_abort_reached_too_late_are_named() -> None:
     assert failed.started == ("a",)
 
 
+def test_a_go_that_all_have_kept_in_spite_of_its_abort_counts() -> None:
+    """A broker that was held up must not spoil a phase that has started everywhere at t0."""
+    go = begun("a", "b")
+    go.expire(975 * MS)
+    assert go.receive("a", aborted(started=True), 1001 * MS) == []
+    committed = result(go.receive("b", aborted(started=True), 1002 * MS))
+    assert isinstance(committed, GoCommitted)
+    assert committed.t0_ns == 1000 * MS
+
+
 @pytest.mark.parametrize(
     ("node", "message"),
     [

@@ -464,3 +464,34 @@ def test_the_result_says_what_happened() -> None:
     assert (result["verdict"], result["exit_code"]) == ("pass", 0)
     assert len([step for step in result["steps"] if step["phase"] == "run"]) == 2
     assert result["nodes"]["n1"]["roles"] == ["a"]
+
+
+def test_each_try_at_a_go_gets_more_time() -> None:
+    """Who was too busy to confirm the first go would be so for two more that are just like it."""
+    lab = Lab()
+    lab.open()
+    lab.ready()
+    allowed = [lab.last(StartPhase).max_rtt_ns]
+    for _ in range(GO_ATTEMPTS - 1):
+        lab.abort({"n1": "n1 did not confirm the go in time"})
+        lab.wait(2)
+        allowed.append(lab.last(StartPhase).max_rtt_ns)
+    assert len(set(allowed)) == GO_ATTEMPTS
+    assert allowed == sorted(allowed)
+
+
+def test_a_reset_that_has_begun_on_one_node_only_follows_on_the_other() -> None:
+    """Ending it where it has begun would leave both nodes dirty for the sake of simultaneity."""
+    lab = Lab(phases=())
+    lab.open()
+    lab.ready()
+    lab.abort({"n2": "n2 did not confirm the go in time"}, started=("n1",))
+    lab.wait(2)
+    assert lab.last(StartPhase).nodes == ("n2",)
+    lab.commit()
+    lab.finish("n2")
+    assert lab.run.state == "phases"
+    lab.finish("n1")
+    lab.end()
+    assert lab.count(Cancel) == 0
+    assert (lab.verdict, lab.over) == ("pass", True)
