@@ -28,6 +28,7 @@ from fabric.log import get_logger
 from fabric.loop import Loop
 from fabric.protocol.limits import BEAT_S, PROTOCOL_VERSION
 from fabric.protocol.messages import (
+    Abandon,
     Acknowledged,
     AgentHello,
     Assign,
@@ -195,7 +196,7 @@ class Node:
         if part is not None:
             self._do(part.executor.receive(message, now_ns))
             part.save()
-        elif isinstance(message, Free):
+        elif isinstance(message, (Free, Abandon)):
             nothing = Freed(
                 run=run,
                 node=self._identity.name,

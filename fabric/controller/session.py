@@ -49,7 +49,8 @@ class Session:
         self._run = run
         self._show = show
         self._reader = RunReader(run.run, requests=connection.numbers)
-        self._notes = Notes(run.run, 1 + secrets.randbelow(1 << 48))
+        # Above every epoch of a broker, whose own records of a run have the same source.
+        self._notes = Notes(run.run, (1 << 48) + secrets.randbelow(1 << 48))
         self._clock = OffsetFilter()
         self._probe_ns = 0
         self._opened = False

@@ -10,6 +10,7 @@ from agents.step_run import Exit
 from fabric.protocol.codec import encode
 from fabric.protocol.limits import PROTOCOL_VERSION, WINDOW_RECORDS
 from fabric.protocol.messages import (
+    Abandon,
     Acknowledged,
     AgentHello,
     Assign,
@@ -120,7 +121,7 @@ class SimAgent:
                 executor.clock_changed(self.session.epoch, estimate)
         if executor is not None:
             self._do(executor.receive(message, self.local_ns))
-        elif isinstance(message, Free):
+        elif isinstance(message, (Free, Abandon)):
             nothing = Freed(
                 run=run, node=self.name, incarnation=self.incarnation, records=0, reset_failed=False
             )

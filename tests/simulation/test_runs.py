@@ -1,7 +1,7 @@
 """Whole runs from a seed: broker, agents and controller over links that lose and delay, with crashes.
 
-What must hold in every order of events: a run ends; nothing starts twice; all nodes start a phase or none does
-(or the verdict says so); the record log holds every record once and in order; output is complete.
+What must hold in every order of events: a run ends; nothing starts twice; all nodes start a phase or none
+does (or the verdict says so); the record log holds every record once and in order; output is complete.
 """
 
 import os
