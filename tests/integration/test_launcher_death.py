@@ -348,10 +348,10 @@ def test_term_ends_everything(plain_lab: Any) -> None:
 def test_a_launcher_that_ends_arms_nothing_more(plain_lab: Any) -> None:
     """What it still started would be killed at once."""
     lab = plain_lab
-    lab.start(
+    armed = lab.start(
         "a", lab.python("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nos.write(1, b'x')\ntime.sleep(9)")
     )
-    lab.wait(Started, "a")
+    lab.read(armed.stdout_fd, b"x")
     lab.client.quit()
     lab.client.arm("b", ["true"], lab.env, "/")
     assert "ending" in lab.wait(ArmFailed, "b").sentence

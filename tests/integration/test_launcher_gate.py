@@ -177,9 +177,11 @@ def test_more_commands_than_the_socket_holds(plain_lab: Any) -> None:
     lab = plain_lab
     lab.env["PAD"] = "x" * 20_000
     keys = [f"k{n}" for n in range(100)]
+    os.kill(lab.client.pid, signal.SIGSTOP)
     for key in keys:
         lab.client.arm(key, ["true"], lab.env, "/")
     assert lab.client.wants_write
+    os.kill(lab.client.pid, signal.SIGCONT)
     for key in keys:
         lab.wait(Armed, key)
         lab.client.drop(key)
