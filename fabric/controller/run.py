@@ -14,12 +14,14 @@ from fabric.controller.desk import Desk, Progress
 from fabric.controller.effects import Effect, Note, Over, Tell
 from fabric.controller.ending import Ending
 from fabric.controller.entry import Read
+from fabric.controller.failures import check_step, describe_failure
 from fabric.controller.history import History
 from fabric.controller.phase import PhaseRun
 from fabric.controller.plan import RunPlan
+from fabric.controller.roster import Roster
 from fabric.controller.script import Script
 from fabric.controller.verdict import Findings
-from fabric.protocol.limits import BARRIER_S, NODE_PATIENCE_S
+from fabric.protocol.limits import BARRIER_S
 from fabric.protocol.messages import (
     Assign,
     Assigned,
@@ -71,7 +73,7 @@ class Run:
         self._assigning = Barrier((), 0)
         self._phase: PhaseRun | None = None
         self._ending: Ending | None = None
-        self._silent: dict[str, tuple[int, str]] = {}  # lost nodes: until when, why
+        self._roster = Roster()
         self._interrupts = 0
         self._deadline_ns: int | None = None  # of the whole trial
 
@@ -167,7 +169,7 @@ class Run:
         """When `expire` has something to do."""
         if self.state in ("new", "over"):
             return None
-        times = [self._desk.outbox.deadline_ns, *(until_ns for until_ns, _ in self._silent.values())]
+        times = [self._desk.outbox.deadline_ns, self._roster.deadline_ns]
         if self.state in ("assigning", "phases"):
             times.append(self._deadline_ns)
         if self.state == "assigning":
@@ -183,9 +185,8 @@ class Run:
         if self.state in ("new", "over"):
             return []
         effects: list[Effect] = [Tell(message) for message in self._desk.outbox.expire(now_ns)]
-        for node, (until_ns, why) in list(self._silent.items()):
-            if now_ns >= until_ns:
-                effects += self._node_gone(node, why, now_ns)
+        for node, why in self._roster.due(now_ns):
+            effects += self._node_gone(node, why, now_ns)
         if (
             self._deadline_ns is not None
             and now_ns >= self._deadline_ns
@@ -278,14 +279,14 @@ class Run:
         return [] if self._phase is None else _PHASE_WORDS[type(message)](self._phase, message, now_ns)
 
     def _step_finished(self, node: str, end: StepFinished, now_ns: int) -> list[Effect]:
-        self._check_step(node, end)
+        check_step(self._desk, node, end)
         if not end.failed:
             return []
         phase_id = end.step.rsplit("/", 2)[0]
         if self._phase is not None and self._phase.id == phase_id:
             self._phase.has_failed = True
         source = self.plan.source(end.step)
-        line = self._describe_failure(node, end)
+        line = describe_failure(self._desk, node, end)
         if phase_id.endswith("/reset"):
             self.findings.add("dirty", line)
             return []
@@ -300,21 +301,6 @@ class Run:
         self._desk.progress.stop()
         why = f"step {end.step} failed on {node}"
         return [] if self._phase is None else self._phase.cut("soft", why, now_ns)
-
-    def _describe_failure(self, node: str, end: StepFinished) -> str:
-        seconds = f" after {end.duration_ns / S:.1f} s" if end.duration_ns else ""
-        last = self.history.last_line(node, end.step, end.attempt)
-        tail = f", last line: {last}" if last else ""
-        return f"{self.plan.describe(end.step, node)}: {end.message}{seconds}{tail}"
-
-    def _check_step(self, node: str, end: StepFinished) -> None:
-        what = self.plan.describe(end.step, node)
-        lacking = self.history.lacking(node, end)
-        if lacking:
-            self.findings.add("error", f"{what}: output is incomplete: {lacking}")
-        if end.survivors:
-            pids = ", ".join(map(str, end.survivors))
-            self.findings.add("dirty", f"{what}: processes could not be killed: {pids}")
 
     # --- trouble ----------------------------------------------------------------------------------------
 
@@ -332,14 +318,14 @@ class Run:
         return self._stop("the trial's timeout is over", now_ns)
 
     def _on_node_lost(self, message: NodeLost, now_ns: int) -> list[Effect]:
-        if message.node in self._desk.alive and message.node not in self._silent:
-            self._silent[message.node] = (now_ns + round(NODE_PATIENCE_S * S), message.sentence)
+        if message.node in self._desk.alive:
+            self._roster.lost(message, now_ns)
         return []
 
     def _on_node_back(self, message: NodeBack, now_ns: int) -> list[Effect]:
         if message.node not in self._desk.alive:
             return []
-        self._silent.pop(message.node, None)
+        self._roster.back(message.node)
         freed = self._ending is not None and self._ending.has(message.node)
         if message.works_on or freed or self.state in ("opening", "assigning"):
             return []
@@ -349,7 +335,7 @@ class Run:
 
     def _node_gone(self, node: str, why: str, now_ns: int) -> list[Effect]:
         """Go on without a node: what it had to do is void, the others collect and reset."""
-        self._silent.pop(node, None)
+        self._roster.back(node)
         if node not in self._desk.alive:
             return []
         del self._desk.alive[node]
@@ -387,7 +373,6 @@ class Run:
     def _over(self) -> list[Effect]:
         self.state = "over"
         self._desk.outbox.clear()
-        self._silent.clear()
         return [Over()]
 
 

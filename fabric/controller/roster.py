@@ -1,0 +1,32 @@
+"""PURE.  Which nodes of a run are not heard of, and how long they are waited for."""
+
+from typing import Final
+
+from fabric.protocol.limits import NODE_PATIENCE_S
+from fabric.protocol.messages import NodeLost
+
+PATIENCE_NS: Final = round(NODE_PATIENCE_S * 1_000_000_000)
+
+
+class Roster:
+    """Nodes that the broker has lost, until they are back or given up.  Instants are nanoseconds."""
+
+    def __init__(self) -> None:
+        self._silent: dict[str, tuple[int, str]] = {}  # until when, and why then
+
+    def lost(self, message: NodeLost, now_ns: int) -> None:
+        """Wait for a node; the first word about it counts."""
+        self._silent.setdefault(message.node, (now_ns + PATIENCE_NS, message.sentence))
+
+    def back(self, node: str) -> None:
+        """Do not wait any longer: it is back, or it was given up."""
+        self._silent.pop(node, None)
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When `due` has somebody to give up."""
+        return min((until_ns for until_ns, _ in self._silent.values()), default=None)
+
+    def due(self, now_ns: int) -> list[tuple[str, str]]:
+        """Return the nodes that were waited for long enough, and why they are given up."""
+        return [(node, why) for node, (until_ns, why) in self._silent.items() if now_ns >= until_ns]
