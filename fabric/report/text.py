@@ -57,7 +57,7 @@ class TextRenderer:
         return min((since_ns + IDLE_NS for since_ns in waiting), default=None)
 
     def render(self, read: Read, now_ns: int) -> list[str]:
-        """Return the lines that are finished with this record."""
+        """Return the lines that are finished with this record; a text may hold several."""
         record = read.record
         if self._origin_ns is None:
             self._origin_ns = record.t_ns
@@ -106,26 +106,25 @@ class TextRenderer:
         return found
 
     def _lines(self, stream: _Stream, piece: Piece) -> list[str]:
-        """Return the piece as lines: none if it is but the late newline of a shown one."""
+        """Return the piece, a head before each line; nothing if it is but the late newline of a shown one."""
         data = piece.data.removesuffix(b"\r") if piece.ends else piece.data
         if not data and not piece.begins:
             return []
-        texts = self._texts(data.replace(b"\r\n", b"\n"))
-        texts[0] = texts[0] if piece.begins else MORE + texts[0]
-        texts[-1] = texts[-1] if piece.ends else texts[-1] + MORE
         name = stream.first.stream
         separator = SEPARATORS[name]
         if name == "stderr":
             separator = self._palette.level("error", separator)
         head = f"{self._time(stream.t_ns)} {self._who(stream.node, stream.first)} {separator}"
-        return [f"{head} {text}" if text else head for text in texts]
+        if data and piece.begins and piece.ends and is_plain(data):
+            head += " "  # many lines at the cost of one: a program may print a gigabyte of them
+            return [head + data.replace(b"\n", f"\n{head}".encode()).decode()]
+        text = ("" if piece.begins else MORE) + self._shown(data) + ("" if piece.ends else MORE)
+        return [f"{head} {line}" if line else head for line in text.split("\n")]
 
-    def _texts(self, data: bytes) -> list[str]:
+    def _shown(self, data: bytes) -> str:
         """Return the lines of a piece as they can be shown."""
-        lines = data.decode("utf-8", "replace").split("\n")
-        if is_plain(data):
-            return lines
-        return [printable(line, color=self._palette.color) for line in lines]
+        text = data.replace(b"\r\n", b"\n").decode("utf-8", "replace")
+        return "\n".join(printable(line, color=self._palette.color) for line in text.split("\n"))
 
     def _who(self, node: str, record: Record) -> str:
         step = step_of(record)
