@@ -64,9 +64,8 @@ class Executor:
 
     def clock_refreshed(self, now_ns: int) -> list[Effect]:
         """The burst of probes that a prepare asked for was answered."""
-        if self.phase is None:
-            return []
-        self.phase.clock_is_fresh = True
+        if self.phase is not None:
+            self.phase.clock_is_fresh = True
         return self._answer_when_prepared(now_ns)
 
     @property
@@ -261,9 +260,9 @@ class Executor:
         if not self.is_led:
             return self._ship_if_empty()
         self._abandoned = why
-        notice = Notice(
-            t_ns=0, bound_ns=-1, level="warning", message=f"{why}; this node ends its part of the run"
-        )
+        t, bound = self._stamp.fabric(now_ns)
+        words = f"{why}; this node ends its part of the run"
+        notice = Notice(t_ns=t, bound_ns=bound, level="warning", message=words)
         effects: list[Effect] = [Report(self.run, notice)]
         part = self.phase
         if part is not None and part.state in ("preparing", "ready", "holding", "refused"):

@@ -38,7 +38,7 @@ from fabric.protocol.messages import (
     Message,
     Resend,
 )
-from fabric.protocol.records import Notice, Stream
+from fabric.protocol.records import Stream
 from fabric.timing.offset import Estimate
 
 log = get_logger()
@@ -206,7 +206,7 @@ class Node:
             )
             self._sockets.say(self._freed.get(run, nothing))
 
-    def _session_do(self, effects: list[ss.SessionEffect]) -> None:
+    def _session_do(self, effects: list[ss.SessionEffect]) -> None:  # noqa: C901 - one case for each effect
         for effect in effects:
             match effect:
                 case ss.Connect():
@@ -295,11 +295,6 @@ class Node:
                 case Send(message):
                     self._sockets.say(message)
                 case Report(run, record):
-                    if isinstance(record, Notice) and not record.t_ns:
-                        t_ns, bound_ns = self._fabric_now()
-                        record = Notice(
-                            t_ns=t_ns, bound_ns=bound_ns, level=record.level, message=record.message
-                        )
                     self._parts[run].journal.append(record)
                 case RefreshClock():
                     self._session_do(self._session.refresh_clock(self._clock.now_ns()))
