@@ -181,16 +181,20 @@ class Executor:
         return self._finish_if_over(step, now_ns)
 
     def launcher_died(self, why: str, now_ns: int) -> list[Effect]:
-        """All that it had started was killed; what was armed can no longer start."""
-        effects: list[Effect] = []
+        """All that it had started was killed; what was armed can no longer start.
+
+        There is a new launcher already.  Only a reset is prepared again with it, for it has to be done.
+        """
         part = self.phase
-        if part is not None and part.state in ("preparing", "ready", "holding"):
-            for step in part.firsts():
-                self.steps.forget(step)
-            effects += self._refuse(part, "", why)
+        prepared = part if part is not None and part.state in ("preparing", "ready", "holding") else None
+        effects = preparing.disarm_firsts(prepared, self.steps) if prepared else []
+        if prepared and not prepared.is_reset:
+            effects += self._refuse(prepared, "", why)
         for step in self.steps:
             step.lost, step.tree_ended = step.lost or why, True
             effects += self._finish_if_over(step, now_ns)
+        if prepared and prepared.is_reset:
+            effects += preparing.arm_firsts(prepared, self.steps)
         return effects
 
     # --- what the network says --------------------------------------------------------------------------
@@ -277,11 +281,11 @@ class Executor:
         part = self.phase
         if part is not None and part.state in ("scheduled", "running"):
             return []
-        if part is not None and part.phase == LOCAL_RESET and part.state != "done":
+        alone = part if part is not None and part.phase == LOCAL_RESET else None
+        if alone and alone.state != "done":
             return []
-        if not self.needs_reset:
+        if alone or not self.needs_reset:
             return self._free()
-        self.needs_reset = False
         part = PhasePart.of(self.run, LOCAL_RESET, self.assign.reset, failed=True, stopped=True)
         part.clock_is_fresh = True
         self.phase = part
@@ -343,7 +347,9 @@ class Executor:
             return []
         part.state = "done"
         if part.is_reset:
-            self.needs_reset, self._reset_failed = False, part.has_failed
+            # One that has failed is tried once more, alone, if nobody leads any more.
+            self.needs_reset = part.has_failed and part.phase != LOCAL_RESET
+            self._reset_failed = part.has_failed
         t, bound = self._stamp.fabric(now_ns)
         record = PhaseFinished(t_ns=t, bound_ns=bound, phase=part.phase, failed=part.has_failed)
         effects: list[Effect] = [Report(self.run, record)]

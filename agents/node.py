@@ -36,6 +36,7 @@ from fabric.protocol.messages import (
     Free,
     Freed,
     Message,
+    Rejected,
     Resend,
 )
 from fabric.protocol.records import Stream
@@ -172,6 +173,8 @@ class Node:
 
     def _heard(self, message: Message) -> None:
         now_ns = self._clock.now_ns()
+        if isinstance(message, Rejected):
+            log.warning("broker_refused", sentence=message.sentence)
         self._session_do(self._session.receive(message, now_ns))
         match message:
             case Acknowledged():
@@ -239,8 +242,8 @@ class Node:
             self._unsaid_hello = message
 
     def _writable(self) -> None:
-        message, self._unsaid_hello = self._unsaid_hello, None
-        if message is not None:
+        if (message := self._unsaid_hello) is not None:
+            self._unsaid_hello = None
             self._say_or_wait(message)
 
     def _hello(self) -> AgentHello:
@@ -381,8 +384,7 @@ class Node:
             self._launching.drained(key)
 
     def _tell(self, key: str, call: Call) -> None:
-        part = self._parts.get(run_of(key))
-        if part is not None:
+        if (part := self._parts.get(run_of(key))) is not None:
             self._do(call(part.executor))
             part.save()
 

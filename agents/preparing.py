@@ -1,6 +1,6 @@
 """PURE.  What a node does for a prepare, and how it answers."""
 
-from agents.effects import Effect, Send
+from agents.effects import Drop, Effect, Send
 from agents.phase import PhasePart
 from agents.steps import Steps
 from fabric.protocol.messages import Assign, Ready, Refused
@@ -16,6 +16,20 @@ def arm_firsts(part: PhasePart, steps: Steps) -> list[Effect]:
             lane.current, arm = steps.arm(step)
             effects.append(arm)
             part.arming.add(lane.current.key)
+    return effects
+
+
+def disarm_firsts(part: PhasePart, steps: Steps) -> list[Effect]:
+    """Put the first steps back: the processes that waited at their gates are gone."""
+    effects: list[Effect] = []
+    for lane in part.lanes.values():
+        if lane.current is not None:
+            steps.forget(lane.current)
+            effects.append(Drop(lane.current.key))
+            lane.queue.appendleft(lane.current.step)
+            lane.current = None
+    part.state = "preparing"
+    part.arming.clear()
     return effects
 
 

@@ -7,12 +7,12 @@ import zmq
 
 from agents.journal import Shipment
 from fabric.config import Address
-from fabric.errors import ProtocolError
+from fabric.errors import DecodeError, VersionMismatch
 from fabric.keys import AgentIdentity
 from fabric.log import get_logger
 from fabric.loop import Loop
 from fabric.protocol.codec import decode, encode
-from fabric.protocol.messages import Message, Welcome
+from fabric.protocol.messages import Message, Rejected, Welcome
 from fabric.transport import connect, make_context, receive_frames, send_now
 
 log = get_logger()
@@ -114,7 +114,9 @@ class Sockets:
         for frames in receive_frames(socket, TURN_MESSAGES):
             try:
                 message = decode(frames[-1])
-            except ProtocolError as error:
+            except VersionMismatch as error:
+                message = Rejected(code="version", sentence=f"{error}; {error.hint}")
+            except DecodeError as error:
                 log.warning("message_refused", error=str(error))
                 continue
             self._heard(message)
