@@ -181,10 +181,7 @@ class Executor:
         return self._finish_if_over(step, now_ns)
 
     def launcher_died(self, why: str, now_ns: int) -> list[Effect]:
-        """All that it had started was killed; what was armed can no longer start.
-
-        There is a new launcher already.  Only a reset is prepared again with it, for it has to be done.
-        """
+        """All that it had started was killed.  There is a new one: what is reset is armed again with it."""
         part = self.phase
         prepared = part if part is not None and part.state in ("preparing", "ready", "holding") else None
         effects = preparing.disarm_firsts(prepared, self.steps) if prepared else []
@@ -277,12 +274,10 @@ class Executor:
         return effects + self._reset_alone(now_ns)
 
     def _reset_alone(self, now_ns: int) -> list[Effect]:
-        """Once no phase goes on: end spawned steps, reset if it is due, then be free."""
+        """Once no phase goes on: end spawned steps, reset if it is due or has failed, then be free."""
         part = self.phase
-        if part is not None and part.state in ("scheduled", "running"):
-            return []
-        alone = part if part is not None and part.phase == LOCAL_RESET else None
-        if alone and alone.state != "done":
+        alone = part is not None and part.phase == LOCAL_RESET
+        if part is not None and (part.state in ("scheduled", "running") or (alone and part.state != "done")):
             return []
         if alone or not self.needs_reset:
             return self._free()
@@ -347,7 +342,6 @@ class Executor:
             return []
         part.state = "done"
         if part.is_reset:
-            # One that has failed is tried once more, alone, if nobody leads any more.
             self.needs_reset = part.has_failed and part.phase != LOCAL_RESET
             self._reset_failed = part.has_failed
         t, bound = self._stamp.fabric(now_ns)

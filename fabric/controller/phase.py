@@ -174,7 +174,7 @@ class PhaseRun:
         if self.is_reset:
             self._begun += message.started  # cleaning up need not begin at one instant: the others follow
         elif message.started:
-            return [Note(record), *self._partly_started(message.started, now_ns)]
+            return [Note(record), *self._partly_started(message, now_ns)]
         if self.cut_how:
             return [Note(record), *self._leave()]
         if self._tries < GO_ATTEMPTS:
@@ -182,15 +182,16 @@ class PhaseRun:
             return [Note(record)]
         return [Note(record), *self._not_started(message, now_ns)]
 
-    def _partly_started(self, nodes: tuple[str, ...], now_ns: int) -> list[Effect]:
+    def _partly_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
         """An abort came too late for some: end what they do; nothing of it can be trusted."""
         desk = self._desk
-        names = ", ".join(nodes)
-        desk.findings.add("invalid", f"phase {self.id} started on {names} only: an abort came too late")
+        names, whys = ", ".join(message.started), "; ".join(message.reasons.values())
+        sentence = f"phase {self.id} could not be started: {whys}; on {names} it had begun, and was ended"
+        desk.findings.add("error", sentence)
         desk.progress.stop()
         desk.is_last_repeat = True
         self.cut_how, self._why_cut = "hard", "not all nodes have started"
-        return self._run(nodes, now_ns)
+        return self._run(message.started, now_ns)
 
     def _not_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
         desk = self._desk

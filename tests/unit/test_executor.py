@@ -62,6 +62,7 @@ class Node:
         self.records: list[Any] = []
         self.effects: list[Effect] = []
         self.bad_programs: set[str] = set()
+        self.is_slow = False  # its launcher does not come to arming
 
     def do(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -73,7 +74,7 @@ class Node:
                     self.records.append(record)
                 case Arm(key, wanted) if wanted.argv[0] in self.bad_programs:
                     self.do(self.executor.arm_failed(key, "no such program", self.now_ns))
-                case Arm(key, _):
+                case Arm(key, _) if not self.is_slow:
                     self.do(self.executor.armed(key, self.now_ns))
                 case _:
                     pass
@@ -454,3 +455,53 @@ def test_a_dead_launcher_ends_what_runs_as_lost_and_what_was_armed_as_refused() 
     armed.prepare(step("a-1"))
     armed.do(armed.executor.launcher_died("the launcher died", armed.now_ns))
     assert isinstance(armed.last(), Refused)
+
+
+def test_a_dead_launcher_does_not_keep_a_reset_from_being_done() -> None:
+    """There is a new launcher at once, and cleaning up is what is wanted of it."""
+    node = Node()
+    node.prepare(step("a-1", phase="1/reset", when="always"), phase="1/reset")
+    node.do(node.executor.launcher_died("the launcher died", node.now_ns))
+    assert isinstance(node.last(), Ready)
+    assert len(node.wants(Arm)) == 2
+    node.go(phase="1/reset")
+    node.start_all()
+    node.finish(node.key("a-1"))
+    assert [end.reason for end in node.of(StepFinished)] == ["exited"]
+
+
+def test_a_launcher_that_dies_while_a_node_resets_alone_does_not_keep_it_for_ever() -> None:
+    """Nobody would ask again: a refusal has no reader any more."""
+    node = Node(step("a-1", phase="0/reset", when="always"))
+    node.prepare(step("a-1"))
+    node.go()
+    node.start_all()
+    node.finish(node.key("a-1"))
+    node.is_slow = True
+    node.do(node.executor.receive(Abandon(run=RUN, sentence="gone"), node.now_ns))
+    node.is_slow = False
+    node.do(node.executor.launcher_died("the launcher died", node.now_ns))
+    node.start_all()
+    node.finish(node.key("a-1"))
+    assert node.wants(Ship)
+
+
+def test_a_reset_that_was_cut_short_is_done_again_alone_but_only_once() -> None:
+    """The lease of a launcher may end it; a reset that cannot work must not go on for ever."""
+    node = Node(step("a-1", phase="0/reset", when="always"))
+    node.prepare(step("a-1"))
+    node.go()
+    node.start_all()
+    node.finish(node.key("a-1"))
+    node.prepare(step("a-1", phase="1/reset", when="always"), phase="1/reset")
+    node.go(phase="1/reset")
+    node.start_all()
+    node.finish(node.key("a-1"), code=None, signal=15)
+    assert node.executor.needs_reset
+    node.do(node.executor.receive(Abandon(run=RUN, sentence="gone"), node.now_ns))
+    assert node.executor.needs_reset  # until it is done: the agent may be killed meanwhile
+    node.start_all()
+    node.finish(node.key("a-1"), code=1)
+    assert all(ship.reset_failed for ship in node.wants(Ship))
+    assert len(node.wants(Arm)) == 3
+    assert not node.executor.needs_reset

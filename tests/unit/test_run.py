@@ -288,14 +288,14 @@ def test_a_reset_that_some_cannot_start_is_done_by_the_others() -> None:
     assert lab.last(StartPhase).go == GO_ATTEMPTS + 1
 
 
-def test_a_partial_start_makes_the_run_invalid() -> None:
-    """All or none; where that failed, no number counts."""
+def test_a_partial_start_is_ended_and_says_why_the_others_did_not_start() -> None:
+    """All or none; where that failed, nothing was measured, and the lab is to blame."""
     lab = Lab()
     lab.open()
     lab.ready()
     lab.abort({"n2": "silent"}, started=("n1",))
-    assert lab.verdict == "invalid"
-    assert "started on n1 only" in lab.whys
+    assert lab.verdict == "error"
+    assert "silent; on n1 it had begun" in lab.whys
     assert lab.last(Cancel).node == "n1"
     assert lab.last(Cancel).everything
 
