@@ -204,15 +204,13 @@ class Executor:
         if not self.is_led:
             why = self._abandoned or "the run is over on this node"
             return [preparing.refused(self.assign, message.phase, "", why)]
-        if part is not None and part.phase == message.phase:
+        if part is not None and part.is_for(message):
             return self._answer_again(part)
         if part is not None and part.state in ("scheduled", "running"):
             why = f"phase {part.phase} is still going on"
             return [preparing.refused(self.assign, message.phase, "", why)]
         effects = self.steps.drop_armed()
-        part = PhasePart.of(
-            self.run, message.phase, message.steps, failed=message.failed, stopped=message.stopped
-        )
+        part = PhasePart.prepared(message)
         self.phase = part
         for step in self.steps:
             if step.step.step in message.end:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from agents.step_run import StepRun
-from fabric.protocol.messages import Step
+from fabric.protocol.messages import Prepare, Step
 from fabric.protocol.names import StepId
 
 PhaseState = Literal["preparing", "ready", "refused", "scheduled", "holding", "running", "done"]
@@ -52,16 +52,33 @@ class PhasePart:
     t0_ns: int = 0  # fabric time
     t0_local_ns: int = 0
     has_failed: bool = False  # here, in this phase
+    asked: tuple[bool, bool] = (False, False)  # ``failed`` and ``stopped`` of the prepare
     refusal: tuple[str, str] | None = None  # step, sentence
 
     @classmethod
     def of(cls, run: str, phase: str, steps: Iterable[Step], *, failed: bool, stopped: bool) -> "PhasePart":
         """Sort the steps into lanes."""
-        part = cls(run, phase, failed, stopped)
+        part = cls(run, phase, failed, stopped, asked=(failed, stopped))
         for step in steps:
             role = StepId.parse(step.step).role
             part.lanes.setdefault(role, Lane(role)).queue.append(step)
         return part
+
+    @classmethod
+    def prepared(cls, message: Prepare) -> "PhasePart":
+        """Do what a prepare says."""
+        return cls.of(
+            message.run, message.phase, message.steps, failed=message.failed, stopped=message.stopped
+        )
+
+    def is_for(self, message: Prepare) -> bool:
+        """Whether it is what this prepare wants: the same one came again.
+
+        If a step has failed elsewhere before the go, a phase is prepared once more, for then others begin.
+        """
+        is_waiting = self.state in ("preparing", "ready", "refused")
+        is_same = (message.failed, message.stopped) == self.asked or not is_waiting
+        return message.phase == self.phase and is_same
 
     @property
     def is_reset(self) -> bool:

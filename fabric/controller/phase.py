@@ -56,7 +56,8 @@ class PhaseRun:
         self.cut_how: Cut = ""
         self.deadline_ns = 0
         self._why_cut = ""
-        self._nodes = tuple(desk.alive)
+        self._nodes: tuple[str, ...] = ()
+        self._refusing: set[str] = set()
         self._begun: tuple[str, ...] = ()  # have started a reset though its go was aborted
         self._barrier = Barrier((), 0)
         self._go = 0  # its number never comes twice, for the broker keeps the answers
@@ -76,8 +77,10 @@ class PhaseRun:
     # --- preparing --------------------------------------------------------------------------------------
 
     def begin(self, now_ns: int) -> list[Effect]:
-        """Send every node its part."""
+        """Send every node its part; again if trouble has changed what is to be done."""
         desk = self._desk
+        self.state, self._again_ns = "preparing", 0
+        self._nodes = tuple(node for node in desk.alive if node not in self._refusing)
         steps = desk.plan.steps(self._repeat, self._phase)
         ends = desk.plan.ends(self._repeat, self._phase)
         self._barrier = Barrier(self._nodes, now_ns + round((BARRIER_S + self._grace_s(ends)) * S))
@@ -105,7 +108,7 @@ class PhaseRun:
         return self._start(now_ns) if self._barrier.arrived(message.node) else []
 
     def refused(self, message: Refused, now_ns: int) -> list[Effect]:
-        """Take a node's refusal: nobody starts, but the others' reset is done without it."""
+        """Take a node's refusal: nobody starts, but what follows a failure is done without it."""
         desk = self._desk
         if self.state != "preparing" or message.phase != self.id:
             return []
@@ -119,7 +122,8 @@ class PhaseRun:
             desk.is_last_repeat = True
         desk.progress.stop()
         if not self.is_reset:
-            return self._leave()
+            self._refusing.add(message.node)
+            return self.begin(now_ns) if self._follows_failures else self._leave()
         self._nodes = tuple(node for node in self._nodes if node != message.node)
         return self._start(now_ns) if self._barrier.arrived(message.node) else []
 
@@ -279,9 +283,17 @@ class PhaseRun:
         if self.is_reset or self.is_over or self.cut_how in (how, "hard"):
             return []
         if self.state == "preparing" or self._again_ns:
-            return self._leave()
+            return self.begin(now_ns) if how == "soft" and self._follows_failures else self._leave()
         self.cut_how, self._why_cut = how, why
         return self._cancel(now_ns) if self.state == "running" else []
+
+    @property
+    def _follows_failures(self) -> bool:
+        """Whether something of it is to be done after a failure, such as to collect what explains it."""
+        steps = self._desk.plan.steps(self._repeat, self._phase)
+        able = [node for node in self._desk.alive if node not in self._refusing]
+        wanted = any(step.when != "passed" for node in able for step in steps[node])
+        return self._desk.progress.stopped and wanted
 
     def node_gone(self, node: str, why: str, now_ns: int) -> list[Effect]:
         """Go on without a node."""

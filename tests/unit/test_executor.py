@@ -153,6 +153,18 @@ def test_a_repeated_prepare_arms_nothing_twice() -> None:
     assert [type(message) for message in node.sent] == [Ready, Ready]
 
 
+def test_a_prepare_that_has_learnt_of_a_failure_arms_what_follows_it() -> None:
+    """A step failed elsewhere while this node was ready: what wants success must not begin."""
+    node = Node()
+    steps = (step("a-1"), step("b-1", when="failed"))
+    node.prepare(*steps)
+    assert [effect.step.step for effect in node.wants(Arm)] == ["1/run/a/a-1"]
+    node.prepare(*steps, failed=True, stopped=True)
+    assert [effect.key.split("|")[1] for effect in node.wants(Drop)] == ["1/run/a/a-1"]
+    assert [effect.step.step for effect in node.wants(Arm)][1:] == ["1/run/b/b-1"]
+    assert isinstance(node.last(), Ready)
+
+
 def test_a_wrong_program_is_refused_and_the_rest_is_dropped() -> None:
     """Nothing has started anywhere when a trial cannot work."""
     node = Node()

@@ -495,3 +495,31 @@ def test_a_reset_that_has_begun_on_one_node_only_follows_on_the_other() -> None:
     lab.end()
     assert lab.count(Cancel) == 0
     assert (lab.verdict, lab.over) == ("pass", True)
+
+
+COLLECTS = TRIAL.replace('a = "gather"', 'a = { cmd = "gather", when = "always" }')
+
+
+def test_what_is_collected_after_a_failure_is_collected_though_a_node_is_lost_before_it_starts() -> None:
+    """What explains the failure is wanted most when something fails."""
+    lab = running(COLLECTS)
+    lab.finish()
+    assert lab.phase == "1/collect"
+    lab.hear(NodeBack(run=RUN, node="n1", incarnation=2, works_on=False))
+    assert (lab.phase, lab.last(Prepare).node, lab.last(Prepare).stopped) == ("1/collect", "n2", True)
+    lab.ready("n2")
+    assert lab.last(StartPhase).nodes == ("n2",)
+
+
+def test_what_follows_a_failure_is_done_without_a_node_that_refuses_it() -> None:
+    """One node's broken line must not cost the files of the others."""
+    lab = running(COLLECTS)
+    lab.finish()
+    lab.hear(Refused(run=RUN, node="n1", phase="1/collect", step="", sentence="the launcher died"))
+    assert (lab.phase, lab.last(Prepare).node, lab.last(Prepare).stopped) == ("1/collect", "n2", True)
+    lab.ready("n2")
+    assert lab.last(StartPhase).nodes == ("n2",)
+    lab.commit()
+    lab.finish("n2")
+    assert lab.phase == "1/reset"
+    assert lab.count(Cancel) == 0
