@@ -30,7 +30,9 @@ def take_go(part: PhasePart | None, message: Go, stamp: Stamp, now_ns: int) -> l
 
 
 def _why_declined(part: PhasePart | None, message: Go, stamp: Stamp, now_ns: int) -> str:
-    if part is None or part.phase != message.phase or part.state in ("preparing", "refused"):
+    if part is not None and part.phase == message.phase and part.refusal:
+        return part.refusal[1]
+    if part is None or part.phase != message.phase or part.state == "preparing":
         return "the phase is not prepared here"
     if message.go <= part.voided:
         return "this go was aborted"

@@ -189,7 +189,7 @@ class PhaseRun:
     def _partly_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
         """An abort came too late for some: end what they do; nothing of it can be trusted."""
         desk = self._desk
-        names, whys = ", ".join(message.started), "; ".join(message.reasons.values())
+        names, whys = ", ".join(message.started), _reasons(message)
         sentence = f"phase {self.id} could not be started: {whys}; on {names} it had begun, and was ended"
         desk.findings.add("error", sentence)
         desk.progress.stop()
@@ -199,8 +199,8 @@ class PhaseRun:
 
     def _not_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
         desk = self._desk
-        whys = "; ".join(message.reasons.values())
-        desk.findings.add("error", f"phase {self.id} could not be started in {self._tries} attempts: {whys}")
+        sentence = f"phase {self.id} could not be started in {self._tries} attempts: {_reasons(message)}"
+        desk.findings.add("error", sentence)
         desk.is_last_repeat = True
         desk.progress.stop()
         if not self.is_reset:
@@ -345,3 +345,9 @@ class PhaseRun:
             self._desk.outbox.answered(("prepare", node))
         self._desk.outbox.answered("start")
         return []
+
+
+def _reasons(message: GoAborted) -> str:
+    """Say why a go was aborted, each reason with its node."""
+    reasons = message.reasons.items()
+    return "; ".join(why if node in why else f"{node}: {why}" for node, why in reasons)

@@ -467,6 +467,8 @@ def test_a_dead_launcher_ends_what_runs_as_lost_and_what_was_armed_as_refused() 
     armed.prepare(step("a-1"))
     armed.do(armed.executor.launcher_died("the launcher died", armed.now_ns))
     assert isinstance(armed.last(), Refused)
+    armed.go()
+    assert armed.last().sentence == "the launcher died"  # the refusal may come after the last node's ready
 
 
 def test_a_dead_launcher_does_not_keep_a_reset_from_being_done() -> None:

@@ -295,7 +295,7 @@ def test_a_partial_start_is_ended_and_says_why_the_others_did_not_start() -> Non
     lab.ready()
     lab.abort({"n2": "silent"}, started=("n1",))
     assert lab.verdict == "error"
-    assert "silent; on n1 it had begun" in lab.whys
+    assert "n2: silent; on n1 it had begun" in lab.whys
     assert lab.last(Cancel).node == "n1"
     assert lab.last(Cancel).everything
 
