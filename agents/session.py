@@ -30,8 +30,9 @@ NANOSECONDS: Final = 1_000_000_000
 BURST: Final = 6
 """Probes of one burst: enough that one of them meets no queue."""
 
-BURST_GAP_S: Final = 0.003
-"""Between the probes of a burst; they must not wait for each other in one queue."""
+BURST_GAP_S: Final = 0.02
+"""A probe of a burst that is not answered after this is followed by the next; else the answer is.  So none
+waits behind another one in a queue, and a burst takes no longer than its round trips."""
 
 BURST_LIMIT_S: Final = 1.0
 """A burst of which some probes are lost counts as answered after this, if any was answered at all."""
@@ -250,7 +251,8 @@ class Session:
         self._clock.add(message.epoch, Exchange(message.t1_ns, message.t2_ns, message.t3_ns, now_ns))
         if self._burst_since_ns is not None and message.t1_ns >= self._burst_since_ns:
             self._burst_answers += 1
-        return self._clock_changed(now_ns, burst_done=self._burst_answers >= BURST)
+        changed = self._clock_changed(now_ns, burst_done=self._burst_answers >= BURST)
+        return changed + self._probe(now_ns) if self._burst_left > 0 else changed
 
     def _clock_changed(self, now_ns: int, *, burst_done: bool) -> list[SessionEffect]:
         estimate = self._clock.estimate(now_ns)

@@ -38,22 +38,17 @@ class Agent:
         return self.hear(WELCOME)
 
     def answer_probes(self, effects: list[Any], epoch: int = 3) -> list[Any]:
-        """Answer the probes of these effects, and those that follow."""
+        """Answer the probes of these effects, and those that follow; return what changed."""
         found: list[Any] = []
         while True:
-            probes = [e.message for e in effects if isinstance(e, ss.Say) and isinstance(e.message, Probe)]
-            found += [effect for effect in effects if isinstance(effect, ss.ClockChanged)]
-            if not probes:
-                return found
-            effects = []
-            for probe in probes:
-                t2 = probe.t1_ns + 10**18
-                self.now_ns += 1_000_000
-                effects += self.hear(ProbeReply(epoch=epoch, t1_ns=probe.t1_ns, t2_ns=t2, t3_ns=t2))
             found += [effect for effect in effects if isinstance(effect, ss.ClockChanged)]
             if any(change.burst_done for change in found):
                 return found
-            effects = self.after(0.01)
+            probes = [e.message for e in effects if isinstance(e, ss.Say) and isinstance(e.message, Probe)]
+            assert len(probes) == 1, "each probe follows the answer to the one before"
+            t2 = probes[0].t1_ns + 10**18
+            self.now_ns += 1_000_000
+            effects = self.hear(ProbeReply(epoch=epoch, t1_ns=probes[0].t1_ns, t2_ns=t2, t3_ns=t2))
 
 
 def said(effects: list[Any]) -> list[type]:
