@@ -148,9 +148,12 @@ class _Show:
 
 
 def _print(lines: "Iterable[str]") -> None:
-    text = "".join(f"{line}\n" for line in lines)
-    if text:
-        sys.stdout.write(text)
+    written = False
+    for line in lines:  # not joined: a turn brings megabytes
+        sys.stdout.write(line)
+        sys.stdout.write("\n")
+        written = True
+    if written:
         sys.stdout.flush()
 
 

@@ -144,8 +144,11 @@ def _view(origin_ns: int | None, *, as_json: bool) -> "View":
 
 
 def _print(lines: "Iterator[str]") -> None:
-    """Write the lines at once, and let the next program in the pipe have them."""
-    text = "\n".join(lines)
-    if text:
-        sys.stdout.write(text + "\n")
+    """Write the lines, and let the next program in the pipe have them."""
+    written = False
+    for line in lines:  # not joined: a turn brings megabytes
+        sys.stdout.write(line)
+        sys.stdout.write("\n")
+        written = True
+    if written:
         sys.stdout.flush()

@@ -36,7 +36,7 @@ WINDOW_RECORDS: Final = 8192
 JOURNAL_BYTES: Final = 1 << 30
 """Most unacknowledged bytes in an agent's journal; over it the agent stops reading the pipes."""
 
-REPLAY_BYTES: Final = 1 << 20
+REPLAY_BYTES: Final = 2 << 20
 """Most bytes that one replay request brings; the reader asks again, so it sets the pace."""
 
 # --- times -----------------------------------------------------------------------------------------

@@ -169,8 +169,8 @@ class Operator:
         self._connection.send(start)
         return self.wait(m.GoCommitted).t0_ns
 
-    def await_end_of_records(self, records: int) -> None:
-        """Wait until the log has some records and grows no more: the last ones are of the step's end."""
+    def await_end_of_records(self) -> None:
+        """Wait until the log grows no more and its last record is that of the phase's end."""
         last = -1
         while True:
             self.pause(0.02)
@@ -178,7 +178,7 @@ class Operator:
                 m.RunsRequest(request=next(self._connection.numbers), run=self._run, limit=1)
             )
             assert isinstance(answer, m.Runs)
-            if answer.runs[0].last == last >= records and self._is_finished(last):
+            if answer.runs[0].last == last and self._is_finished(last):
                 return
             last = answer.runs[0].last
 
@@ -233,6 +233,11 @@ class Operator:
     def on_message(self, message: m.Message, _now_ns: int) -> None:
         """Keep it for who waits."""
         self._came.append(message)
+
+
+def program(name: str) -> str:
+    """Return the path of a command of this installation."""
+    return str(Path(sys.executable).parent / name)
 
 
 def rounds(ways: Mapping[str, Callable[[], float]], count: int) -> dict[str, list[float]]:

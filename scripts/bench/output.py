@@ -6,6 +6,7 @@ Floors in the same rounds: the same program through a pipe into ``cat``, and the
 """
 
 import argparse
+import fcntl
 import multiprocessing
 import subprocess
 import tempfile
@@ -13,17 +14,18 @@ import time
 from pathlib import Path
 
 import zmq
-from common import Lab, Operator, ratio, rounds, spread
+from common import Lab, Operator, program, ratio, rounds, spread
 
 FRAME_BYTES = 64 * 1024
-LINE = b"%011d the quick brown fox jumps over the lazy dog, and nobody knows why.\n"
+LINE = b"%012d the quick brown fox jumps over the lazy dog, and nobody knows why.\n"
 
 
 def make_source(path: Path, size_bytes: int) -> None:
-    """Write numbered lines of 80 bytes."""
+    """Write numbered lines."""
+    assert len(LINE % 0) == 80
     with path.open("wb") as file:
         for first in range(0, size_bytes // 80, 10_000):
-            file.write(b"".join((LINE % number).ljust(80, b"\n") for number in range(first, first + 10_000)))
+            file.write(b"".join(LINE % number for number in range(first, first + 10_000)))
         file.truncate(size_bytes)
 
 
@@ -75,9 +77,12 @@ def push_pull(size_bytes: int) -> float:
 def into_log(lab: Lab, source: Path) -> float:
     """Return MB/s from t0 to the acknowledgement of the last record, while nobody reads the run."""
     with Operator(lab.access) as operator:
-        operator.open_run("lab1")
+        run = operator.open_run("lab1")
         t0_ns = operator.start(["cat", str(source)])
-        operator.await_end_of_records(source.stat().st_size >> 20)
+        log = lab.directory / "broker" / "runs" / run
+        while sum(path.stat().st_size for path in log.iterdir()) < source.stat().st_size:
+            operator.pause(0.02)  # costs the broker nothing
+        operator.await_end_of_records()
         operator.free()
         spent_s = (time.time_ns() - t0_ns) / 1e9
         operator.close_run()
@@ -88,18 +93,22 @@ def into_tail(lab: Lab, source: Path) -> float:
     """Return MB/s of a program's bytes from t0 until ``fabric-tail -f`` has printed the last line."""
     with Operator(lab.access) as operator:
         run = operator.open_run("lab1")
-        command = ["fabric-tail", run, "--follow", "--quiet"]
+        command = [program("fabric-tail"), run, "--follow", "--quiet"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=lab.environment, bufsize=0) as tail:
             assert tail.stdout is not None
+            fcntl.fcntl(tail.stdout, fcntl.F_SETPIPE_SZ, 1 << 20)
             # It follows when it has asked for the run: then it is not its start that is measured.
             operator.pause(1.0)
             t0_ns = operator.start(["cat", str(source)])
             last = (LINE % (source.stat().st_size // 80 - 1)).rstrip()
             rest = b""
+            beat_s = time.monotonic()
             while last not in rest:
-                operator.pause(0)
+                if time.monotonic() - beat_s > 1:
+                    operator.pause(0)
+                    beat_s = time.monotonic()
                 chunk = tail.stdout.read(1 << 20)
-                assert chunk, "fabric-tail ended"
+                assert chunk, f"fabric-tail ended with {tail.wait()} after {rest[-200:]!r}"
                 rest = rest[-200:] + chunk
             spent_s = (time.time_ns() - t0_ns) / 1e9
             tail.terminate()
