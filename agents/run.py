@@ -4,7 +4,8 @@ import os
 import shutil
 import signal
 import socket
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agents.identity import Identity
@@ -41,6 +42,7 @@ def run_agent(options: Options) -> None:
         FabricError: If an option, the state directory or the key is wrong, or the broker refuses.
     """
     set_up(level_for(options.verbosity))
+    options = _told_later(options)
     broker = config.parse_url(options.url)
     name = _checked_name(options.name or socket.gethostname().split(".")[0])
     labels = tuple(_checked_word(label, "label") for label in options.labels)
@@ -64,6 +66,23 @@ def run_agent(options: Options) -> None:
     finally:
         if options.ephemeral:
             shutil.rmtree(state.directory, ignore_errors=True)
+            with suppress(OSError):
+                state.directory.parent.rmdir()  # if nobody else is left in it
+
+
+def _told_later(options: Options) -> Options:
+    """Read URL and token from a descriptor if the URL is ``fd:N``: a private broker has them when it serves.
+
+    Raises:
+        UsageError: If it ends without them.
+    """
+    if not options.url.startswith("fd:"):
+        return options
+    with os.fdopen(int(options.url.removeprefix("fd:")), encoding="ascii") as pipe:
+        words = pipe.readline().split()
+    if len(words) != 2:  # noqa: PLR2004
+        raise UsageError("the process that started this agent has not told it of a broker")
+    return replace(options, url=words[0], join=words[1])
 
 
 def _listen_for_the_end(node: Node, lifeline_fd: int | None) -> None:

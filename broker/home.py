@@ -1,6 +1,7 @@
 """What a broker has on disk, opened together and closed together."""
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -68,6 +69,8 @@ class Home:
         """Close, and leave nothing on the disk."""
         self.close()
         shutil.rmtree(self.state.directory, ignore_errors=True)
+        with suppress(OSError):
+            self.state.directory.parent.rmdir()  # if nobody else is left in it
 
     def _facts(self, stored: StoredRun) -> RunFacts:
         return RunFacts(

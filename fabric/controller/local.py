@@ -10,8 +10,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from fabric.errors import FabricError
 from fabric.keys import OperatorAccess
@@ -23,34 +24,46 @@ END_S: Final = 20.0
 """A child that was asked to end, and has ended its steps, is gone by then; after this it is killed."""
 
 
+TAIL_BYTES: Final = 4096
+"""So much of the children's log is read for its last line."""
+
+
 class LocalFabric:
     """A broker and one agent for every node, from ``start`` to ``close``.
 
     All children hold the read end of one pipe, the lifeline.  When this process ends, however it ends, they
-    see its end and go, with everything that they have started and written.
+    see its end and go, with everything that they have started and written; the last one takes the directory
+    along, which is why nothing else may lie in it.
     """
 
     def __init__(self) -> None:
+        """Start the broker; it takes a second, in which the caller can do something else."""
         self.directory = Path(tempfile.mkdtemp(prefix="fabric-local-"))
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._lifeline_read, self._lifeline = os.pipe()
-        self._log = (self.directory / "log").open("ab")
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the children; has no name to leave
+        self._serves = False
+        self._announcement = self._start_broker()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def start(self, nodes: Iterable[str]) -> OperatorAccess:
-        """Start everything; return how to reach the broker, which waits for its agents.
+        """Start the agents; return how to reach the broker, which waits for them.
+
+        The agents are told the address later, when the broker has it, and load their modules meanwhile.
 
         Raises:
             FabricError: If the broker does not come up.
         """
-        announced = self._start_broker()
-        for node in nodes:
-            self._spawn(
-                node,
-                "agents",
-                announced["url"],
-                *("--join", announced["join"], "--name", node, "--addr", "=127.0.0.1"),
-                *("--state-dir", str(self.directory / f"agent-{node}")),
-            )
+        told = [self._start_agent(node) for node in nodes]
+        announced = self._await_broker()
+        for fd in told:
+            with suppress(BrokenPipeError), os.fdopen(fd, "w", encoding="ascii") as pipe:
+                pipe.write(f"{announced['url']} {announced['join']}\n")
         access = OperatorAccess.load(Path(announced["operator_file"]))
         assert access is not None, "the broker has just written it"
         return access
@@ -69,6 +82,10 @@ class LocalFabric:
         os.close(self._lifeline)
         self._lifeline = -1
         os.close(self._lifeline_read)
+        if self._announcement >= 0:
+            os.close(self._announcement)
+        if not self._serves:
+            self._children["broker"].terminate()  # it is not yet where it would see the end of the lifeline
         agents = [child for name, child in self._children.items() if name != "broker"]
         until_s = time.monotonic() + END_S
         for child in [*agents, *(self._children[name] for name in ("broker",) if name in self._children)]:
@@ -80,27 +97,43 @@ class LocalFabric:
         self._log.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _start_broker(self) -> dict[str, str]:
+    def _start_broker(self) -> int:
+        """Return where it says that it serves."""
         read_fd, write_fd = os.pipe()
         state = self.directory / "broker"
-        operator = self.directory / "operator.json"
-        try:
-            self._spawn(
-                "broker",
-                "broker",
-                *("--listen", "tcp://127.0.0.1:0", "--state-dir", str(state)),
-                *("--operator-file", str(operator), "--announce-fd", str(write_fd)),
-                pass_fd=write_fd,
-            )
-        finally:
-            os.close(write_fd)
-        with os.fdopen(read_fd, "rb") as announcement:
+        self._spawn(
+            "broker",
+            "broker",
+            *("--listen", "tcp://127.0.0.1:0", "--state-dir", str(state)),
+            *("--operator-file", str(state / "operator.json"), "--announce-fd", str(write_fd)),
+            pass_fd=write_fd,
+        )
+        os.close(write_fd)
+        return read_fd
+
+    def _await_broker(self) -> dict[str, str]:
+        with os.fdopen(self._announcement, "rb") as announcement:
+            self._announcement = -1
             ready, _, _ = select.select([announcement], [], [], START_S)
             line = announcement.readline() if ready else b""
         if not line:
             raise FabricError(f"the local broker did not come up{self._last_line()}")
+        self._serves = True
         announced: dict[str, str] = json.loads(line)
         return announced
+
+    def _start_agent(self, node: str) -> int:
+        """Return where it is to be told of the broker."""
+        read_fd, write_fd = os.pipe()
+        self._spawn(
+            node,
+            "agents",
+            *(f"fd:{read_fd}", "--name", node, "--addr", "=127.0.0.1"),
+            *("--state-dir", str(self.directory / f"agent-{node}")),
+            pass_fd=read_fd,
+        )
+        os.close(read_fd)
+        return write_fd
 
     def _spawn(self, name: str, module: str, *words: str, pass_fd: int | None = None) -> None:
         fds = (self._lifeline_read, *([pass_fd] if pass_fd is not None else []))
@@ -114,10 +147,9 @@ class LocalFabric:
         )
 
     def _last_line(self) -> str:
-        try:
-            lines = (self.directory / "log").read_text(errors="replace").strip().splitlines()
-        except OSError:
-            return ""
+        size = os.fstat(self._log.fileno()).st_size
+        tail = os.pread(self._log.fileno(), TAIL_BYTES, max(0, size - TAIL_BYTES))
+        lines = tail.decode(errors="replace").strip().splitlines()
         return f": {lines[-1]}" if lines else ""
 
 
