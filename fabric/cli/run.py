@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from fabric.protocol.limits import LEASE_S
 
 if TYPE_CHECKING:
     from fabric.controller.entry import Read
+    from fabric.controller.local import LocalFabric
     from fabric.controller.trialrun import Outcome
     from fabric.report.views import View
     from fabric.trial.model import Trial
@@ -84,7 +86,8 @@ def main(
 
     Ctrl-C once ends the phase, collects and resets; twice resets only; three times leaves.
     """  # noqa: D301 - click wants the character, not the two that a raw string has
-    with reported_errors():
+    with reported_errors(), ExitStack() as stack:
+        private = stack.enter_context(_private_fabric()) if local else None
         from fabric.controller.trialrun import Options, run_trial
         from fabric.log import set_up
         from fabric.trial.load import load_trial
@@ -99,7 +102,7 @@ def main(
         selected = select_phases(phases.split(",") if phases else PHASES)
         options = Options(
             broker=broker,
-            local=local,
+            local=private,
             repeats=repeat,
             directory=output,
             patience_s=patience,
@@ -111,6 +114,13 @@ def main(
         )
         _conclude(outcome, view, as_json=ui == "jsonl")
         sys.exit(outcome.exit_code)
+
+
+def _private_fabric() -> "LocalFabric":
+    """Start a broker of our own before the imports that follow: they take as long as its start."""
+    from fabric.controller.local import LocalFabric
+
+    return LocalFabric()
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -38,7 +38,7 @@ class Options:
     """How to run a trial."""
 
     broker: str | None = None
-    local: bool = False
+    local: LocalFabric | None = None  # a private one, instead of a broker
     phases: tuple[str, ...] = ()  # without the reset; empty: all
     repeats: int | None = None
     directory: Path = field(default_factory=lambda: Path("runs"))
@@ -75,7 +75,7 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         FabricError: If it could not be begun: no broker, no key.
     """
     with ExitStack() as stack:
-        access = _access(trial, options, stack)
+        access = _access(trial, options)
         connection = Connection(
             access,
             program="fabric-run",
@@ -88,11 +88,10 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         return _carry_out(connection, plan, options, show)
 
 
-def _access(trial: Trial, options: Options, stack: ExitStack) -> OperatorAccess:
-    if not options.local:
+def _access(trial: Trial, options: Options) -> OperatorAccess:
+    if options.local is None:
         return find_operator_access(options.broker)
-    fabric = LocalFabric()
-    stack.callback(fabric.close)
+    fabric = options.local
     nodes = node_names(trial)
     access = fabric.start(nodes)
     _await_nodes(access, nodes, fabric)
