@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from fabric.controller.plan import RunPlan
 from fabric.controller.run import Run
 from fabric.controller.session import Session
 from fabric.controller.verdict import EXIT_CODES, Verdict
-from fabric.errors import FabricError
+from fabric.errors import FabricError, UsageError
 from fabric.keys import OperatorAccess, find_operator_access
 from fabric.protocol.limits import LEASE_S
 from fabric.protocol.messages import Nodes, NodesRequest
@@ -72,9 +72,10 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         show: Called with records as they are read (perhaps none), and the instant.
 
     Raises:
-        FabricError: If it could not be begun: no broker, no key.
+        FabricError: If it could not be begun: no broker, no key, no place for the bundle.
     """
     with ExitStack() as stack:
+        stack.enter_context(_place(options.directory))
         access = _access(trial, options)
         connection = Connection(
             access,
@@ -86,6 +87,29 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         connection.wait_up()
         plan = RunPlan(trial, _addresses(connection), phases, options.repeats or trial.repeat)
         return _carry_out(connection, plan, options, show)
+
+
+@contextmanager
+def _place(directory: Path) -> Iterator[None]:
+    """Make the directory of the bundles before anything is started; take it away if it stays empty.
+
+    Raises:
+        UsageError: If it cannot be made.
+    """
+    is_new = not directory.exists()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot make the directory for bundles {directory}: {error.strerror}",
+            hint="name another one with -o",
+        ) from None
+    try:
+        yield
+    finally:
+        if is_new:
+            with suppress(OSError):  # it has a bundle in it
+                directory.rmdir()
 
 
 def _access(trial: Trial, options: Options) -> OperatorAccess:
@@ -192,7 +216,7 @@ class _Writer:
             return None
         if not self._broken:
             self._open().finish(result)
-        return self._directory
+        return self._directory if self._directory.exists() else None
 
     def close(self) -> None:
         """Leave the bundle as it is."""

@@ -146,3 +146,13 @@ def test_phases_nodes_and_repeat_can_be_chosen_on_the_command_line(command: Comm
     ran = [(phase["repeat"], phase["phase"]) for phase in result["phases"]]
     assert ran == [(1, "run"), (1, "reset"), (2, "run"), (2, "reset")]
     assert {step["node"] for step in result["steps"]} == {"x1", "x2"}
+
+
+def test_a_place_where_no_bundle_can_be_is_told_before_anything_starts(
+    command: Command, home: dict[str, str]
+) -> None:
+    """An hour of measuring must not end with nowhere to put it."""
+    done = command("fabric-run", "--local", "-o", "/proc/nowhere", str(TRIALS[0]))
+    assert done.returncode == 2
+    assert "/proc/nowhere" in done.stderr
+    assert list(Path(home["TMPDIR"]).iterdir()) == []
