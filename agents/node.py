@@ -94,6 +94,7 @@ class Node:
         self._estimate: Estimate | None = None
         self._unsaid_hello: Message | None = None
         self._stopping = ""
+        self._refusal = ""  # for good
         self._beat_ns = 0
         self._resume_ns: int | None = None
         self._launching = Launching(
@@ -118,6 +119,8 @@ class Node:
         while not self._stopping:
             self._turn()
         self._leave()
+        if self._refusal:
+            raise FabricError(self._refusal)
 
     def stop(self, why: str) -> None:
         """Let `serve` return after this turn."""
@@ -224,9 +227,7 @@ class Node:
                 case ss.SayHello():
                     self._say_or_wait(self._hello())
                 case ss.OpenStreams(welcome):
-                    log.info(
-                        "broker_joined", broker=str(self._broker), name=welcome.name, epoch=welcome.epoch
-                    )
+                    log.info("broker_joined", broker=str(self._broker), epoch=welcome.epoch)
                     self._sockets.open_streams(welcome)
                     self._shipper.restart()
                 case ss.ClockChanged(epoch, estimate, burst_done):
@@ -234,7 +235,7 @@ class Node:
                 case ss.KeyEnrolled():
                     self._enrolled()
                 case ss.GiveUp(sentence):
-                    raise FabricError(sentence)
+                    self._refusal = self._stopping = sentence
 
     def _say_or_wait(self, message: Message) -> None:
         """Send; a hello that has to wait for the connection goes out as soon as it stands."""
@@ -321,10 +322,9 @@ class Node:
     ) -> None:
         part = self._parts[run_of(key)]
         own = {name: value for name, value in os.environ.items() if not name.startswith("FABRIC_")}
-        directory = part.scratch if where is None else part.scratch / where
-        stdout, stderr = (str(part.journal.tail_path(step, 1, one)) for one in ("stdout", "stderr"))
-        tails = (stdout.removesuffix(".tail"), stderr.removesuffix(".tail"))
-        self._launching.client.arm(key, argv, own | env, str(directory), tails=tails)
+        paths = [str(part.journal.tail_path(step, 1, one)) for one in ("stdout", "stderr")]
+        tails = (paths[0].removesuffix(".tail"), paths[1].removesuffix(".tail"))
+        self._launching.client.arm(key, argv, own | env, str(part.scratch / (where or "")), tails=tails)
 
     def _ship(self, now_ns: int) -> None:
         if self._session.state != "up":
