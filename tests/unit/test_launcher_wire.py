@@ -9,7 +9,10 @@ from agents.launcher import wire
 
 def test_messages_survive_any_cut_of_the_stream() -> None:
     """A stream socket keeps bytes, not messages: a frame may come in any number of pieces."""
-    messages: list[tuple[dict[str, Any], int]] = [({"do": "arm", "env": {"A": "b"}}, 0), ({"ev": "armed", "n": [1, 2.5, None, True]}, 2)]
+    messages: list[tuple[dict[str, Any], int]] = [
+        ({"do": "arm", "env": {"A": "b"}}, 0),
+        ({"ev": "armed", "n": [1, 2.5, None, True]}, 2),
+    ]
     stream = b"".join(wire.encode(message, fds) for message, fds in messages)
     for size in (1, 2, 7, len(stream)):
         reader = wire.Reader()
