@@ -1,0 +1,87 @@
+"""An agent is killed in the middle of a run and started again before its launcher has given up."""
+
+import sys
+from typing import Final
+
+from tests.integration.faults.lab import Lab
+from tests.integration.faults.processes import until
+
+TRIAL: Final = """
+[trial]
+name = "restarted"
+lead = "150ms"
+
+[nodes]
+victim = "victim"
+other  = "other"
+
+[[startup.victim]]
+name  = "background"
+spawn = "echo spawned; sleep 600"
+
+[[run.victim]]
+name = "numbers"
+cmd  = ["{python}", "-uc", '''
+import time
+for number in range(10_000_000):
+    print(number)
+    if number % 100 == 0:
+        time.sleep(0.01)
+''']
+
+[[run.other]]
+cmd = "sleep 600"
+
+[[reset.victim]]
+cmd = "echo done >> {files}/reset-victim"
+
+[[reset.other]]
+cmd = "echo done >> {files}/reset-other"
+"""
+
+AFTER: Final = """
+[trial]
+name = "after"
+lead = "150ms"
+[nodes]
+all = ["victim", "other"]
+[run]
+all = "echo works"
+"""
+
+
+def test_a_restarted_agent_has_lost_its_part_but_none_of_its_output(lab: Lab) -> None:
+    """What the step had written is in the bundle once and in order; its node is reset and of use again."""
+    lab.start_agents("victim", "other")
+    files = lab.directory
+    run = lab.run(TRIAL.format(python=sys.executable, files=files))
+    until(lambda: "victim/numbers" in run.said() and "│ 2000\n" in run.said(), run.said)
+    victim = lab.agents["victim"]
+    old = [victim.launcher, *lab.steps("victim")]
+
+    victim.kill()
+    lab.start_agents("victim")
+
+    assert run.wait() == 3, run.said()
+    assert any("victim has restarted" in why and "1/run" in why for why in run.result["why"]), run.result[
+        "why"
+    ]
+    assert not set(old) & set(lab.living())
+    assert not lab.steps("victim")
+    run.check_bundle()
+    until((files / "reset-victim").exists, "the victim's own reset")
+    lab.wait_free("victim", "other")
+    replayed = lab.command("tail", run.run, "--node", "victim", "--step", "numbers")
+    shown = [line.split("│ ", 1)[1] for line in replayed.stdout.splitlines() if "│ " in line]
+    complete = shown if "the agent was restarted while it ran" in replayed.stdout else []
+    assert len(complete) > 2000
+    *whole, last = complete
+    assert whole == [str(number) for number in range(len(whole))]
+    assert str(len(whole)).startswith(last)  # it was killed while it wrote
+    stored = run.out(1, "run", "victim", "numbers.stdout").decode()
+    assert "\n".join(complete).startswith(stored.rstrip("\n"))
+
+    after = lab.run(AFTER)
+    assert after.wait() == 0, after.said()
+    for name in ("reset-victim", "reset-other"):
+        assert (files / name).read_text() == "done\n"
