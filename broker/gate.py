@@ -40,7 +40,6 @@ MESSAGE_RIGHTS: Final[Mapping[Role, frozenset[type]]] = {
             m.OperatorHello,
             m.Beat,
             m.Probe,
-            m.Probe,
             m.NodesRequest,
             m.OpenRun,
             m.CloseRun,

@@ -64,7 +64,7 @@ def _in_path(name: str, env: dict[str, str], directory: str) -> str:
             refused = refused or path
     if refused:
         raise CannotStartError(f"program {refused!r} is not executable")
-    raise CannotStartError(f"program {name!r} is not in PATH ({search})")
+    raise CannotStartError(f"there is no program {name!r} in the PATH of the step")
 
 
 def _is_executable(path: str) -> bool:

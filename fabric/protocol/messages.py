@@ -15,7 +15,7 @@ from fabric.protocol.records import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrol:
-    """Unknown key to broker: let this key be the node or operator ``name``."""
+    """Unknown key to broker: let this key be the node ``name``.  May be repeated until it is answered."""
 
     kind: ClassVar[str] = "enrol"
 

@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""What a phase costs besides its work: for 1, 16 and 64 agents, with a phase that does nothing.
+
+overhead: from the end of one phase (the last node's) to t0 of the next.  empty phase: from its t0 to its end.
+Floor: the round trips that a phase cannot do without (prepare and ready, go and confirmation), as four
+round trips of 64 bytes over TCP on this machine for each node, one after another.
+"""
+
+import argparse
+import json
+import socket
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from common import Lab, program, spread
+
+ROUND_TRIPS = 4
+
+
+def round_trips_ms(nodes: int) -> float:
+    """Return the milliseconds of four round trips for each of ``nodes`` over one TCP connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        peer, _ = server.accept()
+        for one in (client, peer):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        def echo() -> None:
+            while data := peer.recv(64):
+                peer.sendall(data)
+
+        thread = threading.Thread(target=echo)
+        thread.start()
+        begin = time.perf_counter()
+        for _ in range(ROUND_TRIPS * nodes):
+            client.sendall(b"x" * 64)
+            client.recv(64)
+        spent_s = time.perf_counter() - begin
+        client.close()
+        thread.join()
+        peer.close()
+    return spent_s * 1e3
+
+
+def phases_ms(lab: Lab, repeats: int) -> tuple[list[float], list[float]]:
+    """Return the overhead between phases and the length of each, of one run of empty phases."""
+    with tempfile.TemporaryDirectory() as place:
+        trial = Path(place) / "empty.toml"
+        nodes = ", ".join(f'"{node}"' for node in lab.nodes)
+        trial.write_text(
+            f'[trial]\nname = "empty"\nrepeat = {repeats}\n[nodes]\na = [{nodes}]\n'
+            '[reset]\na = { cmd = "true", when = "failed" }\n'
+        )
+        command = [program("fabric-run"), "-q", "-o", f"{place}/runs", str(trial)]
+        subprocess.run(command, env=lab.environment, check=True, stdout=subprocess.DEVNULL)
+        lines = (Path(place) / "runs" / "latest" / "events.jsonl").read_text().splitlines()
+    starts, ends = [], []
+    last_finish = 0.0
+    for event in map(json.loads, lines):
+        if event["type"] == "phase_started":
+            starts.append(event["t0"])
+        elif event["type"] == "phase_finished":
+            last_finish = max(last_finish, event["t"])
+        elif event["type"] == "phase_ended":
+            ends.append(last_finish)
+    gaps = [(start - end) * 1e3 for end, start in zip(ends, starts[1:], strict=False)]
+    return gaps, [(end - start) * 1e3 for start, end in zip(starts, ends, strict=True)]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--nodes", type=int, nargs="*", default=[1, 16, 64])
+    parser.add_argument("--repeats", type=int, default=5, help="of all phases in one run")
+    parser.add_argument("--rounds", type=int, default=3, help="runs")
+    options = parser.parse_args()
+    for count in options.nodes:
+        gaps: list[float] = []
+        lengths: list[float] = []
+        floors: list[float] = []
+        with Lab([f"n{index}" for index in range(count)]) as lab:
+            for _ in range(options.rounds):
+                floors.append(round_trips_ms(count))
+                gap, length = phases_ms(lab, options.repeats)
+                gaps += gap
+                lengths += length
+        print(f"{count:3} agents: overhead {spread(gaps, 'ms', 1)}, empty phase {spread(lengths, 'ms', 1)},")
+        over = statistics.median(gaps) / statistics.median(floors)
+        print(f"            floor {spread(floors, 'ms', 2)}, overhead / floor {over:.1f}")
+
+
+if __name__ == "__main__":
+    main()
