@@ -78,7 +78,7 @@ def test_hold_after_the_release_says_so(lab: Any) -> None:
 @pytest.mark.parametrize(
     ("argv", "directory", "sentence"),
     [
-        (["no-such-program"], "/", "'no-such-program' is not in PATH"),
+        (["no-such-program"], "/", "'no-such-program' in the PATH"),
         (["/etc/passwd"], "/", "is not executable"),
         (["true"], "/no/such/dir", "does not exist"),
     ],

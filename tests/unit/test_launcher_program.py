@@ -29,9 +29,9 @@ def test_a_program_is_found_as_a_shell_would(bin_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["unknown"], "'unknown' is not in PATH"),
+        (["unknown"], "'unknown' in the PATH"),
         (["no-run"], "is not executable"),
-        (["dir"], "'dir' is not in PATH"),
+        (["dir"], "'dir' in the PATH"),
         (["./no-run"], "'./no-run' is not executable"),
         (["./unknown"], "'./unknown' does not exist"),
         (["yes-run", "a\0b"], "NUL"),
