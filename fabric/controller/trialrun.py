@@ -25,7 +25,9 @@ from fabric.trial.model import Trial
 from fabric.trial.plan import node_names, plan_document
 
 NODES_S: Final = 30.0
-"""A private fabric's agents have joined by then: 64 of them take some seconds on two cores."""
+NODE_S: Final = 1.0
+"""A private fabric's agents have joined by then, with so much more for each: 64 of them take 20 s on two
+cores that have nothing else to do, nearly all of it for importing their modules."""
 
 POLL_NS: Final = 20_000_000
 """Between two looks for the agents of a private fabric."""
@@ -131,7 +133,8 @@ def _await_nodes(access: OperatorAccess, nodes: Sequence[str], fabric: LocalFabr
     connection = Connection(access, program="fabric-run")
     try:
         connection.wait_up()
-        until_ns = connection.now_ns() + round(NODES_S * 1e9)
+        limit_s = NODES_S + NODE_S * len(nodes)
+        until_ns = connection.now_ns() + round(limit_s * 1e9)
         missing = set(nodes)
         while missing:
             missing = set(nodes) - {info.name for info in _nodes(connection).nodes if info.state == "free"}
@@ -140,7 +143,7 @@ def _await_nodes(access: OperatorAccess, nodes: Sequence[str], fabric: LocalFabr
                 raise FabricError(dead)
             if connection.now_ns() > until_ns:
                 raise FabricError(
-                    f"local agents have not joined within {NODES_S:.0f} s: {', '.join(sorted(missing))}"
+                    f"local agents have not joined within {limit_s:.0f} s: {', '.join(sorted(missing))}"
                 )
             if missing:
                 pause_ns = connection.now_ns() + POLL_NS
