@@ -56,7 +56,9 @@ def phases_ms(lab: Lab, repeats: int) -> tuple[list[float], list[float]]:
             '[reset]\na = { cmd = "true", when = "failed" }\n'
         )
         command = [program("fabric-run"), "-q", "-o", f"{place}/runs", str(trial)]
-        subprocess.run(command, env=lab.environment, check=True, stdout=subprocess.DEVNULL)
+        done = subprocess.run(command, env=lab.environment, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(done.stdout + done.stderr)
         lines = (Path(place) / "runs" / "latest" / "events.jsonl").read_text().splitlines()
     starts, ends = [], []
     last_finish = 0.0
