@@ -32,10 +32,14 @@ class Lab:
         self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir=place))
         self.nodes = tuple(nodes)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.access = self._start_broker()
-        for node in self.nodes:
-            self._start_agent(node)
-        self.await_nodes()
+        try:
+            self.access = self._start_broker()
+            for node in self.nodes:
+                self._start_agent(node)
+            self.await_nodes()
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Self:
         return self
