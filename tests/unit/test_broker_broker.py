@@ -26,6 +26,7 @@ from broker.effects import (
 from broker.parts import Settings
 from fabric.protocol import messages as m
 from fabric.protocol.codec import decode_as, encode
+from fabric.protocol.limits import REPLAY_BYTES
 from fabric.protocol.records import Notice, RunEnded, RunStarted
 
 S = 1_000_000_000
@@ -476,7 +477,7 @@ def test_a_replay_is_bounded_whatever_is_asked_for() -> None:
     (answer,) = some(
         broker.say(BOB, m.Replay(request=1, run=RUN, number=-5, limit_bytes=1 << 40)), AnswerReplay
     )
-    assert (answer.request.number, answer.request.limit_bytes) == (1, 1 << 20)
+    assert (answer.request.number, answer.request.limit_bytes) == (1, REPLAY_BYTES)
     bad = broker.say(BOB, m.Replay(request=1, run="../../etc", number=1, limit_bytes=1))
     assert sent(bad, BOB, m.Denied)[0].code == "unknown_run"
 
