@@ -27,7 +27,7 @@ def request(*nodes: str, lead_s: float | None = 0.1) -> StartPhase:
 
 
 def begun(*nodes: str) -> GoRound:
-    """Return a go at 900 ms with t0 at 1000 ms: again at 925 and 950, decided at 975."""
+    """Return a go at 900 ms with t0 at 1000 ms: again at 925 and 950, decided at 960."""
     go = GoRound(request(*nodes), 7, 900 * MS)
     go.start(lambda _: True)
     return go
@@ -84,7 +84,7 @@ def test_a_silent_node_gets_the_go_again_at_a_quarter_and_at_half_of_the_lead() 
     assert go.expire(925 * MS) == [ToNode("b", GO)]
     assert go.expire(925 * MS) == []
     assert go.expire(950 * MS) == [ToNode("b", GO)]
-    assert go.deadline_ns == 975 * MS
+    assert go.deadline_ns == 960 * MS
 
 
 def test_a_node_that_is_silent_at_the_guard_has_the_go_taken_back_from_all() -> None:
@@ -92,9 +92,9 @@ def test_a_node_that_is_silent_at_the_guard_has_the_go_taken_back_from_all() -> 
     go = begun("a", "b")
     go.receive("a", CONFIRM, 901 * MS)
     go.expire(950 * MS)
-    assert go.expire(975 * MS - 1) == []
-    assert go.expire(975 * MS) == [PublishGo(ABORT), ToNode("a", ABORT), ToNode("b", ABORT)]
-    assert go.receive("a", aborted(), 976 * MS) == []
+    assert go.expire(960 * MS - 1) == []
+    assert go.expire(960 * MS) == [PublishGo(ABORT), ToNode("a", ABORT), ToNode("b", ABORT)]
+    assert go.receive("a", aborted(), 961 * MS) == []
     failed = result(go.receive("b", aborted(), 977 * MS))
     assert isinstance(failed, GoAborted)
     assert failed.reasons == {"b": "b did not confirm the go in time"}
@@ -122,13 +122,13 @@ def test_a_node_that_declines_has_the_go_taken_back_at_once_with_its_reason() ->
 def test_an_abort_is_repeated_until_it_is_answered_and_given_up_after_two_seconds() -> None:
     """It races with t0, so it is said every 20 ms; a dead node must not hang the run."""
     go = begun("a", "b")
-    go.expire(975 * MS)
-    go.receive("a", aborted(), 976 * MS)
-    assert go.expire(995 * MS - 1) == []
-    assert go.expire(995 * MS) == [ToNode("b", ABORT)]
-    assert go.expire(1015 * MS) == [ToNode("b", ABORT)]
-    go.expire(2975 * MS - 1)
-    failed = result(go.expire(2975 * MS))
+    go.expire(960 * MS)
+    go.receive("a", aborted(), 961 * MS)
+    assert go.expire(980 * MS - 1) == []
+    assert go.expire(980 * MS) == [ToNode("b", ABORT)]
+    assert go.expire(1000 * MS) == [ToNode("b", ABORT)]
+    go.expire(2960 * MS - 1)
+    failed = result(go.expire(2960 * MS))
     assert isinstance(failed, GoAborted)
     assert set(failed.reasons) == {"a", "b"}
     assert go.expire(9999 * MS) == []
@@ -138,9 +138,9 @@ def test_a_confirmed_node_that_does_not_answer_the_abort_is_named() -> None:
     """It may have started: the controller must not believe that nobody did."""
     go = begun("a", "b")
     go.receive("a", CONFIRM, 901 * MS)
-    go.expire(975 * MS)
-    go.receive("b", aborted(), 976 * MS)
-    failed = result(go.expire(2975 * MS))
+    go.expire(960 * MS)
+    go.receive("b", aborted(), 961 * MS)
+    failed = result(go.expire(2960 * MS))
     assert isinstance(failed, GoAborted)
     assert failed.reasons["a"] == "a did not answer the abort"
 
@@ -148,9 +148,9 @@ def test_a_confirmed_node_that_does_not_answer_the_abort_is_named() -> None:
 def test_nodes_that_an_abort_reached_too_late_are_named() -> None:
     """A partial start must be known, or its numbers would be trusted."""
     go = begun("a", "b")
-    go.expire(975 * MS)
-    go.receive("a", aborted(started=True), 976 * MS)
-    failed = result(go.receive("b", aborted(), 976 * MS))
+    go.expire(960 * MS)
+    go.receive("a", aborted(started=True), 961 * MS)
+    failed = result(go.receive("b", aborted(), 961 * MS))
     assert isinstance(failed, GoAborted)
     assert failed.started == ("a",)
 
@@ -158,7 +158,7 @@ def test_nodes_that_an_abort_reached_too_late_are_named() -> None:
 def test_a_go_that_all_have_kept_in_spite_of_its_abort_counts() -> None:
     """A broker that was held up must not spoil a phase that has started everywhere at t0."""
     go = begun("a", "b")
-    go.expire(975 * MS)
+    go.expire(960 * MS)
     assert go.receive("a", aborted(started=True), 1001 * MS) == []
     committed = result(go.receive("b", aborted(started=True), 1002 * MS))
     assert isinstance(committed, GoCommitted)
