@@ -288,8 +288,8 @@ class Node:
         part = self._parts[assign.run] = Part(executor, journal, scratch)
         self._shipper.add(journal)
         part.save()
-        if self._estimate is not None:
-            executor.clock_changed(self._session.epoch, self._estimate)
+        wall = Estimate(time.time_ns() - self._clock.now_ns(), -1, 0)  # until the broker says the time
+        executor.clock_changed(self._session.epoch, self._estimate or wall)
         log.info("run_assigned", run=assign.run)
         return part
 

@@ -120,7 +120,7 @@ class Broker:
 
         Nothing else is done: each is said again until it is answered, and a silence ends in a lease.
         """
-        return [Note("peer_unreachable", peer.name, "", refused=True)]
+        return [Note("peer_unreachable", peer.name, "")]
 
     def subscribed(self, node: str, listening: bool) -> None:
         """Take note of a node's subscription to the go socket, or of its end."""

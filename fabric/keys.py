@@ -177,13 +177,13 @@ def operator_access_path(address: config.Address) -> Path:
 
 
 def find_operator_access(url: str | None) -> OperatorAccess:
-    """Return this user's access to the broker at ``url``, or to the one that was started last.
+    """Return this user's access to the broker at ``url``, or to the only one that there is.
 
     Raises:
-        UsageError: If ``url`` is not an address.
+        UsageError: If ``url`` is not an address, or none is given and there are several brokers.
         FabricError: If there is no access, or it cannot be read.
     """
-    path = _newest_access() if url is None else operator_access_path(config.parse_url(url))
+    path = _only_access() if url is None else operator_access_path(config.parse_url(url))
     access = OperatorAccess.load(path)
     if access is None:
         whom = url or config.DEFAULT_URL
@@ -194,11 +194,17 @@ def find_operator_access(url: str | None) -> OperatorAccess:
     return access
 
 
-def _newest_access() -> Path:
-    """Return the file that was written last, or the one that the usual broker would have."""
+def _only_access() -> Path:
+    """Return the one file that there is, or the one that the usual broker would have."""
     usual = operator_access_path(config.parse_url(config.DEFAULT_URL))
-    found = [path for path in usual.parent.glob("operator-*.json") if path.is_file()]
-    return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name), default=usual)
+    found = sorted(path for path in usual.parent.glob("operator-*.json") if path.is_file())
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise UsageError(
+            "this user has keys of several brokers: which one is meant?",
+            hint=f"say it by --broker or FABRIC_BROKER; or remove what is gone: {names} in {usual.parent}",
+        )
+    return found[0] if found else usual
 
 
 def _canonical(host: str) -> str:

@@ -175,8 +175,11 @@ def _conclude(outcome: "Outcome", view: "View | None", *, as_json: bool) -> None
 
         click.echo(json.dumps({"type": "result", **outcome.result}, ensure_ascii=False))
         return
-    if view is None or outcome.bundle is None:  # else it was shown with the last record
+    if outcome.bundle is None:  # nothing was started
+        for why in outcome.whys:
+            click.echo(f"error: {why}", err=True)
+        return
+    if view is None or outcome.verdict == "interrupted":  # else they were shown with the last record
         for why in outcome.whys:
             click.echo(why)
-    where = f"  bundle: {outcome.bundle}" if outcome.bundle else ""
-    click.echo(f"{outcome.verdict}  {outcome.run}{where}")
+    click.echo(f"{outcome.verdict}  {outcome.run}  bundle: {outcome.bundle}")

@@ -3,12 +3,13 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from fabric.controller.effects import Effect, Tell
+from fabric.controller.effects import Effect, Note, Tell
 from fabric.controller.history import History
 from fabric.controller.outbox import Outbox
 from fabric.controller.plan import RunPlan
 from fabric.controller.verdict import Findings
 from fabric.protocol.messages import Message
+from fabric.protocol.records import Notice
 from fabric.timing.offset import Estimate
 
 
@@ -48,6 +49,11 @@ class Desk:
         if self.clock is None:
             return 0, -1
         return local_ns + self.clock.offset_ns, self.clock.bound_ns
+
+    def notice(self, words: str, now_ns: int) -> list[Effect]:
+        """Tell people of something."""
+        t, bound = self.fabric(now_ns)
+        return [Note(Notice(t_ns=t, bound_ns=bound, level="warning", message=words))]
 
     def quiet_ns(self, nodes: list[str], now_ns: int) -> int | None:
         """Return since when the one of these nodes that was heard last is quiet; None for no nodes."""

@@ -14,9 +14,11 @@ class Roster:
     def __init__(self) -> None:
         self._silent: dict[str, tuple[int, str]] = {}  # until when, and why then
 
-    def lost(self, message: NodeLost, now_ns: int) -> None:
-        """Wait for a node; the first word about it counts."""
+    def lost(self, message: NodeLost, now_ns: int) -> bool:
+        """Wait for a node; the first word about it counts.  Return whether this is it."""
+        is_news = message.node not in self._silent
         self._silent.setdefault(message.node, (now_ns + PATIENCE_NS, message.sentence))
+        return is_news
 
     def back(self, node: str) -> None:
         """Do not wait any longer: it is back, or it was given up."""
@@ -29,4 +31,7 @@ class Roster:
 
     def due(self, now_ns: int) -> list[tuple[str, str]]:
         """Return the nodes that were waited for long enough, and why they are given up."""
-        return [(node, why) for node, (until_ns, why) in self._silent.items() if now_ns >= until_ns]
+        again = f"nor in the {NODE_PATIENCE_S:g} s after that"
+        return [
+            (node, f"{why}, {again}") for node, (until_ns, why) in self._silent.items() if now_ns >= until_ns
+        ]

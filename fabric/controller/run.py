@@ -19,9 +19,9 @@ from fabric.controller.history import History
 from fabric.controller.phase import PhaseRun
 from fabric.controller.plan import RunPlan
 from fabric.controller.roster import Roster
-from fabric.controller.script import Script
+from fabric.controller.script import INTERRUPTED, Script
 from fabric.controller.verdict import Findings
-from fabric.protocol.limits import BARRIER_S
+from fabric.protocol.limits import BARRIER_S, NODE_PATIENCE_S
 from fabric.protocol.messages import (
     Assign,
     Assigned,
@@ -154,15 +154,19 @@ class Run:
         self._interrupts += 1
         self.findings.add("interrupted", "interrupted")
         if self._interrupts > 2 or self.state in ("new", "opening"):  # noqa: PLR2004 - as documented
+            if self._desk.alive:
+                lease = f"within {self._lease_s:g} s the nodes end their part of the run and reset alone"
+                self.findings.add("interrupted", f"left before the reset was done: {lease}")
             return self._over()
         self._desk.is_last_repeat = True
         if self.state not in ("assigning", "phases"):
             return []
         self._script.skip_to("collect" if self._interrupts == 1 else "reset")
+        told = self._desk.notice(INTERRUPTED[self._interrupts], now_ns)
         if self._phase is None:
-            return self._free(now_ns)
+            return told + self._free(now_ns)
         how: Literal["soft", "hard"] = "soft" if self._interrupts == 1 else "hard"
-        return self._go_on(self._phase.cut(how, "interrupted", now_ns), now_ns)
+        return told + self._go_on(self._phase.cut(how, "interrupted", now_ns), now_ns)
 
     @property
     def deadline_ns(self) -> int | None:
@@ -318,8 +322,9 @@ class Run:
         return self._stop("the trial's timeout is over", now_ns)
 
     def _on_node_lost(self, message: NodeLost, now_ns: int) -> list[Effect]:
-        if message.node in self._desk.alive:
-            self._roster.lost(message, now_ns)
+        is_news = message.node in self._desk.alive and self._roster.lost(message, now_ns)
+        if is_news and self.state in ("phases", "freeing"):
+            return self._desk.notice(f"{message.sentence}; waiting {NODE_PATIENCE_S:g} s for it", now_ns)
         return []
 
     def _on_node_back(self, message: NodeBack, now_ns: int) -> list[Effect]:

@@ -1,6 +1,13 @@
 """PURE.  Which phase comes next, also after trouble."""
 
 from dataclasses import dataclass
+from typing import Final
+
+INTERRUPTED: Final = {
+    1: "interrupted: this phase ends, then collect and reset; once more: reset only; a third time: leave",
+    2: "interrupted again: reset only; once more: leave",
+}
+"""What a user is told at Ctrl-C."""
 
 
 @dataclass(slots=True)

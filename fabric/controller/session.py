@@ -58,10 +58,11 @@ class Session:
         self._reads: list[Read] = []
 
     def serve(self) -> None:
-        """Run to the verdict.  Ctrl-C is heard: once, twice, three times."""
-        self._connection.loop.on_signals(
-            (signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _: self._interrupted()
-        )
+        """Run to the verdict.  Ctrl-C is heard once, twice, three times; after the verdict it changes nothing."""
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)  # what the loop gives back when it is closed
+        self._connection.loop.on_signals(signals, lambda _: self._interrupted())
         self._connection.attach(self)
         self._do(self._run.start(self._connection.now_ns()))
         while not self._over:

@@ -160,14 +160,15 @@ def test_the_access_to_a_broker_is_found_by_its_address() -> None:
     assert find_operator_access("tcp://localhost:7400") == near
 
 
-def test_without_an_address_the_broker_that_was_started_last_is_meant() -> None:
-    """Mostly there is one; if there are two, a user who says nothing means the one of just now."""
-    old, new = access(), access("tcp://[::1]:7500")
-    for age_s, one in ((100, old), (1, new)):
-        path = operator_access_path(parse_url(one.url))
-        one.save(path)
-        os.utime(path, (1_700_000_000 - age_s, 1_700_000_000 - age_s))
-    assert find_operator_access(None) == new
+def test_without_an_address_the_only_broker_is_meant_and_of_two_none() -> None:
+    """A guess would run a trial on the wrong lab."""
+    one, two = access("tcp://lab0:7500"), access("tcp://[::1]:7500")
+    one.save(operator_access_path(parse_url(one.url)))
+    assert find_operator_access(None) == one
+    two.save(operator_access_path(parse_url(two.url)))
+    with pytest.raises(UsageError, match="several brokers") as caught:
+        find_operator_access(None)
+    assert "operator-lab0-7500.json" in caught.value.hint
 
 
 @pytest.mark.parametrize("url", [None, "tcp://lab0:7400"])
