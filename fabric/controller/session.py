@@ -58,7 +58,7 @@ class Session:
         self._reads: list[Read] = []
 
     def serve(self) -> None:
-        """Run to the verdict.  Ctrl-C is heard once, twice, three times; after the verdict it changes nothing."""
+        """Run to the verdict.  Ctrl-C is heard up to three times; after the verdict it changes nothing."""
         signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         for number in signals:
             signal.signal(number, signal.SIG_IGN)  # what the loop gives back when it is closed
