@@ -48,7 +48,7 @@ def run_agent(options: Options) -> None:
     labels = tuple(_checked_word(label, "label") for label in options.labels)
     announced = dict(_address(text) for text in options.addresses)
     token = JoinToken.parse(options.join) if options.join else None
-    state = AgentState.lock(options.state_dir or config.state_dir(f"agent-{name}"))
+    state = AgentState.lock((options.state_dir or config.state_dir(f"agent-{name}")).absolute())
     try:
         identity = Identity(state.directory, name, broker, token)
         node = Node(

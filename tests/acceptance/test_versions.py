@@ -63,3 +63,29 @@ def test_a_command_of_another_version_ends_with_the_sentence(join: list[str], ho
         env=home, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert again.returncode == 0, "the broker goes on with peers of its own version"
+
+
+def test_an_agent_whose_state_directory_is_relative_runs_steps(
+    join: list[str], home: dict[str, str], tmp_path: Path
+) -> None:
+    """Steps work in a scratch directory below it, and that has to be found from anywhere."""
+    trial = tmp_path / "t.toml"
+    trial.write_text('[trial]\nname = "t"\n[nodes]\na = "here"\n[run]\na = "pwd"\n')
+    programs = Path(sys.executable).parent
+    words = [str(programs / "fabric-agent"), *join, "--name", "here", "--state-dir", "relative/state"]
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=home, stderr=subprocess.PIPE, text=True
+    ) as agent:  # fmt: skip
+        try:
+            assert agent.stderr is not None
+            while "broker_joined" not in agent.stderr.readline():
+                pass
+            done = subprocess.run(
+                [str(programs / "fabric-run"), "-o", str(tmp_path / "runs"), str(trial)],
+                env=home, capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+        finally:
+            agent.terminate()
+            agent.stderr.read()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert str(tmp_path / "relative" / "state") in done.stdout
