@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from agents.step_run import NANOSECONDS
 from fabric.protocol.limits import BEAT_S, PROTOCOL_VERSION, SILENCE_S
 from fabric.protocol.messages import (
     Beat,
@@ -24,8 +25,6 @@ from fabric.protocol.messages import (
     Welcome,
 )
 from fabric.timing.offset import Estimate, Exchange, OffsetFilter
-
-NANOSECONDS: Final = 1_000_000_000
 
 BURST: Final = 6
 """Probes of one burst: enough that one of them meets no queue."""

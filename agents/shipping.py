@@ -41,11 +41,6 @@ class Shipper:
         return tuple(JournalHead(run=run, incarnation=life) for run, life in self._journals)
 
     @property
-    def is_blocked(self) -> bool:
-        """Whether the socket has to be polled for writing."""
-        return self._waiting is not None
-
-    @property
     def deadline_ns(self) -> int | None:
         """When unanswered records are sent again."""
         return min((at + RESEND_NS for at in self._progress_ns.values()), default=None)
