@@ -25,6 +25,7 @@ MORE_PURE = {
     "agents.journal.window",
     "agents.launcher.lease",
     "agents.launcher.schedule",
+    "fabric.report.fold",
 }
 COMMON = {"fabric.errors"}
 """What is neither machine nor shell."""
