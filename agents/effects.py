@@ -78,4 +78,29 @@ class End:
     grace_s: float
 
 
-Effect = Send | Report | RefreshClock | Ship | Arm | Release | Hold | Drop | End
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Do a put or a fetch; the answer is `Executor.transferred`."""
+
+    key: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class StopTransfer:
+    """Leave a put or a fetch as it is; `Executor.transferred` says so."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bring:
+    """Fetch the files that the metrics of an ended step want; the answer is `Executor.brought`."""
+
+    key: str
+    step: Step
+
+
+Effect = (
+    Send | Report | RefreshClock | Ship | Arm | Release | Hold | Drop | End | Transfer | StopTransfer | Bring
+)

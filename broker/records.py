@@ -1,6 +1,5 @@
 """What a batch of records must be before it is stored."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, get_args
 
@@ -9,21 +8,36 @@ from fabric.protocol.limits import BATCH_RECORDS
 from fabric.protocol.messages import Append, Batch
 from fabric.protocol.names import CONTROLLER, RUN, StepId
 from fabric.protocol.records import (
+    FileBegun,
+    FileChunk,
+    FileEnded,
+    FileMissing,
+    Metric,
     Notice,
     Output,
+    OutputDropped,
     PhaseAborted,
     PhaseEnded,
     PhaseStarted,
     Record,
+    RepeatEnded,
+    RepeatStarted,
     RunEnded,
     RunStarted,
     StepFinished,
+    StepReady,
     StepSkipped,
     StepStarted,
+    payload_size,
 )
 
-_OF_RUN: Final = (RunStarted, PhaseStarted, PhaseAborted, PhaseEnded, RunEnded)
-_OF_STEP: Final = (StepStarted, StepFinished, StepSkipped)
+_OF_RUN: Final = (
+    *(RunStarted, RepeatStarted, RepeatEnded, Metric, PhaseStarted, PhaseAborted, PhaseEnded, RunEnded),
+)
+_OF_STEP: Final = (
+    *(StepStarted, StepReady, StepFinished, StepSkipped, FileBegun, FileEnded, FileMissing, Metric),
+)
+_SIZED: Final = (Output, OutputDropped, FileChunk)
 INDEXED: Final = (PhaseStarted, PhaseEnded, StepFinished)
 
 assert {*_OF_RUN, *_OF_STEP} <= {*get_args(Record)}
@@ -44,9 +58,9 @@ def check(source: str, batch: Batch | Append, payload_bytes: int) -> None:
     of_controller = source == CONTROLLER
     for record in batch.records:
         _check_record(record, of_controller)
-    announced = output_bytes(batch.records)
+    announced = sum(map(payload_size, batch.records))
     if announced != payload_bytes:
-        raise DecodeError(f"{batch.kind}: {announced} bytes of output announced, {payload_bytes} came")
+        raise DecodeError(f"{batch.kind}: {announced} bytes announced, {payload_bytes} came")
 
 
 def check_incarnation(message: Append, epoch: int) -> None:
@@ -59,15 +73,11 @@ def check_incarnation(message: Append, epoch: int) -> None:
         raise DecodeError(f"append.incarnation: {message.incarnation} is one of the broker's own")
 
 
-def output_bytes(records: Sequence[Record]) -> int:
-    """Return how many bytes of output belong to records."""
-    return sum(record.size for record in records if isinstance(record, Output))
-
-
 def _check_record(record: Record, of_controller: bool) -> None:
-    if isinstance(record, Output):
+    if isinstance(record, _SIZED):
         if record.size < 0 or record.offset < 0:
-            raise DecodeError(f"output: expected size and offset from 0, got {record.size}, {record.offset}")
+            got = f"{record.size}, {record.offset}"
+            raise DecodeError(f"{record.kind}: expected size and offset from 0, got {got}")
         _check_step(record.step)
     elif isinstance(record, _OF_STEP):
         _check_step(record.step)

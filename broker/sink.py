@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 
 from broker.effects import Bytes, Effect, Indexed, LogState, Note, Store, ToController, ToNode
 from broker.limits import ANSWER_EVERY_NS, MAX_JOURNALS, REPEAT_NS
-from broker.records import INDEXED, output_bytes
+from broker.records import INDEXED
 from fabric.protocol.codec import encode
 from fabric.protocol.messages import Acknowledged, Append, Batch, EntryHead, Resend
 from fabric.protocol.names import CONTROLLER
-from fabric.protocol.records import Record
+from fabric.protocol.records import Record, payload_size
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ class Sink:
             return _repeated(journal, source, batch, now_ns)
         self._gaps.pop((batch.run, *key), None)
         if behind:
-            frame, payload = None, payload[output_bytes(batch.records[:behind]) :]
+            frame, payload = None, payload[sum(map(payload_size, batch.records[:behind])) :]
             batch = replace(batch, first=expected, records=batch.records[behind:])
         return _append(log, journal, source, batch, frame, payload)
 

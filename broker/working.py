@@ -12,6 +12,8 @@ from fabric.protocol.messages import (
     Confirm,
     Declined,
     Denied,
+    FilePart,
+    FileRequest,
     Free,
     Freed,
     OpenRun,
@@ -32,7 +34,9 @@ def close_run(parts: Parts, peer: Peer, message: CloseRun, now_ns: int) -> list[
     return parts.runs.close(peer, message, now_ns)
 
 
-def order(parts: Parts, peer: Peer, message: Assign | Prepare | Cancel | Free, now_ns: int) -> list[Effect]:
+def order(
+    parts: Parts, peer: Peer, message: Assign | Prepare | FilePart | Cancel | Free, now_ns: int
+) -> list[Effect]:
     """Pass an order of the controller on to a node of its run."""
     run = parts.runs.get(message.run)
     if run is None:
@@ -63,7 +67,9 @@ def start_phase(parts: Parts, peer: Peer, message: StartPhase, now_ns: int) -> l
     return effects + begun
 
 
-def word(parts: Parts, peer: Peer, message: Assigned | Ready | Refused, now_ns: int) -> list[Effect]:
+def word(
+    parts: Parts, peer: Peer, message: Assigned | FileRequest | Ready | Refused, now_ns: int
+) -> list[Effect]:
     """Pass a node's answer on to the controller of its run."""
     if message.node != peer.name:
         return [_for_another(peer, message.node, message.kind)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fabric.errors import DecodeError
 from fabric.protocol.codec import decode_as
 from fabric.protocol.messages import Batch, EntryHead
-from fabric.protocol.records import Output, Record
+from fabric.protocol.records import Record, payload_size
 
 ENTRY_FRAMES = 3
 """Head, batch, bytes of the output."""
@@ -25,7 +25,8 @@ class Read:
     record: Record
 
     data: bytes | memoryview
-    """The bytes of an `Output`, else nothing.  A view lives as long as the message that it came in."""
+    """The bytes of an `Output` or a `FileChunk`, else nothing.  A view lives as long as the message that
+    it came in."""
 
     incarnation: int = 0
     """Which life of the source; its records are numbered from 1 in each."""
@@ -33,7 +34,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Consecutive records of one source, with the bytes of their output one after another."""
+    """Consecutive records of one source, with the bytes that they bring one after another."""
 
     run: str
     number: int
@@ -57,7 +58,7 @@ class Entry:
         view = memoryview(self.payload)
         offset = 0
         for at, record in enumerate(self.records, self.number):
-            size = record.size if isinstance(record, Output) else 0
+            size = payload_size(record)
             if at >= number:
                 yield Read(at, self.node, record, view[offset : offset + size], self.incarnation)
             offset += size
@@ -78,7 +79,7 @@ def decode_entry(frames: Sequence[bytes | memoryview]) -> Entry:
         )
     if head.count != len(batch.records):
         raise DecodeError(f"entry.count: expected {len(batch.records)} as the batch has, got {head.count}")
-    sizes = [record.size for record in batch.records if isinstance(record, Output)]
+    sizes = [payload_size(record) for record in batch.records]
     if any(size < 0 for size in sizes) or sum(sizes) != len(payload):
         raise DecodeError(f"entry: expected {sum(sizes)} bytes of output, got {len(payload)}")
     return Entry(batch.run, head.number, head.node, batch.records, payload, head.incarnation)

@@ -5,7 +5,7 @@ from typing import Any, Final
 from fabric import __version__
 from fabric.controller.run import Run
 from fabric.controller.verdict import EXIT_CODES
-from fabric.protocol.names import StepId
+from fabric.protocol.names import StepId, parse_phase
 from fabric.protocol.records import PhaseAborted, PhaseEnded, PhaseStarted, StepFinished, StepStarted
 
 NS: Final = 1e9
@@ -43,8 +43,8 @@ def _phases(run: Run) -> list[dict[str, Any]]:
     """Return each phase that was started, with its skew; and each go that was aborted."""
     found: dict[str, dict[str, Any]] = {}
     for record in run.history.phases:
-        repeat, _, name = record.phase.partition("/")
-        entry = found.setdefault(record.phase, {"repeat": int(repeat), "phase": name, "aborted": []})
+        cell, repeat, name = parse_phase(record.phase)
+        entry = found.setdefault(record.phase, {"cell": cell, "repeat": repeat, "phase": name, "aborted": []})
         match record:
             case PhaseStarted():
                 entry |= {"go": record.go, "t0": record.t0_ns / NS, "lead_s": record.lead_ns / NS}
@@ -112,8 +112,8 @@ def _step(
 
 
 def _place(node: str, step: str) -> dict[str, Any]:
-    repeat, phase, role, label = StepId.parse(step)
-    return {"repeat": repeat, "phase": phase, "role": role, "step": label, "node": node}
+    repeat, phase, role, label, cell = StepId.parse(step)
+    return {"cell": cell, "repeat": repeat, "phase": phase, "role": role, "step": label, "node": node}
 
 
 def _nodes(run: Run) -> dict[str, Any]:

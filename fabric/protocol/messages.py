@@ -1,8 +1,8 @@
 """Every message of the fabric: who sends it to whom, and when.
 
 *control* carries one message in one frame.  *go* carries a topic and a message.  *sink* and *feed* carry
-a `Batch` and the bytes of its output (see `Batch` and `EntryHead`).  A message of an operator that names a
-``node`` is checked against the run's reservations and passed on by the broker, and so is the answer.
+a `Batch` and the bytes that its records bring (see there).  A message of an operator that names a ``node``
+is checked against the run's reservations and passed on by the broker, and so is the answer.
 """
 
 from dataclasses import dataclass, field
@@ -232,11 +232,32 @@ class RunClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyWhen:
+    """Part of `Step`: when a spawned step is ready; exactly one of the conditions is set."""
+
+    port: int | None = None  # a socket of the node listens there
+    log: str = ""  # a regular expression that its output matches
+    cmd: tuple[str, ...] = ()  # a command that succeeds
+    file: str = ""  # that exists
+    within_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSource:
+    """Part of `Step`: a file that the controller has and the node is to get."""
+
+    path: str  # on the node: absolute, or in the step's directory
+    size: int  # bytes
+    sha256: str
+    mode: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """Part of `Assign` and `Prepare`: one step, fully resolved for one node."""
 
     step: str  # StepId
-    verb: Literal["cmd", "spawn"]
+    verb: Literal["cmd", "spawn", "put", "fetch", "stop", "wait"]
     argv: tuple[str, ...]  # a command line in sh is ("/bin/sh", "-c", line)
     env: dict[str, str]  # added to the agent's own environment
     dir: str | None  # None: the run's scratch directory on the node
@@ -247,6 +268,22 @@ class Step:
     when: Literal["always", "passed", "failed"]
     signal: int
     grace_s: float
+    attempts: int = 1  # at most so many
+    retry_on: Literal["error", "fail"] = "error"  # what another attempt follows
+    may_exit: bool = False  # a spawned step that ends by itself has not failed
+    ready: ReadyWhen | None = None
+    user: str = ""  # "": the agent's own
+    pty: bool = False
+    stdin: bytes | None = None  # None: empty
+    stdin_file: str = ""
+    limits: dict[str, int] = field(default_factory=dict)  # memory, files, processes, cpu, file_size, core
+    output: Literal["keep", "drop"] = "keep"  # drop: rather lose output than let the program wait
+    output_limit_bytes: int | None = None  # of one stream of one attempt
+    files: tuple[FileSource, ...] = ()  # put
+    paths: tuple[str, ...] = ()  # fetch: patterns
+    target: str = ""  # stop: StepId of a spawned step
+    wait_s: float = 0.0
+    bring: tuple[str, ...] = ()  # files that are fetched when the step has ended, for its metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +322,33 @@ class Prepare:
     failed: bool  # a step of this repeat has failed (for `when`)
     stopped: bool  # ... and stopped the phases that follow (for `when`)
     steps: tuple[Step, ...]  # of all roles of the node; a role's in their order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRequest:
+    """Agent to controller: bytes of a file that a put wants.  May be repeated until it is answered."""
+
+    kind: ClassVar[str] = "file_request"
+
+    run: str
+    node: str
+    sha256: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePart:
+    """Controller to agent: bytes of a file.  Answers `FileRequest`."""
+
+    kind: ClassVar[str] = "file_part"
+
+    run: str
+    node: str
+    sha256: str
+    offset: int
+    data: bytes
+    sentence: str  # why there are none; "" if there are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -489,7 +553,7 @@ class NodeBack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Agent to sink: consecutive records of one journal.  A second frame holds the bytes of its output."""
+    """Agent to sink: consecutive records of one journal.  A second frame holds the bytes that they bring."""
 
     kind: ClassVar[str] = "batch"
 
@@ -654,6 +718,8 @@ Message = (
     | Assign
     | Assigned
     | Prepare
+    | FileRequest
+    | FilePart
     | Ready
     | Refused
     | StartPhase

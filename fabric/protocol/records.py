@@ -10,12 +10,13 @@ from typing import ClassVar, Literal
 
 Stream = Literal["stdout", "stderr"]
 
-Reason = Literal["exited", "timeout", "stopped", "ended_early", "lost", "not_started"]
+Reason = Literal["exited", "timeout", "stopped", "ended_early", "lost", "not_started", "not_ready", "done"]
 """Why a step is over.
 
 exited: by itself.  timeout: its time was up.  stopped: the fabric ended it as the trial says (`until`) or
 because the phase was cancelled.  ended_early: a spawned step ended before it was asked to.  lost: its
 launcher or its agent died, so how it ended is not known.  not_started: its program could not be executed.
+not_ready: a spawned step was not ready in time, so it was ended.  done: it had no program, the agent did it.
 """
 
 
@@ -35,6 +36,84 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputDropped:
+    """Bytes that a step wrote and that were not kept, as the trial allows; the offsets count on."""
+
+    kind: ClassVar[str] = "output_dropped"
+
+    t_ns: int
+    bound_ns: int
+    step: str
+    attempt: int
+    stream: Stream
+    offset: int  # of the first byte that is missing
+    size: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileBegun:
+    """A file of the node is being fetched; its bytes follow as `FileChunk`."""
+
+    kind: ClassVar[str] = "file_begun"
+
+    t_ns: int
+    bound_ns: int
+    step: str
+    attempt: int
+    file: int  # counts the files of this attempt, from 1
+    path: str  # on the node, absolute
+    size: int  # bytes, as it begins; -1: not known
+    mode: int
+    mtime_ns: int  # by the node's wall clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileChunk:
+    """Bytes of a file that is being fetched.  They follow the batch's header, as those of `Output`."""
+
+    kind: ClassVar[str] = "file_chunk"
+
+    t_ns: int
+    bound_ns: int
+    step: str
+    attempt: int
+    file: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEnded:
+    """All bytes of a fetched file are stored, or ``problem`` says why not."""
+
+    kind: ClassVar[str] = "file_ended"
+
+    t_ns: int
+    bound_ns: int
+    step: str
+    attempt: int
+    file: int
+    size: int
+    sha256: str  # of the bytes that came
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMissing:
+    """Something that was to be fetched could not be had."""
+
+    kind: ClassVar[str] = "file_missing"
+
+    t_ns: int
+    bound_ns: int
+    step: str
+    attempt: int
+    path: str  # or the pattern that nothing matches
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted:
     """The step's program runs.  ``t_ns`` is the instant named by ``event``."""
 
@@ -45,9 +124,24 @@ class StepStarted:
     step: str
     attempt: int
     pid: int
-    event: Literal["release", "exec"]  # exec: the successful exec was seen; release: the child was let go
+    event: Literal["release", "exec", "agent"]
+    """exec: the successful exec was seen; release: the child was let go; agent: it has no program."""
+
     planned_ns: int  # fabric time at which it was to start; 0: as soon as its turn came
     go: int  # the go that released it; 0: not a first step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReady:
+    """A spawned step is ready; ``what`` says what showed it."""
+
+    kind: ClassVar[str] = "step_ready"
+
+    t_ns: int
+    bound_ns: int
+    step: str
+    attempt: int
+    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +167,7 @@ class StepFinished:
     max_rss_kib: int
     pipe_held: bool  # a descendant still held stdout or stderr when the program had ended
     survivors: tuple[int, ...]  # pids that could not be killed
+    retried: bool = False  # another attempt follows, so this failure is not the step's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +219,52 @@ class RunStarted:
     bound_ns: int
     name: str
     nodes: tuple[str, ...]
+    phases: tuple[str, ...] = ()  # of a repeat, the reset last
+    cells: int = 1
+    repeats: int = 1  # in all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatStarted:
+    """One pass over the phases begins."""
+
+    kind: ClassVar[str] = "repeat_started"
+
+    t_ns: int
+    bound_ns: int
+    cell: int  # 0: the trial has no matrix
+    repeat: int
+    warmup: bool  # its metrics do not count
+    variables: dict[str, str]  # of the matrix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatEnded:
+    """All phases of a repeat are over."""
+
+    kind: ClassVar[str] = "repeat_ended"
+
+    t_ns: int
+    bound_ns: int
+    cell: int
+    repeat: int
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A number that a step on a node came to."""
+
+    kind: ClassVar[str] = "metric"
+
+    t_ns: int
+    bound_ns: int
+    node: str
+    step: str
+    attempt: int
+    name: str
+    value: float
+    unit: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,14 +323,28 @@ class RunEnded:
 
 Record = (
     Output
+    | OutputDropped
+    | FileBegun
+    | FileChunk
+    | FileEnded
+    | FileMissing
     | StepStarted
+    | StepReady
     | StepFinished
     | StepSkipped
     | PhaseFinished
     | Notice
     | RunStarted
+    | RepeatStarted
+    | RepeatEnded
+    | Metric
     | PhaseStarted
     | PhaseAborted
     | PhaseEnded
     | RunEnded
 )
+
+
+def payload_size(record: Record) -> int:
+    """Return how many bytes of the batch's second frame belong to a record."""
+    return record.size if isinstance(record, Output | FileChunk) else 0

@@ -10,7 +10,8 @@ from functools import cache, lru_cache
 from typing import Any, Final
 
 from fabric.controller.entry import Read
-from fabric.protocol.names import StepId
+from fabric.errors import DecodeError
+from fabric.protocol.names import StepId, parse_phase
 from fabric.protocol.records import Output, Record
 
 EVENT_TEXT_LIMIT_BYTES: Final = 4096
@@ -67,12 +68,16 @@ def _place(record: Record) -> dict[str, Any]:
     """Say where in the run the record belongs."""
     step = step_of(record)
     if step is not None:
-        return {"role": step.role, "phase": step.phase, "repeat": step.repeat, "step": step.label}
+        cell = {"cell": step.cell} if step.cell else {}
+        return {"role": step.role, "phase": step.phase, **cell, "repeat": step.repeat, "step": step.label}
     phase_id: str | None = getattr(record, "phase", None)
     if phase_id is None:
         return {}
-    repeat, _, phase = phase_id.partition("/")
-    return {"phase": phase, "repeat": int(repeat)} if repeat.isdecimal() else {"phase": phase_id}
+    try:
+        number, repeat, phase = parse_phase(phase_id)
+    except DecodeError:
+        return {"phase": phase_id}
+    return {"phase": phase, **({"cell": number} if number else {}), "repeat": repeat}
 
 
 @cache

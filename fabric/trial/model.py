@@ -2,15 +2,64 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fabric.trial.diagnostics import Diagnostic
 
-Verb = Literal["cmd", "spawn"]
+Verb = Literal["cmd", "spawn", "put", "fetch", "stop", "wait"]
 OnFail = Literal["stop", "continue"]
 When = Literal["always", "passed", "failed"]
 OnLost = Literal["stop", "continue"]
+
+
+Across = Literal["mean", "sum", "min", "max", "median"]
+Better = Literal["higher", "lower"]
+Order = Literal["interleaved", "sequential", "random"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyCondition:
+    """When a spawned step is ready; exactly one of the conditions is set."""
+
+    port: int | None = None
+    log: str = ""  # regular expression
+    cmd: tuple[str, ...] = ()
+    file: str = ""  # as written: `$name` is expanded for each node
+    within_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutSource:
+    """What a put takes from beside the trial file, and where it goes on the node."""
+
+    source: str  # file, directory or glob
+    target: str | None  # as written; None: into the step's directory, under its own name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricSpec:
+    """A number that a step yields."""
+
+    name: str
+    line: int
+    regex: str = ""  # of `regex` and `json` exactly one is set
+    json: str = ""
+    file: str = ""  # as written; "": the step's output
+    unit: str = ""
+    better: Better | None = None
+    across: Across = "mean"  # over the nodes of the role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSpec:
+    """What a metric has to be in every repeat that counts."""
+
+    metric: str
+    kind: Literal["min", "max", "equals"]
+    line: int
+    limit: float  # in the unit of the metric
+    text: str  # as written, with its unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +82,22 @@ class TrialStep:
     when: When
     signal: int
     grace_s: float  # between the signal and KILL
+    spread_s: float = 0.0  # the nodes of the role start evenly over it
+    attempts: int = 1
+    retry_on: Literal["error", "fail"] = "error"
+    may_exit: bool = False
+    ready: ReadyCondition | None = None
+    user: str = ""
+    pty: bool = False
+    stdin: str | None = None
+    stdin_file: str = ""  # as written
+    limits: Mapping[str, int] = field(default_factory=dict)
+    output: Literal["keep", "drop"] = "keep"
+    put: tuple[PutSource, ...] = ()
+    fetch: tuple[str, ...] = ()  # patterns, as written
+    stop: str = ""  # label of a step that was spawned before
+    wait_s: float = 0.0
+    metrics: tuple[MetricSpec, ...] = ()
 
     @property
     def command(self) -> str:
@@ -54,6 +119,24 @@ class Trial:
     on_lost: OnLost
     roles: Mapping[str, tuple[str, ...]]  # nodes by role, both in the order of the file
     steps: tuple[TrialStep, ...]  # phase by phase; a role's in their order
+    phases: tuple[str, ...] = ("startup", "run", "collect", "reset")  # of a repeat, the reset last
+    cycle: tuple[str, ...] = (
+        "startup",
+        "run",
+        "collect",
+        "reset",
+    )  # those that are done anew for each repeat
+    warmup: int = 0  # repeats of each cell before those that count
+    seed: int | None = None  # None: one is drawn
+    quorum: float = 1.0  # part of each role's nodes without which nothing starts
+    distinct: tuple[str, ...] = ()
+    pairing: tuple[str, ...] = ()
+    order: Order = "interleaved"
+    network: str = ""
+    output_limit_bytes: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)  # as written
+    matrix: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    checks: tuple[CheckSpec, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
 
     def step(self, phase: str, role: str, label: str) -> TrialStep:
