@@ -63,6 +63,17 @@ class Positions:
                 return Span(number, start + 1, number, start + 1 + len(needle))
         return span
 
+    def part(self, path: Path, text: str, start: int, end: int) -> Span:
+        """Return where the characters ``start`` to ``end`` of a value stand, whose text this is.
+
+        Without a place of their own, as in a text with escapes, it is the value's.
+        """
+        span = self.value(path)
+        first = span.col  # behind the quote, from 0
+        if text and self.line(span.line)[first : first + len(text)] == text and start <= end <= len(text):
+            return Span(span.line, first + start + 1, span.line, first + max(end, start + 1) + 1)
+        return span
+
     def line(self, number: int) -> str:
         """Return the text of a line, "" behind the end."""
         return self._lines[number - 1].decode() if 0 < number <= len(self._lines) else ""

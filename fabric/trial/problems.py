@@ -48,6 +48,13 @@ class Problems:
         if self._room[code[0]]:
             self.at(self.positions.within(where, needle), code, message, hint)
 
+    def at_part(
+        self, where: Path, code: str, message: str, hint: str = "", *, text: str, start: int, end: int
+    ) -> None:
+        """Note a problem with the characters ``start`` to ``end`` of a value whose text this is."""
+        if self._room[code[0]]:
+            self.at(self.positions.part(where, text, start, end), code, message, hint)
+
     def at(self, span: Span, code: str, message: str, hint: str = "") -> None:
         """Note a problem with a stretch of the text."""
         source = self.positions.line(span.line)

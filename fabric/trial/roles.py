@@ -76,7 +76,8 @@ def _read_nodes(role: str, spec: Any, problems: Problems) -> tuple[str, ...]:
         try:
             named = expand(one)
         except SpecError as error:
-            problems.at_value(place, "E014" if error.later else "E020", str(error), error.hint)
+            code = "E014" if error.later else "E020"
+            problems.at_part(place, code, str(error), error.hint, text=one, start=error.start, end=error.end)
             continue
         if twice := next((node for node in named if node in nodes), None):
             problems.at_value(place, "E021", f"node `{twice}` is in role `{role}` twice")

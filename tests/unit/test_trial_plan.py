@@ -175,7 +175,7 @@ def test_nodes_can_be_overridden() -> None:
     ("role", "spec", "message"),
     [
         ("sever", "a", "no role `sever`"),
-        ("server", "", "cannot be the name of a node"),
+        ("server", "", "names no node"),
         ("server", "a,a", "named twice"),
         ("server", "3 of @x", "not supported by this version"),
         ("server", f"x[1-{MAX_NODES}]", "over the limit"),

@@ -174,3 +174,13 @@ def test_a_key_that_is_defined_twice_is_found(
         tomllib.loads(text)
     (clash,) = Positions(text).clashes()
     assert (clash.path, clash.second.line, clash.first.line) == (path, second, first)
+
+
+def test_a_part_of_a_text_has_its_place() -> None:
+    """The caret stands below what is wrong inside a value, or below all of it where that cannot be told."""
+    places = Positions('a = "lab[4-1]"\nb = ["x", \'y z\']\nc = "\\u0061b"\nd = """\nab"""\n')
+    assert places.part(("a",), "lab[4-1]", 4, 7) == (1, 10, 1, 13)
+    assert places.part(("a",), "lab[4-1]", 8, 8) == (1, 14, 1, 15)  # the closing quote
+    assert places.part(("b", 1), "y z", 2, 3) == (2, 14, 2, 15)
+    assert places.part(("c",), "ab", 1, 2) == places.value(("c",))
+    assert places.part(("d",), "ab", 1, 2) == places.value(("d",))
