@@ -197,6 +197,8 @@ class Executor:
     # --- what the network says --------------------------------------------------------------------------
 
     def _on_assign(self, message: Assign, now_ns: int) -> list[Effect]:
+        if self.is_led:
+            self.assign = message  # another cell's reset may be another one
         return [Send(Assigned(run=self.run, node=message.node))]
 
     def _on_prepare(self, message: Prepare, now_ns: int) -> list[Effect]:
@@ -279,8 +281,7 @@ class Executor:
             return []
         if alone or not self.needs_reset:
             return self._free()
-        part = PhasePart.of(self.run, LOCAL_RESET, self.assign.reset, failed=True, stopped=True)
-        part.clock_is_fresh = True
+        part = PhasePart.alone(self.assign, LOCAL_RESET)
         self.phase = part
         effects = self.steps.end_all()
         part.ending = set(self.steps.keys)

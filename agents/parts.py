@@ -7,7 +7,7 @@ from pathlib import Path
 from agents.executor import Executor
 from agents.journal import Journal
 from fabric.protocol.codec import encode
-from fabric.protocol.messages import Freed
+from fabric.protocol.messages import Assign, Freed
 
 
 @dataclass(slots=True)
@@ -19,15 +19,15 @@ class Part:
     scratch: Path
     shipping: bool = False  # nothing is left but the journal
     reset_failed: bool = False
-    _saved_reset: bool | None = None
+    _saved: tuple[bool, Assign] | None = None
 
     def save(self) -> None:
         """Keep what a next life needs to reset alone; does nothing if nothing has changed."""
-        needs_reset = self.executor.needs_reset
-        if needs_reset == self._saved_reset:
+        state = (self.executor.needs_reset, self.executor.assign)
+        if state == self._saved:
             return
-        self.journal.save_state(bytes([needs_reset]) + encode(self.executor.assign))
-        self._saved_reset = needs_reset
+        self.journal.save_state(bytes([state[0]]) + encode(state[1]))
+        self._saved = state
 
     def freed(self, incarnation: int) -> Freed:
         """Return the message that says that this node is done with the run."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from agents.step_run import StepRun
-from fabric.protocol.messages import Prepare, Step
+from fabric.protocol.messages import Assign, Prepare, Step
 from fabric.protocol.names import StepId
+from fabric.protocol.shared_env import merge
 
 PhaseState = Literal["preparing", "ready", "refused", "scheduled", "holding", "running", "done"]
 
@@ -67,9 +68,15 @@ class PhasePart:
     @classmethod
     def prepared(cls, message: Prepare) -> "PhasePart":
         """Do what a prepare says."""
-        return cls.of(
-            message.run, message.phase, message.steps, failed=message.failed, stopped=message.stopped
-        )
+        steps = merge(message.env, message.steps)
+        return cls.of(message.run, message.phase, steps, failed=message.failed, stopped=message.stopped)
+
+    @classmethod
+    def alone(cls, assign: Assign, phase: str) -> "PhasePart":
+        """Do the reset that needs nobody: no go, and no burst of questions for the time."""
+        part = cls.of(assign.run, phase, merge(assign.env, assign.reset), failed=True, stopped=True)
+        part.clock_is_fresh = True
+        return part
 
     def is_for(self, message: Prepare) -> bool:
         """Whether it is what this prepare wants: the same one came again.

@@ -7,10 +7,12 @@ from fabric.controller.effects import Effect, Note, Tell
 from fabric.controller.history import History
 from fabric.controller.outbox import Outbox
 from fabric.controller.plan import RunPlan
+from fabric.controller.quorum import lacking
 from fabric.controller.verdict import Findings
 from fabric.protocol.messages import Message
 from fabric.protocol.records import Notice
 from fabric.timing.offset import Estimate
+from fabric.trial.cells import Cell
 
 
 @dataclass(slots=True)
@@ -36,9 +38,19 @@ class Desk:
     history: History = field(default_factory=History)
     progress: Progress = field(default_factory=Progress)
     alive: dict[str, None] = field(default_factory=dict)  # nodes that the run still has
+    excluded: set[str] = field(default_factory=set)  # ... and that only reset, as the quorum allows
+    spawned: dict[str, dict[str, str]] = field(default_factory=dict)  # by node: step, phase that ends it
     heard_ns: dict[str, int] = field(default_factory=dict)  # last record of a node
     clock: Estimate | None = None
     is_last_repeat: bool = False  # trouble: the present repeat is the last one
+
+    def nodes_of(self, cell: Cell) -> tuple[str, ...]:
+        """Return the nodes of a cell that the run still has."""
+        return tuple(node for node in self.plan.nodes_of(cell) if node in self.alive)
+
+    def can_do_without(self, node: str) -> bool:
+        """Whether the quorum holds without a node."""
+        return not lacking(self.plan, self.alive.keys() - self.excluded - {node})
 
     def ask(self, key: Hashable, message: Message, now_ns: int) -> list[Effect]:
         """Send a message until it is answered."""

@@ -18,7 +18,7 @@ CLOSE_NS: Final = 15 * S
 
 
 class Ending:
-    """Begins when the last phase is over.  Whoever calls looks at `is_free` and `overdue` after each call."""
+    """Begins when the last phase is over.  Whoever calls looks at `is_over` and `overdue` after each call."""
 
     def __init__(self, desk: Desk, now_ns: int) -> None:
         self._desk = desk
@@ -28,8 +28,11 @@ class Ending:
         self.deadline_ns = now_ns + FREE_NS
         self.told = False  # the verdict
 
+    def __str__(self) -> str:
+        return "freeing"
+
     @property
-    def is_free(self) -> bool:
+    def is_over(self) -> bool:
         """Whether every node is done with."""
         return self._barrier.is_complete
 

@@ -22,7 +22,7 @@ def result_of(run: Run) -> dict[str, Any]:
         "exit_code": EXIT_CODES[verdict],
         "why": list(run.findings.whys),
         **_times(run),
-        "repeats": run.plan.repeats,
+        "repeats": len(run.plan.repeats),
         "phases": _phases(run),
         "steps": _steps(run),
         "nodes": _nodes(run),

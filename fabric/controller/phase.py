@@ -14,15 +14,23 @@ from typing import Final, Literal
 from fabric.controller.barrier import Barrier
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
+from fabric.controller.limits import limit_ns
 from fabric.controller.skew import Skew, SkewMeter
 from fabric.protocol.limits import BARRIER_S, GO_ATTEMPTS
-from fabric.protocol.messages import Cancel, GoAborted, GoCommitted, Prepare, Ready, Refused, StartPhase
+from fabric.protocol.messages import (
+    Cancel,
+    GoAborted,
+    GoCommitted,
+    Prepare,
+    Ready,
+    Refused,
+    StartPhase,
+)
 from fabric.protocol.records import PhaseAborted, PhaseEnded, PhaseStarted
+from fabric.protocol.shared_env import factor
+from fabric.trial.cells import Repeat
 
 S: Final = 1_000_000_000
-
-RUNNING_SLACK_NS: Final = 60 * S
-"""A phase may take so much longer than its steps' limits together: launching, draining, shipping."""
 
 REPORTING_NS: Final = 30 * S
 """A node that is over that limit goes on as long as it reports something at least this often."""
@@ -43,12 +51,12 @@ Cut = Literal["", "soft", "hard"]
 class PhaseRun:
     """From the prepare to the last node's end.  After each call, look at `is_over` and `overdue`."""
 
-    def __init__(self, desk: Desk, repeat: int, phase: str) -> None:
+    def __init__(self, desk: Desk, repeat: Repeat, phase: str) -> None:
         self._desk = desk
         self._repeat = repeat
         self._phase = phase
-        self.id = f"{repeat}/{phase}"
-        self.is_reset = phase == "reset"
+        self.id = f"{repeat.id}/{phase}"
+        self.is_reset = phase == desk.plan.phases[-1]
         self.state: Literal["preparing", "starting", "running", "over"] = "preparing"
         self.has_failed = False  # a step of it
         self.overdue: list[tuple[str, str]] = []  # nodes to be given up, and why
@@ -80,13 +88,14 @@ class PhaseRun:
         """Send every node its part; again if trouble has changed what is to be done."""
         desk = self._desk
         self.state, self._again_ns = "preparing", 0
-        self._nodes = tuple(node for node in desk.alive if node not in self._refusing)
+        self._nodes = tuple(node for node in self._possible if node not in self._refusing)
         steps = desk.plan.steps(self._repeat, self._phase)
-        ends = desk.plan.ends(self._repeat, self._phase)
+        ends = {node: self._ends(node) for node in self._nodes}
         self._barrier = Barrier(self._nodes, now_ns + round((BARRIER_S + self._grace_s(ends)) * S))
         self.deadline_ns = self._barrier.deadline_ns
         effects: list[Effect] = []
         for node in self._nodes:
+            env, own = factor(steps.get(node, ()))
             prepare = Prepare(
                 run=desk.run,
                 node=node,
@@ -94,10 +103,22 @@ class PhaseRun:
                 end=ends[node],
                 failed=desk.progress.failed,
                 stopped=desk.progress.stopped,
-                steps=steps[node],
+                env=env,
+                steps=own,
             )
             effects += desk.ask(("prepare", node), prepare, now_ns)
         return effects
+
+    @property
+    def _possible(self) -> tuple[str, ...]:
+        """The nodes that may take part; in the reset all do."""
+        excluded = set() if self.is_reset else self._desk.excluded
+        return tuple(node for node in self._desk.nodes_of(self._repeat.cell) if node not in excluded)
+
+    def _ends(self, node: str) -> tuple[str, ...]:
+        """Return the spawned steps of a node whose time is over when this phase begins."""
+        steps = self._desk.spawned.get(node, {}).items()
+        return tuple(step for step, until in steps if self.is_reset or until == self._phase)
 
     def ready(self, message: Ready, now_ns: int) -> list[Effect]:
         """Take a node's readiness; the last one's starts the phase."""
@@ -114,6 +135,8 @@ class PhaseRun:
             return []
         if not desk.outbox.answered(("prepare", message.node)):
             return []
+        if not self.is_reset and desk.can_do_without(message.node):
+            return self._exclude(message, now_ns)
         if message.step:
             desk.findings.add("fail", f"{desk.plan.describe(message.step, message.node)}: {message.sentence}")
         else:
@@ -126,6 +149,14 @@ class PhaseRun:
             return self.begin(now_ns) if self._follows_failures else self._leave()
         self._nodes = tuple(node for node in self._nodes if node != message.node)
         return self._start(now_ns) if self._barrier.arrived(message.node) else []
+
+    def _exclude(self, message: Refused, now_ns: int) -> list[Effect]:
+        """Go on without a node that refuses, but have it reset with the others."""
+        desk, node = self._desk, message.node
+        desk.excluded.add(node)
+        self._nodes = tuple(name for name in self._nodes if name != node)
+        told = desk.notice(f"goes on without {node}, which refused {self.id}: {message.sentence}", now_ns)
+        return told + (self._start(now_ns) if self._barrier.arrived(node) else [])
 
     def _grace_s(self, ends: Mapping[str, tuple[str, ...]]) -> float:
         """Return the longest grace of the spawned steps that end now."""
@@ -221,24 +252,26 @@ class PhaseRun:
     def _run(self, nodes: tuple[str, ...], now_ns: int) -> list[Effect]:
         """Wait until the nodes have finished the phase, which some may have done already."""
         self.state = "running"
+        self._note_spawned(nodes)
         done = self._desk.history.finished_nodes[self.id]
         self._barrier = Barrier((node for node in nodes if node not in done), 0)
-        self.deadline_ns = now_ns + self._limit_ns()
+        self.deadline_ns = now_ns + limit_ns(self._desk.plan.steps(self._repeat, self._phase))
         if self._barrier.is_complete:
             return self._end(now_ns)
         return self._cancel(now_ns) if self.cut_how else []
 
-    def _limit_ns(self) -> int:
-        """Return how long the phase may take: the longest lane's limits, and some slack."""
-        longest_s = 0.0
-        for steps in self._desk.plan.steps(self._repeat, self._phase).values():
-            lanes: dict[str, float] = {}
-            for step in steps:
-                role = step.step.split("/")[2]
-                longest = (step.timeout_s or 0.0) + step.grace_s + (step.at_s or 0.0)
-                lanes[role] = lanes.get(role, 0.0) + longest
-            longest_s = max([longest_s, *lanes.values()])
-        return round(longest_s * S) + RUNNING_SLACK_NS
+    def _note_spawned(self, nodes: tuple[str, ...]) -> None:
+        """Note what runs in the background from now on, and what does not any more."""
+        desk = self._desk
+        steps = desk.plan.steps(self._repeat, self._phase)
+        for node in nodes:
+            lives = desk.spawned.setdefault(node, {})
+            for over in self._ends(node):
+                del lives[over]
+            for step in steps.get(node, ()):
+                source = desk.plan.source(step.step)
+                if step.verb == "spawn" and source is not None:
+                    lives[step.step] = desk.plan.until(source)
 
     def finished(self, node: str, now_ns: int) -> list[Effect]:
         """A node has done all that it had to do."""
@@ -291,20 +324,20 @@ class PhaseRun:
     def _follows_failures(self) -> bool:
         """Whether something of it is to be done after a failure, such as to collect what explains it."""
         steps = self._desk.plan.steps(self._repeat, self._phase)
-        able = [node for node in self._desk.alive if node not in self._refusing]
-        wanted = any(step.when != "passed" for node in able for step in steps[node])
+        able = [node for node in self._possible if node not in self._refusing]
+        wanted = any(step.when != "passed" for node in able for step in steps.get(node, ()))
         return self._desk.progress.stopped and wanted
 
-    def node_gone(self, node: str, why: str, now_ns: int) -> list[Effect]:
-        """Go on without a node."""
+    def node_gone(self, node: str, why: str, now_ns: int, *, is_needed: bool = True) -> list[Effect]:
+        """Go on without a node; end the phase early if it is needed."""
         for what in ("prepare", "cancel"):
             self._desk.outbox.answered((what, node))
         was_last = self._barrier.arrived(node)
         if self.state == "running" and was_last:
             return self._end(now_ns)
-        if self.is_reset and self.state == "preparing" and was_last:
+        if (self.is_reset or not is_needed) and self.state == "preparing" and was_last:
             return self._start(now_ns)
-        return self.cut("soft", why, now_ns)
+        return self.cut("soft", why, now_ns) if is_needed else []
 
     def expire(self, now_ns: int) -> list[Effect]:
         """Try a go again; notice who is late.  Safe to call at any time."""

@@ -1,56 +1,101 @@
-"""PURE.  A trial, bound to the nodes' addresses: what a run asks it for."""
+"""PURE.  A trial, bound to nodes and their addresses: what a run asks it for."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from fabric.protocol.messages import Step
 from fabric.protocol.names import StepId
+from fabric.trial.cells import Cell, Repeat
 from fabric.trial.model import Trial, TrialStep
-from fabric.trial.plan import node_names, phase_ends, phase_steps, reset_steps
+from fabric.trial.plan import phase_steps, reset_steps
+
+NodeSteps = Mapping[str, tuple[Step, ...]]
+"""For each node its steps, a role's in their order."""
+
+Roles = Mapping[str, tuple[str, ...]]
+"""For each role its nodes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunPlan:
     """What is to be done on which node.
 
     Args:
         trial: As read.
         addresses: For each node its addresses by network; "" is the default network.
-        phases: That are done, in order, without the reset.
-        repeats: How often.
+        phases: That may come, in order, the reset last.
+        repeats: In the order in which they are done; at least one.
+        roles: For each cell's number the nodes of each role.
+        absent: For each cell's number and role how many nodes it lacks, as the quorum allows.
     """
 
     trial: Trial
     addresses: Mapping[str, Mapping[str, str]]
     phases: tuple[str, ...]
-    repeats: int
+    repeats: tuple[Repeat, ...]
+    roles: Mapping[int, Roles]
+    absent: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    _made: dict[tuple[str, str], NodeSteps] = field(default_factory=dict)
+    _sources: dict[tuple[str, str, str], TrialStep] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._sources = {(step.phase, step.role, step.label): step for step in self.trial.steps}
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """All nodes of the trial."""
-        return node_names(self.trial)
+        """All nodes of the run."""
+        return tuple(
+            dict.fromkeys(node for roles in self.roles.values() for nodes in roles.values() for node in nodes)
+        )
 
-    def steps(self, repeat: int, phase: str) -> Mapping[str, tuple[Step, ...]]:
-        """Return each node's steps of a phase."""
-        return phase_steps(self.trial, repeat, phase, self.addresses)
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells of the run, in the order in which they first come."""
+        return tuple({repeat.cell.number: repeat.cell for repeat in self.repeats}.values())
 
-    def ends(self, repeat: int, phase: str) -> Mapping[str, tuple[str, ...]]:
-        """Return for each node the spawned steps that end before a phase."""
-        return phase_ends(self.trial, repeat, phase, (*self.phases, "reset"))
+    def nodes_of(self, cell: Cell) -> tuple[str, ...]:
+        """Return the nodes that take part in a cell."""
+        return tuple(dict.fromkeys(node for nodes in self.roles[cell.number].values() for node in nodes))
 
-    def reset_alone(self) -> Mapping[str, tuple[Step, ...]]:
-        """Return for each node the reset that it does without a controller."""
+    def steps(self, repeat: Repeat, phase: str) -> NodeSteps:
+        """Return the steps of a phase for each node of the repeat's cell."""
+        key = (repeat.id, phase)
+        if key not in self._made:
+            self._made = {key: self._make(repeat, phase)}  # the machine asks for one phase at a time
+        return self._made[key]
+
+    def _make(self, repeat: Repeat, phase: str) -> NodeSteps:
+        return phase_steps(self.trial, repeat.number, phase, self.addresses)
+
+    def reset_alone(self, cell: Cell) -> NodeSteps:
+        """Return for each node of a cell the reset that it does without a controller."""
         return reset_steps(self.trial, self.addresses)
+
+    def until(self, step: TrialStep) -> str:
+        """Return the phase at whose beginning a spawned step ends: the reset if its own does not come."""
+        return step.until if step.until in self.phases and step.until else self.phases[-1]
 
     def source(self, step: str) -> TrialStep | None:
         """Return the step of the trial that a step id names, None if it has none."""
         wanted = StepId.parse(step)
-        try:
-            return self.trial.step(wanted.phase, wanted.role, wanted.label)
-        except KeyError:
-            return None
+        return self._sources.get((wanted.phase, wanted.role, wanted.label))
 
     def describe(self, step: str, node: str) -> str:
         """Return ``trial.toml:12: run/client step client-1 on lab3``."""
         source = self.source(step)
         return self.trial.describe(source, node) if source else f"step {step} on {node}"
+
+
+def plain_plan(
+    trial: Trial, addresses: Mapping[str, Mapping[str, str]], phases: Sequence[str], repeats: int
+) -> RunPlan:
+    """Return the plan of a trial without a matrix whose nodes are all named; ``phases`` without the reset."""
+    every = (*phases, "reset")
+    numbers = range(1, repeats + 1)
+    return RunPlan(
+        trial=trial,
+        addresses=addresses,
+        phases=every,
+        repeats=tuple(Repeat(Cell(0, {}), number, is_warmup=False, phases=every) for number in numbers),
+        roles={0: trial.roles},
+    )

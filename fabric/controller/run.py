@@ -1,6 +1,8 @@
 """PURE.  A run, from the reservation of its nodes to the verdict.
 
-    opening -> assigning -> phases -> freeing -> closing -> over
+    opening -> phases -> freeing -> closing -> over
+
+In between a part of its own does the work: `Assigning`, a `PhaseRun`, the `Ending`.
 
 Control messages carry what has to be agreed on (prepare, go); what the nodes did comes as records, read from
 the run's record log.  Instants are nanoseconds of the controller's monotonic clock.
@@ -9,21 +11,21 @@ the run's record log.  Instants are nanoseconds of the controller's monotonic cl
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-from fabric.controller.barrier import Barrier
+from fabric.controller.assigning import Assigning
 from fabric.controller.desk import Desk, Progress
-from fabric.controller.effects import Effect, Note, Over, Tell
+from fabric.controller.effects import Effect, Over, Tell
 from fabric.controller.ending import Ending
 from fabric.controller.entry import Read
-from fabric.controller.failures import check_step, describe_failure
+from fabric.controller.failures import judge
 from fabric.controller.history import History
 from fabric.controller.phase import PhaseRun
 from fabric.controller.plan import RunPlan
+from fabric.controller.repeats import repeat_ended, repeat_started, run_started
 from fabric.controller.roster import Roster
 from fabric.controller.script import INTERRUPTED, Script
 from fabric.controller.verdict import Findings
-from fabric.protocol.limits import BARRIER_S, NODE_PATIENCE_S
+from fabric.protocol.limits import NODE_PATIENCE_S
 from fabric.protocol.messages import (
-    Assign,
     Assigned,
     Denied,
     Freed,
@@ -39,12 +41,12 @@ from fabric.protocol.messages import (
     RunClosed,
     RunOpened,
 )
-from fabric.protocol.records import PhaseFinished, RunEnded, RunStarted, StepFinished
+from fabric.protocol.records import PhaseFinished, RunEnded, StepFinished
 from fabric.timing.offset import Estimate
 
 S: Final = 1_000_000_000
 
-State = Literal["new", "opening", "assigning", "phases", "freeing", "closing", "over"]
+State = Literal["new", "opening", "phases", "freeing", "closing", "over"]
 
 
 class Run:
@@ -66,16 +68,24 @@ class Run:
         self.document = document
         self.state: State = "new"
         self.nodes: dict[str, NodeInfo] = {}
+        self.lost: dict[str, str] = {}
+        """Nodes that were given up, and why."""
         self._desk = Desk(run, plan)
         self._lease_s = lease_s
         self._result = result
-        self._script = Script(plan.phases, plan.repeats)
-        self._assigning = Barrier((), 0)
-        self._phase: PhaseRun | None = None
-        self._ending: Ending | None = None
+        self._script = Script(plan.repeats, plan.phases)
+        self._part: Assigning | PhaseRun | Ending | None = None
         self._roster = Roster()
         self._interrupts = 0
         self._deadline_ns: int | None = None  # of the whole trial
+
+    @property
+    def _phase(self) -> PhaseRun | None:
+        return self._part if isinstance(self._part, PhaseRun) else None
+
+    @property
+    def _ending(self) -> Ending | None:
+        return self._part if isinstance(self._part, Ending) else None
 
     @property
     def findings(self) -> Findings:
@@ -159,9 +169,9 @@ class Run:
                 self.findings.add("interrupted", f"left before the reset was done: {lease}")
             return self._over()
         self._desk.is_last_repeat = True
-        if self.state not in ("assigning", "phases"):
+        if self.state != "phases":
             return []
-        self._script.skip_to("collect" if self._interrupts == 1 else "reset")
+        self._script.skip_to("collect" if self._interrupts == 1 else self.plan.phases[-1])
         told = self._desk.notice(INTERRUPTED[self._interrupts], now_ns)
         if self._phase is None:
             return told + self._free(now_ns)
@@ -174,14 +184,10 @@ class Run:
         if self.state in ("new", "over"):
             return None
         times = [self._desk.outbox.deadline_ns, self._roster.deadline_ns]
-        if self.state in ("assigning", "phases"):
+        if self.state == "phases":
             times.append(self._deadline_ns)
-        if self.state == "assigning":
-            times.append(self._assigning.deadline_ns)
-        if self._phase is not None:
-            times.append(self._phase.deadline_ns)
-        if self._ending is not None:
-            times.append(self._ending.deadline_ns)
+        if self._part is not None:
+            times.append(self._part.deadline_ns)
         return min((time for time in times if time is not None), default=None)
 
     def expire(self, now_ns: int) -> list[Effect]:
@@ -191,21 +197,14 @@ class Run:
         effects: list[Effect] = [Tell(message) for message in self._desk.outbox.expire(now_ns)]
         for node, why in self._roster.due(now_ns):
             effects += self._node_gone(node, why, now_ns)
-        if (
-            self._deadline_ns is not None
-            and now_ns >= self._deadline_ns
-            and self.state in ("assigning", "phases")
-        ):
+        if self.state == "phases" and self._deadline_ns is not None and now_ns >= self._deadline_ns:
             effects += self._trial_timed_out(now_ns)
-        if self.state == "assigning" and self._assigning.is_late(now_ns):
-            for node in list(self._assigning.missing):
-                effects += self._node_gone(node, f"{node} did not take its part of the run in time", now_ns)
-        if self._phase is not None:
-            effects += self._phase.expire(now_ns)
-        if self._ending is not None:
-            self._ending.expire(now_ns)
-            if self._ending.told and now_ns >= self._ending.deadline_ns:
-                return self.broker_gone("the broker did not confirm the end of the run")
+        if isinstance(self._part, PhaseRun):
+            effects += self._part.expire(now_ns)
+        elif self._part is not None:
+            self._part.expire(now_ns)
+        if self._ending is not None and self._ending.told and now_ns >= self._ending.deadline_ns:
+            return self.broker_gone("the broker did not confirm the end of the run")
         return self._go_on(effects, now_ns)
 
     # --- reservation ------------------------------------------------------------------------------------
@@ -215,20 +214,12 @@ class Run:
             return []
         self.nodes = {info.name: info for info in message.nodes}
         self._desk.alive = dict.fromkeys(self.plan.nodes)
-        self.state = "assigning"
-        self._assigning = Barrier(self._desk.alive, now_ns + round(BARRIER_S * S))
-        effects: list[Effect] = []
-        resets = self.plan.reset_alone()
-        for node in self._desk.alive:
-            assign = Assign(
-                run=self.run,
-                node=node,
-                on_lost=self.plan.trial.on_lost,
-                lease_s=self._lease_s,
-                reset=resets[node],
-            )
-            effects += self._desk.ask(("assign", node), assign, now_ns)
-        return effects
+        self.state = "phases"
+        return self._assign(now_ns)
+
+    def _assign(self, now_ns: int) -> list[Effect]:
+        self._part = Assigning(self._desk, self._script.repeat.cell, self._lease_s)
+        return self._part.begin(now_ns)
 
     def _on_denied(self, message: Denied, now_ns: int) -> list[Effect]:
         if self.state != "opening" and message.code not in ("closed", "unknown_run", "not_yours"):
@@ -237,74 +228,74 @@ class Run:
         return self._over()
 
     def _on_assigned(self, message: Assigned, now_ns: int) -> list[Effect]:
-        self._desk.outbox.answered(("assign", message.node))
-        if self.state != "assigning" or not self._assigning.arrived(message.node):
-            return []
-        t, bound = self._desk.fabric(now_ns)
-        nodes = tuple(self._desk.alive)
-        record = RunStarted(t_ns=t, bound_ns=bound, name=self.plan.trial.name, nodes=nodes)
-        self.state = "phases"
-        return [Note(record), *self._next_phase(now_ns)]
+        if isinstance(self._part, Assigning):
+            self._part.assigned(message)
+        return []
 
     # --- phases -----------------------------------------------------------------------------------------
 
-    def _next_phase(self, now_ns: int) -> list[Effect]:
-        repeat = self._script.repeat
-        self._script.last_repeat = self._script.last_repeat or self._desk.is_last_repeat
-        if not self._desk.alive or not self._script.advance():
-            return self._free(now_ns)
-        if self._script.repeat != repeat:
-            self._desk.progress = Progress()
-        self._phase = PhaseRun(self._desk, self._script.repeat, self._script.phase)
-        return self._phase.begin(now_ns)
-
     def _go_on(self, effects: list[Effect], now_ns: int) -> list[Effect]:
         """Do what follows from the state of the present part: give nodes up, take the next part."""
-        while self.state in ("phases", "freeing"):
-            part = self._ending if self.state == "freeing" else self._phase
-            if part is None:
-                break
+        while self.state in ("phases", "freeing") and self._part is not None:
+            part = self._part
             if part.overdue:
                 (node, why), part.overdue = part.overdue[0], part.overdue[1:]
                 effects += self._node_gone(node, why, now_ns)
             elif isinstance(part, PhaseRun) and part.lost_broker:
                 return effects + self.broker_gone(part.lost_broker)
-            elif isinstance(part, PhaseRun) and part.is_over:
-                self._phase = None
-                effects += self._next_phase(now_ns)
-            elif isinstance(part, Ending) and part.is_free:
+            elif not part.is_over:
+                break
+            elif isinstance(part, Ending):
                 self.state = "closing"
                 effects += part.tell(now_ns)
+            elif isinstance(part, Assigning):
+                effects += self._assigned(now_ns)
             else:
-                break
+                effects += self._next_phase(now_ns)
         return effects
+
+    def _assigned(self, now_ns: int) -> list[Effect]:
+        """All nodes of the cell have their part: begin it."""
+        is_first = not self._script.has_begun
+        if not self._desk.alive or self._desk.is_last_repeat or (is_first and not self._script.advance()):
+            return self._free(now_ns)
+        if not is_first:
+            return self._begin_repeat(now_ns)
+        return [run_started(self._desk, now_ns), *self._begin_repeat(now_ns)]
+
+    def _begin_repeat(self, now_ns: int) -> list[Effect]:
+        self._desk.progress = Progress()
+        return [repeat_started(self._desk, self._script.repeat, now_ns), *self._begin_phase(now_ns)]
+
+    def _begin_phase(self, now_ns: int) -> list[Effect]:
+        phase = PhaseRun(self._desk, self._script.repeat, self._script.phase)
+        self._part = phase
+        return phase.begin(now_ns)
+
+    def _next_phase(self, now_ns: int) -> list[Effect]:
+        desk, script, present = self._desk, self._script, self._script.repeat
+        script.is_last_repeat = script.is_last_repeat or desk.is_last_repeat
+        if desk.progress.stopped and script.phase not in self.plan.trial.cycle:
+            script.leave_cell()  # what its further repeats would build on was not set up
+        if desk.alive and script.advance():
+            if script.repeat is present:
+                return self._begin_phase(now_ns)
+            ended = [repeat_ended(desk, present, now_ns)]
+            return ended + (
+                self._begin_repeat(now_ns) if script.repeat.cell == present.cell else self._assign(now_ns)
+            )
+        return [repeat_ended(desk, present, now_ns), *self._free(now_ns)]
 
     def _on_phase_word(self, message: Any, now_ns: int) -> list[Effect]:
         return [] if self._phase is None else _PHASE_WORDS[type(message)](self._phase, message, now_ns)
 
     def _step_finished(self, node: str, end: StepFinished, now_ns: int) -> list[Effect]:
-        check_step(self._desk, node, end)
-        if not end.failed:
+        phase, stops = self._phase, judge(self._desk, node, end)
+        if phase is None:
             return []
-        phase_id = end.step.rsplit("/", 2)[0]
-        if self._phase is not None and self._phase.id == phase_id:
-            self._phase.has_failed = True
-        source = self.plan.source(end.step)
-        line = describe_failure(self._desk, node, end)
-        if phase_id.endswith("/reset"):
-            self.findings.add("dirty", line)
-            return []
-        self._desk.progress.failed = True
-        if end.reason == "lost":
-            self.findings.add("error", line)
-            self._desk.is_last_repeat = True
-        else:
-            self.findings.add("fail", line)
-            if source is not None and source.on_fail == "continue":
-                return []
-        self._desk.progress.stop()
-        why = f"step {end.step} failed on {node}"
-        return [] if self._phase is None else self._phase.cut("soft", why, now_ns)
+        if end.failed and not end.retried and end.step.startswith(f"{phase.id}/"):
+            phase.has_failed = True
+        return phase.cut("soft", f"step {end.step} failed on {node}", now_ns) if stops else []
 
     # --- trouble ----------------------------------------------------------------------------------------
 
@@ -332,7 +323,7 @@ class Run:
             return []
         self._roster.back(message.node)
         freed = self._ending is not None and self._ending.has(message.node)
-        if message.works_on or freed or self.state in ("opening", "assigning"):
+        if message.works_on or freed or self._part is None or isinstance(self._part, Assigning):
             return []
         return self._node_gone(
             message.node, f"{message.node} has restarted and lost its part of the run", now_ns
@@ -343,29 +334,33 @@ class Run:
         self._roster.back(node)
         if node not in self._desk.alive:
             return []
+        is_needed = not self._desk.can_do_without(node)
         del self._desk.alive[node]
-        self._desk.outbox.answered(("assign", node))
-        self.findings.add("error", f"{why} ({self._where()})")
-        self._desk.is_last_repeat = True
-        self._desk.progress.stop()
-        if self._ending is not None:
-            self._ending.node_gone(node)
-            return []
-        if self._phase is not None:
-            return self._phase.node_gone(node, why, now_ns)
-        return self._free(now_ns) if self.state == "assigning" else []
+        self.lost[node] = why
+        effects: list[Effect] = []
+        if is_needed:
+            self.findings.add("error", f"{why} ({self._where()})")
+            self._desk.is_last_repeat = True
+            self._desk.progress.stop()
+        else:
+            effects = self._desk.notice(f"{why} ({self._where()}); the quorum holds without it", now_ns)
+        if isinstance(self._part, PhaseRun):
+            effects += self._part.node_gone(node, why, now_ns, is_needed=is_needed)
+        elif self._part is not None:
+            self._part.node_gone(node)
+        return effects
 
     def _where(self) -> str:
         """Say in which state of which phase the run is."""
-        return str(self._phase) if self._phase is not None else self.state
+        return str(self._part) if self._part is not None else self.state
 
     # --- the end ----------------------------------------------------------------------------------------
 
     def _free(self, now_ns: int) -> list[Effect]:
         self.state = "freeing"
-        self._phase = None
-        self._ending = Ending(self._desk, now_ns)
-        return self._go_on(self._ending.begin(now_ns), now_ns)
+        ending = Ending(self._desk, now_ns)
+        self._part = ending
+        return self._go_on(ending.begin(now_ns), now_ns)
 
     def _on_freed(self, message: Freed, now_ns: int) -> list[Effect]:
         if self.state == "freeing" and self._ending is not None and message.node in self._desk.alive:

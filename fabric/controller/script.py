@@ -1,7 +1,9 @@
-"""PURE.  Which phase comes next, also after trouble."""
+"""PURE.  Which phase of which repeat comes next, also after trouble."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
+
+from fabric.trial.cells import Repeat
 
 INTERRUPTED: Final = {
     1: "interrupted: this phase ends, then collect and reset; once more: reset only; a third time: leave",
@@ -10,55 +12,79 @@ INTERRUPTED: Final = {
 """What a user is told at Ctrl-C."""
 
 
-@dataclass(slots=True)
 class Script:
-    """The order of the phases of a run: for each repeat all phases, the reset last.
+    """The repeats of a run, each with its phases.
+
+    Trouble changes what follows, never what was: whatever is set up in a repeat is cleaned up in it, if the
+    repeat that would do it does not come any more.
 
     Args:
-        phases: In order, without the reset.
-        repeats: How often all of it is done.
+        repeats: In their order; at least one.
+        order: All phases that may come, the reset last.
     """
 
-    phases: tuple[str, ...]
-    repeats: int
-    repeat: int = 1
-    index: int = -1
-    last_repeat: bool = False  # trouble: no further repeat
-    _skip_to: int | None = None  # index of the phase that comes next instead
+    def __init__(self, repeats: Sequence[Repeat], order: Sequence[str]) -> None:
+        self.repeat = repeats[0]
+        """The present one."""
+        self.is_last_repeat = False
+        """Trouble: no further repeat, but for the end of this one."""
+        self._repeats = repeats
+        self._order = tuple(order)
+        self._position = 0
+        self._phases = self.repeat.phases
+        self._index = -1
+        self._left: set[int] = set()  # cells of which no further repeat comes
 
     @property
     def phase(self) -> str:
         """Name of the present phase."""
-        return "reset" if self.index >= len(self.phases) else self.phases[self.index]
-
-    @property
-    def phase_id(self) -> str:
-        """``repeat/phase``."""
-        return f"{self.repeat}/{self.phase}"
+        return self._phases[max(self._index, 0)]
 
     @property
     def in_reset(self) -> bool:
         """Whether the present phase is the reset."""
-        return self.index >= len(self.phases)
+        return self._index >= 0 and self.phase == self._order[-1]
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a phase of the present repeat was reached."""
+        return self._index >= 0
 
     def advance(self) -> bool:
-        """Go to the next phase; False if there is none."""
-        if self._skip_to is not None and not self.in_reset:
-            self.index, self._skip_to = self._skip_to, None
+        """Go to the next phase, perhaps of another repeat; False if there is none."""
+        if self._index + 1 >= len(self._phases) and self._is_leaving and not self.in_reset:
+            self._phases += self._rest
+        if self._index + 1 < len(self._phases):
+            self._index += 1
             return True
-        if self.index < len(self.phases):
-            self.index += 1
-            return True
-        if self.last_repeat or self.repeat >= self.repeats:
-            return False
-        self.repeat += 1
-        self.index = 0 if self.phases else len(self.phases)
-        return True
+        return not self.is_last_repeat and self._next_repeat()
+
+    def leave_cell(self) -> None:
+        """Let the present repeat be the last one of its cell."""
+        self._left.add(self.repeat.cell.number)
 
     def skip_to(self, phase: str) -> None:
         """Let `advance` lead to this phase, or to the reset if it is not ahead; no further repeat."""
-        self.last_repeat = True
+        self.is_last_repeat = True
         if self.in_reset:
             return
-        ahead = self.phases[self.index + 1 :]
-        self._skip_to = self.phases.index(phase) if phase in ahead else len(self.phases)
+        rest = self._rest
+        at = rest.index(phase) if phase in rest else len(rest) - 1
+        self._phases = self._phases[: self._index + 1] + rest[at:]
+
+    @property
+    def _is_leaving(self) -> bool:
+        return self.is_last_repeat or self.repeat.cell.number in self._left
+
+    @property
+    def _rest(self) -> tuple[str, ...]:
+        """What follows the present phase in the order of the trial."""
+        return self._order[self._order.index(self.phase) + 1 :] if self.has_begun else self._order
+
+    def _next_repeat(self) -> bool:
+        for position in range(self._position + 1, len(self._repeats)):
+            repeat = self._repeats[position]
+            if repeat.phases and repeat.cell.number not in self._left:
+                self._position, self.repeat, self._phases, self._index = position, repeat, repeat.phases, 0
+                return True
+        return False

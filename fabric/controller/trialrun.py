@@ -12,7 +12,7 @@ from fabric.controller.connection import Connection
 from fabric.controller.entry import Read
 from fabric.controller.local import LocalFabric, new_run_id
 from fabric.controller.outcome import result_of
-from fabric.controller.plan import RunPlan
+from fabric.controller.plan import RunPlan, plain_plan
 from fabric.controller.run import Run
 from fabric.controller.session import Session
 from fabric.controller.verdict import EXIT_CODES, Verdict
@@ -87,7 +87,7 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         )
         stack.callback(connection.close)
         connection.wait_up()
-        plan = RunPlan(trial, _addresses(connection), phases, options.repeats or trial.repeat)
+        plan = plain_plan(trial, _addresses(connection), phases, options.repeats or trial.repeat)
         return _carry_out(connection, plan, options, show)
 
 
@@ -165,7 +165,7 @@ def _addresses(connection: Connection) -> dict[str, Mapping[str, str]]:
 
 
 def _carry_out(connection: Connection, plan: RunPlan, options: Options, show: Show) -> Outcome:
-    document = plan_document(plan.trial, plan.repeats, (*plan.phases, "reset"), plan.addresses)
+    document = plan_document(plan.trial, len(plan.repeats), plan.phases, plan.addresses)
     run = Run(
         run=new_run_id(plan.trial.name, time.time()),
         plan=plan,

@@ -288,7 +288,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assign:
-    """Controller to agent: your part of a run; ``reset`` is what you do alone if a lease ends."""
+    """Controller to agent: your part of a run; ``reset`` is what you do alone if a lease ends.
+
+    Comes again with another reset when a cell of the matrix begins.
+    """
 
     kind: ClassVar[str] = "assign"
 
@@ -297,6 +300,7 @@ class Assign:
     on_lost: Literal["stop", "continue"]
     lease_s: float  # how long the agent works on without news from the broker
     reset: tuple[Step, ...]
+    env: dict[str, str] = field(default_factory=dict)  # of all steps; a step's own variables win
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,6 +326,7 @@ class Prepare:
     failed: bool  # a step of this repeat has failed (for `when`)
     stopped: bool  # ... and stopped the phases that follow (for `when`)
     steps: tuple[Step, ...]  # of all roles of the node; a role's in their order
+    env: dict[str, str] = field(default_factory=dict)  # of all steps; a step's own variables win
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ class Repeat:
     """Its metrics do not count."""
 
     phases: tuple[str, ...]
-    """That are done in it, in order.  The reset is the last one, unless the cycle leaves it to a later repeat."""
+    """That are done in it, in order, the reset last; where there is a cycle, a part of them."""
 
     @property
     def id(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from fabric.controller.plan import RunPlan
+from fabric.controller.plan import plain_plan
 from fabric.protocol.records import Output, StepStarted
 from fabric.trial.load import parse_trial
 from tests.simulation.sim_agent import SimAgent
@@ -71,7 +71,7 @@ class Lab:
         }
         self.world.run(lambda: self.world.now_ns > 0 and self._all_up(), LIMIT_NS)
         trial = parse_trial(text, "sim.toml")
-        plan = RunPlan(trial, {}, ("startup", "run", "collect"), 2)
+        plan = plain_plan(trial, {}, ("startup", "run", "collect"), 2)
         self.controller = SimController(self.world, self.network, self.broker, plan, RUN)
         self.world.after_event.append(self.check_always)
         self._plan_trouble()

@@ -11,6 +11,7 @@ from fabric.controller.skew import SkewMeter
 from fabric.controller.verdict import WHYS, Findings
 from fabric.protocol.messages import Acknowledged, Beat, Free, Resend
 from fabric.protocol.records import Notice, Output, StepStarted
+from fabric.trial.cells import Cell, Repeat
 
 RUN = "20260301-102207-ping-k3f9"
 
@@ -19,27 +20,36 @@ def notice(text: str) -> Notice:
     return Notice(t_ns=0, bound_ns=0, level="info", message=text)
 
 
+def script_of(phases: tuple[str, ...], repeats: int, *, cells: int = 1) -> Script:
+    every = (*phases, "reset")
+    order = [(cell, number) for number in range(1, repeats + 1) for cell in range(1, cells + 1)]
+    return Script(
+        [Repeat(Cell(cell if cells > 1 else 0, {}), number, False, every) for cell, number in order], every
+    )
+
+
 def phases(script: Script) -> list[str]:
     found = []
     while script.advance():
-        found.append(script.phase_id)
+        found.append(f"{script.repeat.id}/{script.phase}")
     return found
 
 
 def test_the_script_does_all_phases_of_all_repeats_reset_last() -> None:
     """Reset is always last, also without other phases."""
-    assert phases(Script(("a", "b"), 2)) == ["1/a", "1/b", "1/reset", "2/a", "2/b", "2/reset"]
-    assert phases(Script((), 2)) == ["1/reset", "2/reset"]
+    assert phases(script_of(("a", "b"), 2)) == ["1/a", "1/b", "1/reset", "2/a", "2/b", "2/reset"]
+    assert phases(script_of((), 2)) == ["1/reset", "2/reset"]
+    assert phases(script_of((), 2, cells=2)) == ["1.1/reset", "2.1/reset", "1.2/reset", "2.2/reset"]
 
 
 def test_a_skip_leads_to_the_phase_or_to_the_reset_and_ends_the_repeats() -> None:
     """Interrupted in `a`: collect and reset.  Interrupted in collect: reset."""
-    script = Script(("a", "b", "collect"), 3)
+    script = script_of(("a", "b", "collect"), 3)
     script.advance()
     script.skip_to("collect")
-    assert script.phase_id == "1/a", "the present phase goes on"
+    assert script.phase == "a", "the present phase goes on"
     assert phases(script) == ["1/collect", "1/reset"]
-    script = Script(("a", "collect"), 3)
+    script = script_of(("a", "collect"), 3)
     script.advance()
     script.advance()
     script.skip_to("collect")
@@ -48,11 +58,39 @@ def test_a_skip_leads_to_the_phase_or_to_the_reset_and_ends_the_repeats() -> Non
 
 def test_two_skips_the_later_one_counts() -> None:
     """Ctrl-C twice: reset only."""
-    script = Script(("a", "b", "collect"), 1)
+    script = script_of(("a", "b", "collect"), 1)
     script.advance()
     script.skip_to("collect")
     script.skip_to("reset")
     assert phases(script) == ["1/reset"]
+
+
+CYCLED = [
+    Repeat(Cell(1, {}), 1, False, ("startup", "run")),
+    Repeat(Cell(1, {}), 2, False, ("run",)),
+    Repeat(Cell(1, {}), 3, False, ("run", "collect", "reset")),
+    Repeat(Cell(2, {}), 1, False, ("startup", "run", "collect", "reset")),
+]
+ORDER = ("startup", "run", "collect", "reset")
+
+
+def test_a_repeat_that_is_the_last_one_by_trouble_ends_with_what_a_later_one_would_do() -> None:
+    """Whatever was set up for all repeats of a cell is collected from and reset."""
+    script = Script(CYCLED, ORDER)
+    assert [script.advance() for _ in range(3)] == [True] * 3
+    script.is_last_repeat = True
+    assert phases(script) == ["1.2/collect", "1.2/reset"]
+
+
+def test_a_cell_that_is_left_is_reset_and_the_next_one_comes() -> None:
+    """A startup that failed spoils the repeats of its cell, not those of the others."""
+    script = Script(CYCLED, ORDER)
+    script.advance()
+    script.leave_cell()
+    assert phases(script) == [
+        *("1.1/run", "1.1/collect", "1.1/reset"),
+        *("2.1/startup", "2.1/run", "2.1/collect", "2.1/reset"),
+    ]
 
 
 def test_the_outbox_repeats_what_is_due_until_it_is_answered() -> None:

@@ -8,7 +8,7 @@ import pytest
 from fabric.controller.effects import Effect, Note, Over, Tell
 from fabric.controller.entry import Read
 from fabric.controller.outcome import result_of
-from fabric.controller.plan import RunPlan
+from fabric.controller.plan import plain_plan
 from fabric.controller.run import Run, S
 from fabric.protocol.limits import BARRIER_S, GO_ATTEMPTS, NODE_PATIENCE_S
 from fabric.protocol.messages import (
@@ -58,7 +58,7 @@ class Lab:
     def __init__(
         self, trial: str = TRIAL, repeats: int = 1, phases: tuple[str, ...] = ("run", "collect")
     ) -> None:
-        plan = RunPlan(parse_trial(trial, "t.toml"), {}, phases, repeats)
+        plan = plain_plan(parse_trial(trial, "t.toml"), {}, phases, repeats)
         self.run = Run(run=RUN, plan=plan, lease_s=20.0, document="{}", result=lambda _: "{}")
         self.now_ns = 5 * S
         self.told: list[Any] = []

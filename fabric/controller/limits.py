@@ -1,0 +1,29 @@
+"""PURE.  How long a phase may take by the limits of its steps."""
+
+from typing import Final
+
+from fabric.controller.plan import NodeSteps
+from fabric.protocol.messages import Step
+
+S: Final = 1_000_000_000
+
+RUNNING_SLACK_NS: Final = 60 * S
+"""A phase may take so much longer than its steps' limits together: launching, draining, shipping."""
+
+
+def limit_ns(steps: NodeSteps) -> int:
+    """Return the limits of the longest role of any node together, and some slack."""
+    longest_s = 0.0
+    for own in steps.values():
+        roles: dict[str, float] = {}
+        for step in own:
+            role = step.step.split("/")[2]
+            roles[role] = roles.get(role, 0.0) + _longest_s(step)
+        longest_s = max([longest_s, *roles.values()])
+    return round(longest_s * S) + RUNNING_SLACK_NS
+
+
+def _longest_s(step: Step) -> float:
+    ready_s = step.ready.within_s if step.ready else 0.0
+    attempt_s = (step.timeout_s or 0.0) + step.grace_s + ready_s
+    return (step.at_s or 0.0) + step.wait_s + step.attempts * attempt_s
