@@ -9,7 +9,7 @@ from fabric.errors import DecodeError
 from fabric.log import get_logger
 from fabric.protocol.codec import decode
 from fabric.protocol.messages import Assign
-from fabric.protocol.records import Notice, Output, StepFinished, Stream
+from fabric.protocol.records import FileEnded, Notice, Output, StepFinished, Stream
 
 log = get_logger()
 
@@ -56,7 +56,7 @@ def _saved(journal: Journal) -> tuple[Assign, bool] | None:
     return (assign, bool(state[0])) if isinstance(assign, Assign) else None
 
 
-def _lost(step: OpenStep, t_ns: int) -> Iterator[Output | StepFinished]:
+def _lost(step: OpenStep, t_ns: int) -> Iterator[Output | FileEnded | StepFinished]:
     """Yield the records of a step whose end an earlier life of the agent did not see."""
     states: tuple[tuple[Stream, StreamState], ...] = (("stdout", step.stdout), ("stderr", step.stderr))
     for stream, state in states:
@@ -70,6 +70,17 @@ def _lost(step: OpenStep, t_ns: int) -> Iterator[Output | StepFinished]:
                 offset=state.end,
                 size=0,
             )
+    for file, state in step.files:
+        yield FileEnded(
+            t_ns=t_ns,
+            bound_ns=-1,
+            step=step.step,
+            attempt=step.attempt,
+            file=file,
+            size=state.end,
+            sha256="",
+            problem="the agent was restarted while it was fetched",
+        )
     yield StepFinished(
         t_ns=t_ns,
         bound_ns=-1,

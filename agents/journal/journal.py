@@ -23,7 +23,7 @@ from agents.journal.window import Window
 from fabric.errors import DecodeError, StoreError
 from fabric.protocol import codec
 from fabric.protocol.messages import Batch
-from fabric.protocol.records import Output, Record, Stream
+from fabric.protocol.records import FileChunk, FileEnded, Output, Record, Stream
 
 
 class Shipment(NamedTuple):
@@ -114,9 +114,11 @@ class Journal:
             raise DecodeError(f"{record.kind}: {len(body)} bytes are over the limit of {MAX_BODY_BYTES}")
         if self._backlog_bytes + len(body) > BACKLOG_BYTES:
             raise StoreError("journal: the disk is full", hint=f"make room for {self.path}")
-        span = span_of(record) if isinstance(record, Output) else None
+        span = span_of(record) if isinstance(record, Output | FileChunk) else None
         if span:
             self._spool.record(self._window.appended + 1, span)
+        elif isinstance(record, FileEnded):
+            self._spool.end(StreamKey.of_file(record.step, record.attempt, record.file))
         number = self._window.append(size_bytes(body, span))
         self._backlog.append((body, record))
         self._backlog_bytes += len(body)
@@ -151,13 +153,30 @@ class Journal:
             return JournalFull("disk")
         moved = stream.move(pipe_fd, min(limit_bytes or self._limits.chunk_bytes, self._limits.chunk_bytes))
         if isinstance(moved, Moved):
-            self._append_output(stream.key, moved.offset, moved.size, t_ns, bound_ns)
+            self._append_bytes(stream.key, moved.offset, moved.size, t_ns, bound_ns)
         return moved
 
     def end_stream(self, stream: SpoolStream, t_ns: int, bound_ns: int) -> None:
         """Append the mark of the end though the pipe goes on (somebody else still holds it)."""
         if not stream.ended:
-            self._append_output(stream.key, stream.end, 0, t_ns, bound_ns)
+            self._append_bytes(stream.key, stream.end, 0, t_ns, bound_ns)
+
+    def open_file(self, step: str, attempt: int, file: int) -> SpoolStream:
+        """Begin to take the bytes of a file; its `FileBegun` is appended, a `FileEnded` will be."""
+        return self._spool.open(StreamKey.of_file(step, attempt, file))
+
+    def put(self, stream: SpoolStream, data: memoryview, t_ns: int, bound_ns: int) -> Moved | JournalFull:
+        """Take the next bytes of a file, at most a chunk, and append the `FileChunk` record for them.
+
+        Returns:
+            What was taken, which is all of it; or `JournalFull`, and nothing was.
+        """
+        if not self._write_backlog():
+            return JournalFull("disk")
+        moved = stream.put(data)
+        if isinstance(moved, Moved):
+            self._append_bytes(stream.key, moved.offset, moved.size, t_ns, bound_ns)
+        return moved
 
     def recover_tails(self, t_ns: int, bound_ns: int) -> int:
         """Append records for the bytes of the earlier life of which no record speaks.
@@ -174,7 +193,7 @@ class Journal:
         self._spool.adopt_tails(self._ledger.streams)
         found = list(self._spool.unrecorded())
         for key, offset, size in found:
-            self._append_output(key, offset, size, t_ns, bound_ns)
+            self._append_bytes(key, offset, size, t_ns, bound_ns)
         return sum(size for _, _, size in found)
 
     def open_steps(self) -> tuple[OpenStep, ...]:
@@ -189,18 +208,29 @@ class Journal:
         """Return where the launcher puts what it drains from a stream when this agent is gone."""
         return self.path / directory.SPOOL / spool_name(StreamKey(step, attempt, stream), TAIL)
 
-    def _append_output(self, key: StreamKey, offset: int, size: int, t_ns: int, bound_ns: int) -> None:
-        self.append(
-            Output(
+    def _append_bytes(self, key: StreamKey, offset: int, size: int, t_ns: int, bound_ns: int) -> None:
+        record: Output | FileChunk
+        if key.file:
+            record = FileChunk(
                 t_ns=t_ns,
                 bound_ns=bound_ns,
                 step=key.step,
                 attempt=key.attempt,
-                stream=key.stream,
+                file=key.file,
                 offset=offset,
                 size=size,
             )
-        )
+        else:
+            record = Output(
+                t_ns=t_ns,
+                bound_ns=bound_ns,
+                step=key.step,
+                attempt=key.attempt,
+                stream="stderr" if key.stream == "stderr" else "stdout",
+                offset=offset,
+                size=size,
+            )
+        self.append(record)
 
     def _write_backlog(self) -> bool:
         """Write what waits.  Returns whether nothing waits any more."""

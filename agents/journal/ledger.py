@@ -6,10 +6,20 @@ the next life knows where each stream stood and which steps it has to report as 
 
 import json
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from fabric.errors import StoreError
-from fabric.protocol.records import Output, Record, StepFinished, StepStarted, Stream
+from fabric.protocol.records import (
+    FileBegun,
+    FileChunk,
+    FileEnded,
+    Output,
+    Record,
+    StepFinished,
+    StepStarted,
+)
+
+_FILE: Final = "file"
 
 
 class StreamKey(NamedTuple):
@@ -17,7 +27,17 @@ class StreamKey(NamedTuple):
 
     step: str
     attempt: int
-    stream: Stream
+    stream: str  # stdout, stderr, or file1, file2 ...: a file that it fetches
+
+    @classmethod
+    def of_file(cls, step: str, attempt: int, file: int) -> Self:
+        """Return the key of a file that a step fetches."""
+        return cls(step, attempt, f"{_FILE}{file}")
+
+    @property
+    def file(self) -> int:
+        """Number of the fetched file; 0: it is output."""
+        return int(self.stream.removeprefix(_FILE)) if self.stream.startswith(_FILE) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +57,7 @@ class OpenStep:
     started_ns: int  # fabric time
     stdout: StreamState
     stderr: StreamState
+    files: tuple[tuple[int, StreamState], ...] = ()  # that were begun and not ended
 
 
 class Ledger:
@@ -52,6 +73,13 @@ class Ledger:
             case Output():
                 key = StreamKey(record.step, record.attempt, record.stream)
                 self.streams[key] = StreamState(record.offset + record.size, ended=not record.size)
+            case FileBegun():
+                self.streams[StreamKey.of_file(record.step, record.attempt, record.file)] = StreamState(0)
+            case FileChunk():
+                key = StreamKey.of_file(record.step, record.attempt, record.file)
+                self.streams[key] = StreamState(record.offset + record.size)
+            case FileEnded():
+                self.streams.pop(StreamKey.of_file(record.step, record.attempt, record.file), None)
             case StepStarted():
                 self._started_ns[record.step, record.attempt] = record.t_ns
             case StepFinished():
@@ -70,8 +98,16 @@ class Ledger:
                 started_ns=started_ns,
                 stdout=self.streams.get(StreamKey(step, attempt, "stdout"), StreamState(0)),
                 stderr=self.streams.get(StreamKey(step, attempt, "stderr"), StreamState(0)),
+                files=self._files_of(step, attempt),
             )
             for (step, attempt), started_ns in self._started_ns.items()
+        )
+
+    def _files_of(self, step: str, attempt: int) -> tuple[tuple[int, StreamState], ...]:
+        return tuple(
+            (key.file, state)
+            for key, state in self.streams.items()
+            if key[:2] == (step, attempt) and key.file
         )
 
     def dump(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from fabric.errors import DecodeError, StoreError
 from fabric.protocol.names import RUN, StepId
 
 _SPOOLED: Final = re.compile(
-    r"(?P<step>.+)\.(?P<attempt>[0-9]+)\.(?P<stream>stdout|stderr)\.(?P<offset>[0-9]+|tail)"
+    r"(?P<step>.+)\.(?P<attempt>[0-9]+)\.(?P<stream>stdout|stderr|file[1-9][0-9]*)\.(?P<offset>[0-9]+|tail)"
 )
 
 TAIL: Final = "tail"
@@ -52,5 +52,5 @@ def parse_spool_name(name: str) -> tuple[StreamKey, int | None] | None:
         StepId.parse(step)
     except DecodeError:
         return None
-    key = StreamKey(step, int(found["attempt"]), "stdout" if found["stream"] == "stdout" else "stderr")
+    key = StreamKey(step, int(found["attempt"]), found["stream"])
     return key, None if found["offset"] == TAIL else int(found["offset"])

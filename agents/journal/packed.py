@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from agents.journal.ledger import StreamKey
 from fabric.protocol import codec
-from fabric.protocol.records import Output, StepFinished, StepStarted
+from fabric.protocol.records import FileBegun, FileChunk, FileEnded, Output, StepFinished, StepStarted
 
 
 def _mark(kind: str) -> bytes:
@@ -13,7 +13,11 @@ def _mark(kind: str) -> bytes:
 
 
 _OUTPUT: Final = _mark(Output.kind)
-_OF_LEDGER: Final = (_OUTPUT, _mark(StepStarted.kind), _mark(StepFinished.kind))
+_CHUNK: Final = _mark(FileChunk.kind)
+_OF_LEDGER: Final = (
+    *(_OUTPUT, _CHUNK),
+    *map(_mark, (FileBegun.kind, FileEnded.kind, StepStarted.kind, StepFinished.kind)),
+)
 
 
 class Span(NamedTuple):
@@ -24,17 +28,25 @@ class Span(NamedTuple):
     size: int
 
 
-def span_of(output: Output) -> Span:
+def span_of(record: Output | FileChunk) -> Span:
     """Return the bytes of which a record speaks."""
-    return Span(StreamKey(output.step, output.attempt, output.stream), output.offset, output.size)
+    if isinstance(record, Output):
+        key = StreamKey(record.step, record.attempt, record.stream)
+    else:
+        key = StreamKey.of_file(record.step, record.attempt, record.file)
+    return Span(key, record.offset, record.size)
 
 
 def packed_span(body: bytes) -> Span | None:
-    """Return the bytes of which a packed record speaks; None if it is no output."""
-    if not body.startswith(_OUTPUT):
+    """Return the bytes of which a packed record speaks; None if it brings none."""
+    if body.startswith(_OUTPUT):
+        _, fields = codec.unpack_record(body)
+        key = StreamKey(fields["step"], fields["attempt"], fields["stream"])
+    elif body.startswith(_CHUNK):
+        _, fields = codec.unpack_record(body)
+        key = StreamKey.of_file(fields["step"], fields["attempt"], fields["file"])
+    else:
         return None
-    _, fields = codec.unpack_record(body)
-    key = StreamKey(fields["step"], fields["attempt"], fields["stream"])
     return Span(key, fields["offset"], fields["size"])
 
 

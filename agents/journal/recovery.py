@@ -11,7 +11,7 @@ from agents.journal.segments import Segment, read_segment
 from agents.journal.spool import Spool
 from fabric.errors import DecodeError
 from fabric.protocol import codec
-from fabric.protocol.records import Output
+from fabric.protocol.records import FileChunk, Output
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class _Recovery:
             except DecodeError as error:
                 left.damage = f"record {number} of the journal cannot be read: {error}"
                 return False
-            if isinstance(record, Output):
+            if isinstance(record, Output | FileChunk):
                 if not self._take_span(number, span_of(record)):
                     return False
                 size_bytes += record.size
@@ -114,7 +114,7 @@ class _Recovery:
         if left.spool.holds(span):
             left.spool.record(number, span)
         elif number > left.acknowledged:
-            left.damage = f"the output of record {number} of the journal is gone"
+            left.damage = f"the bytes of record {number} of the journal is gone"
             return False
         self._streams[span.key] = StreamState(span.offset + span.size, ended=not span.size)
         return True

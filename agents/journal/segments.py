@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from errno import ENOSPC
 from pathlib import Path
 from typing import Final
 
 from agents.journal.frames import HEAD, bodies, body_at, frame
 from agents.journal.ledger import Checkpoint, Ledger
+from agents.journal.transfer import write_all
 from fabric.errors import StoreError
 
 BLOCK_BYTES: Final = 64 * 1024
@@ -81,7 +81,7 @@ class Segments:
         """
         segment, fd = self._writable(ledger)
         data = frame(body)
-        _write_all(fd, data, segment.size)
+        write_all(fd, data, segment.size)
         segment.size += len(data)
         segment.count += 1
         self.last += 1
@@ -104,7 +104,7 @@ class Segments:
         head = frame(checkpoint.encode())
         fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(fd, head, 0)
+            write_all(fd, head, 0)
             unfinished.rename(path)
         except OSError:
             os.close(fd)
@@ -206,15 +206,3 @@ class Reader:
             size = HEAD.size + HEAD.unpack_from(self._block)[0]
             if size > len(self._block):
                 self._block = os.pread(self._fd, size, self._block_start)
-
-
-def _write_all(fd: int, data: bytes, offset: int) -> None:
-    """Write all of it, or nothing: a short write is the way in which a disk says that it is full."""
-    try:
-        written = os.pwrite(fd, data, offset)
-    except OSError:
-        os.ftruncate(fd, offset)
-        raise
-    if written < len(data):
-        os.ftruncate(fd, offset)
-        raise OSError(ENOSPC, os.strerror(ENOSPC))

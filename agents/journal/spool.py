@@ -12,7 +12,7 @@ from agents.journal.ledger import StreamKey, StreamState
 from agents.journal.limits import OPEN_FILES, Limits
 from agents.journal.names import TAIL, parse_spool_name, spool_name
 from agents.journal.packed import Span
-from agents.journal.transfer import FULL, JournalFull, Moved, Transfer
+from agents.journal.transfer import FULL, JournalFull, Moved, Transfer, write_all
 from fabric.errors import StoreError
 
 
@@ -75,6 +75,19 @@ class SpoolStream:
         self.end = file.end = offset + size
         return Moved(offset, size)
 
+    def put(self, data: memoryview) -> Moved | JournalFull:
+        """Write bytes into the spool, all or none.  One `FileChunk` record has to be appended for them."""
+        try:
+            file, fd = self._spool.writable(self)
+            write_all(fd, data, self.end - file.start)
+        except OSError as error:
+            if error.errno in FULL:
+                return JournalFull("disk")
+            raise
+        offset = self.end
+        self.end = file.end = offset + len(data)
+        return Moved(offset, len(data))
+
 
 class Spool:
     """All spool files of a journal."""
@@ -123,7 +136,7 @@ class Spool:
             ValueError: If the bytes are not there.
         """
         if not span.size:
-            self._end(span.key)
+            self.end(span.key)
             return
         file = self._file(span)
         if file is None:
@@ -140,7 +153,8 @@ class Spool:
         self._files.setdefault(key, []).append(file)
         return file
 
-    def _end(self, key: StreamKey) -> None:
+    def end(self, key: StreamKey) -> None:
+        """Nothing follows in a stream."""
         stream = self._streams.pop(key, None)
         if stream is not None:
             stream.ended = True

@@ -91,3 +91,19 @@ def _read(fd: int, limit_bytes: int) -> bytes:
         if error.errno == errno.EIO:  # a pseudo-terminal whose other side is closed
             return b""
         raise
+
+
+def write_all(fd: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of it at the end of a file, or nothing: a short write says that the disk is full.
+
+    Raises:
+        OSError: If it could not be written; nothing of it is left then.
+    """
+    try:
+        written = os.pwrite(fd, data, offset)
+    except OSError:
+        os.ftruncate(fd, offset)
+        raise
+    if written < len(data):
+        os.ftruncate(fd, offset)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from fabric.controller.entry import Read
 from fabric.errors import StoreError, UsageError
-from fabric.protocol.records import Output
-from fabric.report.events import event_line, event_of, step_of
+from fabric.protocol.records import FileBegun, FileChunk, FileEnded, FileMissing, Output
+from fabric.report.events import event_line, event_of, is_event, step_of
+from fabric.report.files import FetchedFiles
 from fabric.report.manifest import MANIFEST, hash_file, manifest_text, sync, write_durably
 from fabric.report.outputs import OutputFiles
 
@@ -22,6 +23,10 @@ LATEST: Final = "latest"
 
 _EVENTS_BUFFER_BYTES: Final = 256 * 1024
 """Small records come by the thousand; `BundleWriter.flush` after each turn shows them to a reader."""
+
+
+_SYNC_EACH: Final = 500
+"""With more files than this, syncing the whole machine once is faster than each of them."""
 
 
 class BundleWriter:
@@ -48,6 +53,7 @@ class BundleWriter:
                 ) from None
             self._events = (directory / EVENTS).open("wb", buffering=_EVENTS_BUFFER_BYTES)
         self._outputs = OutputFiles(directory)
+        self._files = FetchedFiles(directory)
         self._origin_ns: int | None = None
 
     def write_inputs(self, trial: str, plan: str) -> None:
@@ -67,13 +73,23 @@ class BundleWriter:
         if self._origin_ns is None:
             self._origin_ns = record.t_ns
         with _store_errors(self.directory):
-            if isinstance(record, Output):
-                step = step_of(record)
-                if step is None:
-                    raise StoreError(f"record {read.number}: output of no step")
-                self._outputs.write(read.node, step, record, read.data)
+            if isinstance(record, Output | FileBegun | FileChunk | FileEnded | FileMissing):
+                self._write_bytes(read, record)
+            if not is_event(record):
+                return
             line = event_line(event_of(read, self._origin_ns))
             self._events.write(line.encode("utf-8", "replace") + b"\n")
+
+    def _write_bytes(
+        self, read: Read, record: Output | FileBegun | FileChunk | FileEnded | FileMissing
+    ) -> None:
+        step = step_of(record)
+        if step is None:
+            raise StoreError(f"record {read.number}: {record.kind} of no step")
+        if isinstance(record, Output):
+            self._outputs.write(read.node, step, record, read.data)
+        else:
+            self._files.write(read.node, step, record, read.data)
 
     def flush(self) -> None:
         """Show what was written to whoever reads the bundle now."""
@@ -92,10 +108,11 @@ class BundleWriter:
         """
         with _store_errors(self.directory):
             self._outputs.close()
+            self._files.finish()
             self._events.close()
             text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
             write_durably(self.directory / RESULT, text)
-            digests = self._outputs.digests()
+            digests = self._outputs.digests() | self._files.digests()
             for name in (EVENTS, TRIAL, PLAN, RESULT):
                 if (self.directory / name).exists():
                     digests[name] = hash_file(self.directory / name)
@@ -108,6 +125,7 @@ class BundleWriter:
     def close(self) -> None:
         """Leave the bundle as it is.  Safe to call at any time, and after `finish`."""
         self._outputs.close()
+        self._files.close()
         with suppress(OSError):  # a full disk was told by `write`
             self._events.close()
 
@@ -131,6 +149,9 @@ def point_latest(directory: Path) -> None:
 
 def _sync_tree(directory: Path, paths: Mapping[str, str]) -> None:
     """Make the files durable, and the directories that lead to them."""
+    if len(paths) > _SYNC_EACH:
+        os.sync()
+        return
     for path in paths:
         sync(directory / path)
     for parent in sorted({parent for path in paths for parent in Path(path).parents}):

@@ -12,7 +12,7 @@ from typing import Any, Final
 from fabric.controller.entry import Read
 from fabric.errors import DecodeError
 from fabric.protocol.names import StepId, parse_phase
-from fabric.protocol.records import Output, Record
+from fabric.protocol.records import FileChunk, Output, Record
 
 EVENT_TEXT_LIMIT_BYTES: Final = 4096
 """Most bytes of one output record that its event shows; all of them are in the bundle's out/."""
@@ -22,6 +22,11 @@ _INSTANTS: Final = frozenset({"t0_ns", "planned_ns"})
 
 _PLACED: Final = frozenset({"t_ns", "bound_ns", "step", "phase"})
 """Fields that `event_of` puts at the front in another form."""
+
+
+def is_event(record: Record) -> bool:
+    """Whether a record is worth a line: a large file is 40,000 chunks, of which its end says enough."""
+    return not isinstance(record, FileChunk)
 
 
 def event_of(read: Read, origin_ns: int) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from fabric.protocol.records import (
+    FileEnded,
+    FileMissing,
     Notice,
     PhaseAborted,
     PhaseEnded,
@@ -48,7 +50,17 @@ def sentence_of(record: Record) -> Said | None:
 
 def _step_started(record: StepStarted) -> Said:
     again = f", attempt {record.attempt}" if record.attempt > 1 else ""
-    return Said(f"started, pid {record.pid}{again}")
+    process = f", pid {record.pid}" if record.pid else ""  # the agent does some steps itself
+    return Said(f"started{process}{again}")
+
+
+def _file_ended(record: FileEnded) -> Said | None:
+    # A fetch may bring ten thousand files: its end says how many; only one that is not whole is news.
+    return Said(f"a file is not whole: {record.problem}", "warning") if record.problem else None
+
+
+def _file_missing(record: FileMissing) -> Said:
+    return Said(f"missing: {record.path}: {record.why}", "warning")
 
 
 def _step_finished(record: StepFinished) -> Said:
@@ -109,6 +121,8 @@ def _run_ended(record: RunEnded) -> Said:
 
 
 _SENTENCES: Final[dict[type, Callable[[Any], Said | None]]] = {
+    FileEnded: _file_ended,
+    FileMissing: _file_missing,
     StepStarted: _step_started,
     StepFinished: _step_finished,
     StepSkipped: _step_skipped,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fabric.controller.entry import Read
-from fabric.report.events import event_line, event_of, step_of
+from fabric.report.events import event_line, event_of, is_event, step_of
 from fabric.report.text import TextRenderer
 
 
@@ -73,11 +73,12 @@ class JsonView:
         self._origin_ns = origin_ns
 
     def lines(self, reads: Iterable[Read], now_ns: int) -> Iterator[str]:
-        """Yield one line for each record."""
+        """Yield one line for each record that is worth one."""
         for read in reads:
             if self._origin_ns is None:
                 self._origin_ns = read.record.t_ns
-            yield event_line(event_of(read, self._origin_ns))
+            if is_event(read.record):
+                yield event_line(event_of(read, self._origin_ns))
 
     def finish(self) -> Iterator[str]:
         """Yield nothing: no event is unfinished."""

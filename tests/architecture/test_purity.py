@@ -25,6 +25,7 @@ MORE_PURE = {
     "agents.journal.window",
     "agents.launcher.lease",
     "agents.launcher.schedule",
+    "fabric.report.filenames",
     "fabric.report.fold",
 }
 COMMON = {"fabric.errors"}
@@ -32,7 +33,19 @@ COMMON = {"fabric.errors"}
 
 STDLIB = {
     *("__future__", "bisect", "collections", "dataclasses", "datetime", "difflib", "enum", "fractions"),
-    *("functools", "heapq", "hmac", "itertools", "json", "math", "operator", "re", "shlex", "signal"),
+    *(
+        "functools",
+        "hashlib",
+        "heapq",
+        "hmac",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "re",
+        "shlex",
+        "signal",
+    ),
     *("string", "struct", "tomllib", "types", "typing", "unicodedata", "zlib"),
 }
 FOREIGN = {"msgpack", "pydantic", "pydantic_core", "tree_sitter", "tree_sitter_toml"}

@@ -1,0 +1,197 @@
+"""The files/ part of a bundle: what fetch brought, and missing.txt with what could not be had."""
+
+import hashlib
+import os
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from fabric.errors import StoreError
+from fabric.protocol.names import StepId
+from fabric.protocol.records import FileBegun, FileChunk, FileEnded, FileMissing
+from fabric.report.filenames import Names, file_path
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+MISSING: Final = "missing.txt"
+
+FileRecord = FileBegun | FileChunk | FileEnded | FileMissing
+
+_OPEN_FILES: Final = 64
+"""Most files that are open at once; a node sends the files of a step one after another."""
+
+_MAX_BEGUN: Final = 10_000
+"""Most files that are begun and not ended, over all nodes: what is kept of each is a path and a hash."""
+
+Key = tuple[str, str, int, int]  # node, step, attempt, file
+
+
+@dataclass(slots=True)
+class _Fetched:
+    """A file that is being written."""
+
+    source: str  # on the node
+    path: str  # in the bundle
+    mode: int
+    mtime_ns: int
+    offset: int = 0
+    digest: "_Hash" = field(default_factory=hashlib.sha256)
+
+
+class FetchedFiles:
+    """Writes fetched files and checks that they are what the nodes sent.
+
+    Memory: a path and a hash for each file; the bytes pass through.
+    """
+
+    def __init__(self, directory: Path, *, open_files: int = _OPEN_FILES) -> None:
+        """Write below ``directory``, the bundle's."""
+        self._directory = directory
+        self._open_files = open_files
+        self._names = Names()
+        self._begun: dict[Key, _Fetched] = {}
+        self._open: OrderedDict[Key, FileIO] = OrderedDict()  # the one used last stands last
+        self._digests: dict[str, str] = {}
+        self._missing: _Missing | None = None
+
+    def write(self, node: str, step: StepId, record: FileRecord, data: bytes | memoryview) -> None:
+        """Take the next record of a fetch.
+
+        Raises:
+            StoreError: If it does not follow the one before, or the bytes are not those that the node read.
+            OSError: If it cannot be written.
+        """
+        if isinstance(record, FileMissing):
+            self._note_missing(node, step, record.path, record.why)
+            return
+        key = (node, record.step, record.attempt, record.file)
+        if isinstance(record, FileBegun):
+            self._begin(key, step, record)
+            return
+        fetched = self._begun.get(key)
+        if fetched is None:
+            raise StoreError(f"file {record.file} of {step} on {node} was not begun")
+        if isinstance(record, FileChunk):
+            self._append(key, fetched, record, data)
+        else:
+            self._end(key, fetched, step, record)
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of each file in hex, by its path in the bundle; call `finish` before."""
+        return dict(self._digests)
+
+    def finish(self) -> None:
+        """Note the files whose end never came, and close everything."""
+        for key, fetched in list(self._begun.items()):
+            step = StepId.parse(key[1])
+            self._leave(key, fetched, step, "", "its end was not reported")
+        if self._missing is not None:
+            self._missing.close()
+            self._digests[MISSING] = self._missing.digest.hexdigest()
+        self.close()
+
+    def close(self) -> None:
+        """Close all files.  What is written stays."""
+        while self._open:
+            self._open.popitem()[1].close()
+        if self._missing is not None:
+            self._missing.close()
+
+    # --- one file ---------------------------------------------------------------------------------------
+
+    def _begin(self, key: Key, step: StepId, record: FileBegun) -> None:
+        if key in self._begun:
+            raise StoreError(f"file {record.file} of {step} on {key[0]} was begun twice")
+        if len(self._begun) >= _MAX_BEGUN:
+            raise StoreError(f"more than {_MAX_BEGUN} files are begun and not ended")
+        path = self._names.take(file_path(key[0], step, record.path))
+        fetched = _Fetched(record.path, path, record.mode, record.mtime_ns)
+        self._begun[key] = fetched
+        self._file(key, fetched)
+
+    def _append(self, key: Key, fetched: _Fetched, record: FileChunk, data: bytes | memoryview) -> None:
+        if record.offset != fetched.offset or record.size != len(data):
+            got = f"{len(data)} bytes at {record.offset}"
+            raise StoreError(f"{fetched.path}: expected {record.size} bytes at {fetched.offset}, got {got}")
+        file = self._file(key, fetched)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest) or 0 :]
+        fetched.digest.update(data)
+        fetched.offset += len(data)
+
+    def _end(self, key: Key, fetched: _Fetched, step: StepId, record: FileEnded) -> None:
+        digest = fetched.digest.hexdigest()
+        if record.size != fetched.offset or record.sha256 not in ("", digest):
+            raise StoreError(
+                f"{fetched.path} is not what {key[0]} read: {fetched.offset} bytes, SHA-256 {digest:.12}...; "
+                f"it read {record.size} bytes, SHA-256 {record.sha256:.12}..."
+            )
+        self._leave(key, fetched, step, digest, record.problem)
+
+    def _leave(self, key: Key, fetched: _Fetched, step: StepId, digest: str, problem: str) -> None:
+        """Close a file; one that is not whole is called so."""
+        del self._begun[key]
+        file = self._open.pop(key, None)
+        if file is not None:
+            file.close()
+        target = self._directory / fetched.path
+        if problem:
+            fetched.path = self._names.take(fetched.path + "~partial")
+            target = target.rename(self._directory / fetched.path)
+            why = f"{problem}; {fetched.offset} bytes of it are in {fetched.path}"
+            self._note_missing(key[0], step, fetched.source, why)
+        target.chmod(fetched.mode & 0o755 | 0o600)
+        _set_mtime(target, fetched.mtime_ns)
+        self._digests[fetched.path] = digest or fetched.digest.hexdigest()
+
+    def _file(self, key: Key, fetched: _Fetched) -> FileIO:
+        file = self._open.get(key)
+        if file is None:
+            if len(self._open) >= self._open_files:
+                self._open.popitem(last=False)[1].close()
+            target = self._directory / fetched.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file = self._open[key] = FileIO(target, "a", opener=_private)
+        self._open.move_to_end(key)
+        return file
+
+    def _note_missing(self, node: str, step: StepId, path: str, why: str) -> None:
+        if self._missing is None:
+            self._missing = _Missing(self._directory / MISSING)
+        self._missing.add((node, str(step), path, why))
+
+
+class _Missing:
+    """missing.txt: a line for each thing that could not be had: node, step, path or pattern, why."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = FileIO(path, "w")
+        self.digest = hashlib.sha256()
+
+    def add(self, words: tuple[str, ...]) -> None:
+        line = "\t".join(map(_on_one_line, words)).encode("utf-8", "replace") + b"\n"
+        self.digest.update(line)
+        rest = memoryview(line)
+        while rest:
+            rest = rest[self._file.write(rest) or 0 :]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _on_one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that only its owner may read until its own mode is known to be whole."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _set_mtime(path: Path, mtime_ns: int) -> None:
+    if 0 < mtime_ns < 1 << 62:
+        os.utime(path, ns=(mtime_ns, mtime_ns))
