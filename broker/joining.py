@@ -28,7 +28,7 @@ def agent_hello(parts: Parts, peer: Peer, message: AgentHello, now_ns: int) -> l
     verdict = parts.registry.agent_hello(peer, message, now_ns)
     if isinstance(verdict, Rejected):
         return _rejected(peer, verdict)
-    effects = [*verdict, Send(peer, _welcome(parts, peer))]
+    effects = [*verdict, Send(peer, _welcome(parts, peer, now_ns))]
     for head in message.journals:
         effects += journal_head(parts, peer.name, head, now_ns)
     held = parts.runs.holding(peer.name)
@@ -46,7 +46,7 @@ def operator_hello(parts: Parts, peer: Peer, message: OperatorHello, now_ns: int
     rejected = parts.registry.operator_hello(peer, message, now_ns)
     if rejected is not None:
         return _rejected(peer, rejected)
-    effects: list[Effect] = [Send(peer, _welcome(parts, peer))]
+    effects: list[Effect] = [Send(peer, _welcome(parts, peer, now_ns))]
     for run in parts.runs:
         if run.session and run.session == message.session and run.facts.operator == peer.name:
             effects += run.adopt(peer, message.session, now_ns)
@@ -70,7 +70,7 @@ def nodes_request(parts: Parts, peer: Peer, message: NodesRequest, now_ns: int) 
     return [Send(peer, Nodes(request=message.request, nodes=tuple(infos)))]
 
 
-def _welcome(parts: Parts, peer: Peer) -> Welcome:
+def _welcome(parts: Parts, peer: Peer, now_ns: int) -> Welcome:
     settings = parts.settings
     return Welcome(
         protocol=PROTOCOL_VERSION,
@@ -80,6 +80,7 @@ def _welcome(parts: Parts, peer: Peer) -> Welcome:
         go_port=settings.go_port,
         sink_port=settings.sink_port,
         feed_port=settings.feed_port,
+        now_ns=now_ns,
     )
 
 

@@ -94,6 +94,7 @@ class Connection:
         self._feed: Socket | None = None
         self._runs: set[str] = set()
         self._handler: Handler | None = None
+        self._offset_ns = 0  # fabric time minus the clock of this machine, by the last welcome
         self._awaited: int | None = None
         self._answer: Message | None = None
         self._link = Link(
@@ -120,6 +121,10 @@ class Connection:
         """Return this instant on the monotonic clock of this machine."""
         return self._clock.now_ns()
 
+    def fabric_ns(self) -> int:
+        """Return this instant in fabric time, behind by the welcome's way: right for "3 s ago"."""
+        return self.now_ns() + self._offset_ns
+
     def attach(self, handler: Handler) -> None:
         """Serve this handler from now on; tell it at once if the connection is up."""
         self._handler = handler
@@ -137,6 +142,12 @@ class Connection:
             self._feed.subscribe(_topic(run))
         elif self.up:
             self._open_feed()
+
+    def unsubscribe(self, run: str) -> None:
+        """Let the feed of a run go."""
+        self._runs.discard(run)
+        if self._feed is not None:
+            self._feed.unsubscribe(_topic(run))
 
     def turn(self, deadline_ns: int | None = None) -> int:
         """Wait until something comes or the deadline, serve the handler; return the instant.
@@ -230,6 +241,7 @@ class Connection:
     def _come_up(self, welcome: Welcome, now_ns: int) -> None:
         log.info("broker_found", url=self.url, name=welcome.name, epoch=welcome.epoch)
         self.welcome = welcome
+        self._offset_ns = welcome.now_ns - now_ns
         if self._runs:
             self._open_feed()
         if self._handler is not None:

@@ -28,14 +28,25 @@ def find_run(connection: Connection, name: str) -> RunInfo:
         UsageError: If there is none, or if there are several.
         ConnectionRefused: If the broker does not answer.
     """
+    found = look_up(connection, name)
+    if found is None:
+        sentence = "there is no run yet" if name == LATEST else f"no run is called {name}"
+        raise UsageError(sentence, hint="`fabric runs` lists them")
+    return found
+
+
+def look_up(connection: Connection, name: str) -> RunInfo | None:
+    """Return the run as `find_run` does, None if there is none.
+
+    Raises:
+        UsageError: If there are several.
+        ConnectionRefused: If the broker does not answer.
+    """
     wanted = "" if name == LATEST else name
     found = list_runs(connection, wanted, limit=1 if name == LATEST else _SHOWN + 1)
     exact = [info for info in found if info.run == name]
-    if exact or len(found) == 1:
-        return (exact or found)[0]
-    if not found:
-        sentence = "there is no run yet" if name == LATEST else f"no run is called {name}"
-        raise UsageError(sentence, hint="`fabric runs` lists them")
+    if exact or len(found) <= 1:
+        return next(iter(exact or found), None)
     names = ", ".join(info.run for info in found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
     raise UsageError(f"several runs begin with {name}: {names}", hint="write more of the one you mean")
 

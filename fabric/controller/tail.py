@@ -87,7 +87,7 @@ class RunTail:
         elif isinstance(message, Beacon) and message.run == self._reader.run:
             self._carry_out(self._reader.beacon(message, now_ns))
         elif isinstance(message, Denied):
-            raise FabricError(message.sentence)
+            raise _denial(self._reader.run, message)
 
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -97,16 +97,11 @@ class RunTail:
                 self._reads += effect.reads
 
 
-def find_origin_ns(connection: Connection, info: RunInfo) -> int | None:
-    """Return the instant of the run's first record in fabric time; None if it has none yet.
-
-    All times of a run are shown relative to it, wherever one begins to read.
-    """
-    tail = RunTail(connection, info, limit_bytes=1)
-    while not tail.done:
-        for read in tail.turn():
-            return read.record.t_ns
-    return None
+def _denial(run: str, denied: Denied) -> FabricError:
+    """Return what to say when the rest of a run cannot be read."""
+    if denied.code == "unknown_run":
+        return FabricError(f"run {run} is not in the store any more: somebody has removed it")
+    return FabricError(f"the rest of run {run} cannot be read: {denied.sentence}")
 
 
 def _earliest(*deadlines_ns: int | None) -> int | None:

@@ -86,6 +86,7 @@ class Welcome:
     go_port: int
     sink_port: int
     feed_port: int
+    now_ns: int = 0  # fabric time, older by the way that this took
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ SHELLS = {
     "fabric.protocol": set(),
     "fabric.timing": set(),
     "fabric.trial": {"load"},
-    "fabric.controller": {"connection", "local", "lookup", "session", "tail", "trialrun"},
+    "fabric.controller": {"connection", "local", "lookup", "position", "session", "tail", "trialrun"},
     "broker": {
         *("__main__", "cli", "service", "server", "hands"),
         *("home", "identity", "logs", "sockets", "zap", "selftest"),

@@ -56,12 +56,16 @@ def test_the_completion_offers_commands_and_options() -> None:
     """What the script calls back for."""
     done = subprocess.run(
         [BIN / "fabric-tail"],
-        env={"_FABRIC_TAIL_COMPLETE": "bash_complete", "COMP_WORDS": "fabric-tail --fo", "COMP_CWORD": "1"},
+        env={
+            "_FABRIC_TAIL_COMPLETE": "bash_complete",
+            "COMP_WORDS": "fabric-tail --follow-",
+            "COMP_CWORD": "1",
+        },
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stdout.split() == ["plain,--follow"]
+    assert done.stdout.split() == ["plain,--follow-runs"]
 
 
 def test_every_command_says_its_version() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from fabric.protocol.messages import NodeInfo
 from fabric.protocol.records import PhaseFinished, RunStarted
+from tests.integration.operator.conftest import make_output
 
 BIN = Path(sys.executable).parent
 RUN = "20260301-102207-ping-k3f9"
@@ -112,6 +113,52 @@ def test_now_begins_behind_what_is_stored(operator: Any, start: Start) -> None:
     """Who looks in on a long run does not want its whole past."""
     operator.say("old\n")
     assert ended(start("fabric-tail", "--from", "now"))[:2] == (0, "")
+
+
+def test_lines_are_put_in_order_folded_and_searched(operator: Any, start: Start) -> None:
+    """lab2 reports first what happened last; a run that is read to its end is shown in order."""
+    operator.append(make_output(4, 0, 3_000_000_000), node="lab2", payload=b"two\n")
+    operator.append(make_output(4, 0, 2_000_000_000), node="lab1", payload=b"one\n")
+    operator.append(make_output(4, 4, 4_000_000_000), node="lab1", payload=b"two\n")
+    code, out, _ = ended(start("fabric-tail", "--merge"))
+    assert (code, [line.split("│ ")[1] for line in out.splitlines()]) == (0, ["one", "two", "two"])
+    code, out, _ = ended(start("fabric-tail", "--fold", "--grep", "tw"))
+    assert (code, out) == (0, "[  0.000] lab[1-2]  (2 nodes) left/ping │ two\n")
+    code, out, _ = ended(start("fabric-tail", "--grep", "tw", "--invert", "--clock", "wall"))
+    assert [line.split("] ")[1] for line in out.splitlines()] == ["lab1 left/ping │ one"]
+
+
+def test_a_part_of_the_past_is_shown(operator: Any, start: Start) -> None:
+    """Of a run that is over, the last moments before its end."""
+    operator.append(make_output(4, 0, 1_000_000_000), payload=b"old\n")
+    operator.append(make_output(4, 4, 2_500_000_000), payload=b"new\n")
+    operator.is_open = False
+    assert ended(start("fabric-tail", "--from", "1s"))[1] == "[  1.500] lab1 left/ping │ new\n"
+
+
+def test_what_is_missing_is_shown(operator: Any, start: Start) -> None:
+    """A gap must not look like a line that ends there."""
+    operator.append(make_output(4, 0), payload=b"half")
+    operator.append(make_output(4, 9), payload=b"end\n")
+    out = ended(start("fabric-tail", "--merge"))[1]
+    assert [line.split("left/ping ")[1] for line in out.splitlines()] == [
+        "│ half…",
+        "5 bytes of stdout are missing here: they never came",
+        "│ …end",
+    ]
+
+
+def test_wishes_that_do_not_fit_are_refused(start: Start) -> None:
+    """Rather than to have no effect."""
+    for wrong, said in (
+        (("--json", "--fold"), "--json has every field"),
+        (("--invert",), "add --grep REGEX"),
+        (("--grep", "("), "is no regular expression"),
+        (("--from", "start"), "is not run, now, a duration such as 5m"),
+    ):
+        code, out, err = ended(start("fabric-tail", *wrong))
+        assert (code, out) == (2, "")
+        assert said in err
 
 
 def test_json_lines_are_those_of_the_bundle_and_can_be_narrowed(operator: Any, start: Start) -> None:

@@ -11,12 +11,15 @@ import pytest
 from fabric.controller.connection import Connection
 from fabric.controller.entry import Read
 from fabric.controller.lookup import find_run
-from fabric.controller.tail import RunTail, find_origin_ns
+from fabric.controller.position import MARGIN_NS, find_number, find_origin_ns
+from fabric.controller.tail import RunTail
 from fabric.errors import ConnectionRefused, UsageError
 from fabric.keys import KeyPair
 from fabric.protocol.messages import NodesRequest
+from fabric.protocol.records import PhaseFinished
 
-LIMIT_NS = 15_000_000_000
+S = 1_000_000_000
+LIMIT_NS = 15 * S
 
 
 @pytest.fixture
@@ -108,6 +111,16 @@ def test_the_instant_of_the_first_record_is_found_from_anywhere(connection: Conn
     assert find_origin_ns(connection, find_run(connection, "latest")) == 1_000_000_000
     tail = RunTail(connection, find_run(connection, "latest"), number=2)
     assert texts(read_until(connection, tail, lambda _: False)) == "y"
+
+
+def test_the_record_of_an_instant_is_found(connection: Connection, broker: Any) -> None:
+    """For `--from 5m`: among a hundred by some single ones, and with room for those that came late."""
+    for second in range(100):
+        broker.append(PhaseFinished(t_ns=second * S, bound_ns=0, phase="1/run", failed=False))
+    info = find_run(connection, "latest")
+    assert find_number(connection, info, 80 * S) == 81 - MARGIN_NS // S
+    assert find_number(connection, info, 0) == 1
+    assert find_number(connection, info, 500 * S) == 101
 
 
 def test_a_broker_that_is_not_there_is_named_after_a_bounded_time(broker: Any) -> None:
