@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import click
 
 from fabric import __version__
-from fabric.errors import FabricError
+from fabric.errors import FabricError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,6 +82,18 @@ def common_options(function: F) -> F:
         function
     )
     return click.version_option(__version__, "--version", message="%(prog)s %(version)s")(function)
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Read ``ROLE=SPEC``, the value of ``--nodes``.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    role, equals, spec = text.partition("=")
+    if not equals or not spec:
+        raise UsageError(f"--nodes {text!r:.80}: expected ROLE=SPEC", hint="like --nodes client=lab[1-4]")
+    return role.strip(), spec.strip()
 
 
 @contextmanager

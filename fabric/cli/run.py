@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fabric.cli.options import (
+    assignment,
     broker_option,
     common_options,
     option,
@@ -78,7 +79,7 @@ def main(
     verbose: bool,
     quiet: bool,
 ) -> None:
-    """Run TRIAL (a trial.toml) on its nodes, leave a bundle, and exit with the verdict.
+    """Run TRIAL (a trial.toml, or a conductor.cfg) on its nodes, leave a bundle, and exit with the verdict.
 
     \b
     0 pass   1 fail   2 the command line or the trial is wrong   3 error of the fabric or the lab
@@ -90,14 +91,13 @@ def main(
         private = stack.enter_context(_private_fabric()) if local else None
         from fabric.controller.trialrun import Options, run_trial
         from fabric.log import set_up
-        from fabric.trial.load import load_trial
+        from fabric.trial.importers.foreign import open_trial
         from fabric.trial.plan import override_nodes, select_phases
         from fabric.trial.vocabulary import PHASES
 
         set_up("debug" if verbose else "error" if quiet else "warning")
-        loaded = load_trial(trial)
-        if nodes:
-            loaded = override_nodes(loaded, dict(_assignment(text) for text in nodes))
+        loaded, others = open_trial(trial, dict(map(assignment, nodes)))
+        loaded = override_nodes(loaded, others) if others else loaded
         _warn(loaded, quiet=quiet)
         selected = select_phases(phases.split(",") if phases else PHASES)
         options = Options(
@@ -121,15 +121,6 @@ def _private_fabric() -> "LocalFabric":
     from fabric.controller.local import LocalFabric
 
     return LocalFabric()
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    from fabric.errors import UsageError
-
-    role, equals, spec = text.partition("=")
-    if not equals or not spec:
-        raise UsageError(f"--nodes {text!r:.80}: expected ROLE=SPEC", hint="like --nodes client=lab[1-4]")
-    return role.strip(), spec.strip()
 
 
 def _warn(trial: "Trial", *, quiet: bool) -> None:

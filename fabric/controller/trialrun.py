@@ -230,5 +230,6 @@ class _Writer:
         if self._bundle is None:
             self._bundle = BundleWriter(self._directory)
             plan = json.dumps(json.loads(self._run.document), indent=2) + "\n"
-            self._bundle.write_inputs(self._run.plan.trial.text, plan)
+            trial = self._run.plan.trial
+            self._bundle.write_inputs(trial.text, plan, trial.files)
         return self._bundle

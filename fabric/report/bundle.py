@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from fabric.report.events import event_line, event_of, is_event, step_of
 from fabric.report.files import FetchedFiles
 from fabric.report.manifest import MANIFEST, hash_file, manifest_text, sync, write_durably
 from fabric.report.outputs import OutputFiles
+from fabric.trial.model import TrialFile
 
 EVENTS: Final = "events.jsonl"
 TRIAL: Final = "trial.toml"
@@ -54,14 +55,20 @@ class BundleWriter:
             self._events = (directory / EVENTS).open("wb", buffering=_EVENTS_BUFFER_BYTES)
         self._outputs = OutputFiles(directory)
         self._files = FetchedFiles(directory)
+        self._own = [EVENTS, TRIAL, PLAN, RESULT]
         self._origin_ns: int | None = None
 
-    def write_inputs(self, trial: str, plan: str) -> None:
-        """Store the trial as it was read, and the plan (JSON) that it was resolved to."""
+    def write_inputs(self, trial: str, plan: str, files: Iterable[TrialFile] = ()) -> None:
+        """Store the trial as it was read, the plan (JSON) that came of it, and what it was made of."""
         with _store_errors(self.directory):
             # newline="": the trial's line ends stay as they are
             (self.directory / TRIAL).write_text(trial, encoding="utf-8", newline="")
             (self.directory / PLAN).write_text(plan, encoding="utf-8")
+            for file in files:
+                path = self.directory / file.name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(file.content)
+                self._own.append(file.name)
 
     def write(self, read: Read) -> None:
         """Add the run's next record.
@@ -113,7 +120,7 @@ class BundleWriter:
             text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
             write_durably(self.directory / RESULT, text)
             digests = self._outputs.digests() | self._files.digests()
-            for name in (EVENTS, TRIAL, PLAN, RESULT):
+            for name in self._own:
                 if (self.directory / name).exists():
                     digests[name] = hash_file(self.directory / name)
             _sync_tree(self.directory, digests)

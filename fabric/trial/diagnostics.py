@@ -54,17 +54,24 @@ class Diagnostic:
 class TrialError(UsageError):
     """The trial file is wrong.  Its text is all that is to be printed, several lines long.
 
-    ``diagnostics`` has every error and warning of the file, in the order of their places.
+    ``diagnostics`` has every error and warning, file by file in the order of their places.
     """
 
     is_rendered = True
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics = tuple(sorted(diagnostics, key=lambda one: (one.line, one.col, one.code)))
+        self.diagnostics = in_order(diagnostics)
         blocks = [one.render() for one in self.diagnostics[:MAX_SHOWN]]
         if len(self.diagnostics) > MAX_SHOWN:
             blocks.append(f"... and {len(self.diagnostics) - MAX_SHOWN} more")
         super().__init__("\n".join(blocks))
+
+
+def in_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return them by their places; files (an import reads several) as they come first."""
+    found = list(diagnostics)
+    files = {path: number for number, path in enumerate(dict.fromkeys(one.path for one in found))}
+    return tuple(sorted(found, key=lambda one: (files[one.path], one.line, one.col, one.code)))
 
 
 def _excerpt(source: str, start: int, end: int) -> tuple[str, str]:

@@ -98,11 +98,20 @@ class TrialStep:
     stop: str = ""  # label of a step that was spawned before
     wait_s: float = 0.0
     metrics: tuple[MetricSpec, ...] = ()
+    origin: str = ""  # `file:line` of an imported step; "": the trial's own file and line
 
     @property
     def command(self) -> str:
         """The command as a person would type it."""
         return self.argv[2] if self.argv[:2] == ("/bin/sh", "-c") else shlex.join(self.argv)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialFile:
+    """A file that an imported trial was made of."""
+
+    name: str  # in the bundle
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +147,7 @@ class Trial:
     matrix: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     checks: tuple[CheckSpec, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
+    files: tuple[TrialFile, ...] = ()  # of an imported trial: what it was made of
 
     def step(self, phase: str, role: str, label: str) -> TrialStep:
         """Return a step by its name.
@@ -155,4 +165,5 @@ class Trial:
 
         ``trial.toml:12: run/client step client-1 on lab3``
         """
-        return f"{self.path}:{step.line}: {step.phase}/{step.role} step {step.label} on {node}"
+        place = step.origin or f"{self.path}:{step.line}"
+        return f"{place}: {step.phase}/{step.role} step {step.label} on {node}"

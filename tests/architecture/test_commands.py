@@ -22,7 +22,7 @@ ROUNDS = 7
 HELP_FACTOR = 2.0
 """`--help` may take so much of the time that `import click` takes: what a person waits for at every Tab."""
 
-HELPED = [*documents.PROGRAMS, "fabric nodes", "fabric runs"]
+HELPED = [*documents.PROGRAMS, "fabric nodes", "fabric runs", "fabric import"]
 
 
 def test_the_programs_are_those_of_pyproject() -> None:

@@ -6,16 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from fabric.trial.importers.foreign import import_trial
 from fabric.trial.load import load_trial
 from tests.architecture import documents
 from tests.architecture.source import ROOT
 
 TRIALS = Path("configs/trials")
+CONDUCTOR = Path("configs/conductor")
 
 
 @pytest.mark.parametrize("file", documents.EXAMPLES, ids=str)
 def test_every_example_loads(file: Path) -> None:
     """Examples are copied before anything is read."""
+    if file.is_relative_to(CONDUCTOR):
+        files = import_trial(ROOT / CONDUCTOR / "conductor.cfg", {}).trial.files
+        assert f"imported/{file.relative_to(CONDUCTOR)}" in {one.name for one in files}
+        return
     assert file.parent == TRIALS, f"nothing here loads {file}: add it with what reads it"
     assert load_trial(ROOT / file).warnings == ()
 

@@ -11,6 +11,7 @@ SHELLS = {
     "fabric.protocol": set(),
     "fabric.timing": set(),
     "fabric.trial": {"load"},
+    "fabric.trial.importers": {"foreign"},
     "fabric.controller": {"connection", "local", "lookup", "position", "session", "tail", "trialrun"},
     "broker": {
         *("__main__", "cli", "service", "server", "hands"),
@@ -42,6 +43,7 @@ STDLIB = {
         "json",
         "math",
         "operator",
+        "pathlib",
         "re",
         "shlex",
         "signal",
