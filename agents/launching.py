@@ -11,10 +11,12 @@ from typing import Final
 from agents.effects import Effect
 from agents.executor import Executor
 from agents.launcher import events as le
+from agents.launcher.asked import Asked
 from agents.launcher.client import LauncherClient, become_subreaper
 from agents.step_run import Exit
 from fabric.log import get_logger
 from fabric.loop import Loop
+from fabric.protocol.messages import Step
 from fabric.protocol.records import Stream
 
 log = get_logger()
@@ -85,6 +87,26 @@ class Launching:
             return
         self.client.beat()
         self._await_room()
+
+    def arm(self, key: str, step: Step, scratch: Path, tails: tuple[str, str]) -> None:
+        """Have a step's process made ready.
+
+        Args:
+            key: Names this attempt.
+            step: What to start.
+            scratch: Directory of its run on this node, in which it works if it names no other one.
+            tails: Where its output goes when no agent is left to read it, as `LauncherClient.arm` takes it.
+        """
+        ask = Asked(
+            user=step.user,
+            scratch=(str(scratch), str(self._state_dir)),
+            pty=step.pty,
+            stdin=step.stdin,
+            stdin_file=step.stdin_file,
+            limits=step.limits,
+        )
+        env = _own_environment(step.user) | step.env
+        self.client.arm(key, step.argv, env, str(scratch / (step.dir or "")), tails=tails, ask=ask)
 
     def drained(self, key: str) -> None:
         """The pipes of a step were read to their end."""
@@ -185,12 +207,23 @@ class Launching:
                 self._tell(key, lambda executor: executor.started(key, pid, t_ns, kind, now_ns))
             case le.StartFailed(_, sentence):
                 self._tell(key, lambda executor: executor.start_failed(key, sentence, now_ns))
-            case le.Exited(_, code, signal, user_s, system_s, max_rss_kib, t_ns):
-                end = Exit(code, signal, user_s, system_s, max_rss_kib, t_ns)
+            case le.Exited(_, code, signal, user_s, system_s, max_rss_kib, t_ns, limit):
+                end = Exit(code, signal, user_s, system_s, max_rss_kib, t_ns, limit)
                 self._tell(key, lambda executor: executor.exited(key, end, now_ns))
             case le.Ended(_, survivors, pipe_rest, _):
                 self._tell(key, lambda executor: executor.ended(key, survivors, pipe_rest, now_ns))
                 self._tree_ended(key, survivors)
+
+
+def _own_environment(user: str) -> dict[str, str]:
+    """Return what a step inherits: nothing of the fabric's, and nothing that is of the agent's user only."""
+    not_ours = ("FABRIC_", "XDG_", "SUDO_") if user else ("FABRIC_",)
+    not_this = ("HOME", "USER", "LOGNAME", "SHELL", "MAIL") if user else ()
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(not_ours) and name not in not_this
+    }
 
 
 def _held(key: str, ok: bool, now_ns: int) -> Call:

@@ -38,6 +38,7 @@ from fabric.protocol.messages import (
     Message,
     Rejected,
     Resend,
+    Step,
 )
 from fabric.protocol.records import Stream
 from fabric.timing.offset import Estimate
@@ -306,7 +307,7 @@ class Node:
                     part = self._parts[run]
                     part.shipping, part.reset_failed = True, reset_failed
                 case Arm(key, step):
-                    self._arm(key, step.step, step.argv, step.env, step.dir)
+                    self._arm(key, step)
                 case Release(keys, t0_ns):
                     self._launching.client.release(keys, t0_ns)
                 case Hold(keys):
@@ -317,14 +318,10 @@ class Node:
                 case End(key, signal, grace_s):
                     self._launching.client.end(key, signal, grace_s)
 
-    def _arm(
-        self, key: str, step: str, argv: tuple[str, ...], env: dict[str, str], where: str | None
-    ) -> None:
+    def _arm(self, key: str, step: Step) -> None:
         part = self._parts[run_of(key)]
-        own = {name: value for name, value in os.environ.items() if not name.startswith("FABRIC_")}
-        paths = [str(part.journal.tail_path(step, 1, one)) for one in ("stdout", "stderr")]
-        tails = (paths[0].removesuffix(".tail"), paths[1].removesuffix(".tail"))
-        self._launching.client.arm(key, argv, own | env, str(part.scratch / (where or "")), tails=tails)
+        attempt = int(key.rsplit("|", 1)[1])
+        self._launching.arm(key, step, part.scratch, part.journal.tail_prefixes(step.step, attempt))
 
     def _ship(self, now_ns: int) -> None:
         if self._session.state != "up":

@@ -27,6 +27,7 @@ class Exit:
     system_s: float
     max_rss_kib: int
     t_ns: int
+    limit: str = ""  # of the step's limits the one that has ended it
 
 
 @dataclass(slots=True)
@@ -158,5 +159,5 @@ def _how(end: Exit | None) -> str:
             name = Signals(end.signal).name
         except ValueError:
             name = str(end.signal)
-        return f"killed by {name}"
+        return f"killed by {name}" + (f" (limits.{end.limit})" if end.limit else "")
     return f"exit {end.code}"

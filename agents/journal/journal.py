@@ -208,6 +208,11 @@ class Journal:
         """Return where the launcher puts what it drains from a stream when this agent is gone."""
         return self.path / directory.SPOOL / spool_name(StreamKey(step, attempt, stream), TAIL)
 
+    def tail_prefixes(self, step: str, attempt: int) -> tuple[str, str]:
+        """Return where the tails of stdout and stderr are, without the ending: as the launcher wants it."""
+        stdout, stderr = (self.tail_path(step, attempt, stream) for stream in ("stdout", "stderr"))
+        return str(stdout.with_suffix("")), str(stderr.with_suffix(""))
+
     def _append_bytes(self, key: StreamKey, offset: int, size: int, t_ns: int, bound_ns: int) -> None:
         record: Output | FileChunk
         if key.file:

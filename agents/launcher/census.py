@@ -67,5 +67,5 @@ class Census:
             key = tree.mark(pid, tree.STEP_MARK)
             if key in self.steps:
                 return key
-        held = tree.pipes(pid)
-        return next((step.key for step in live if held & step.pipe_inodes()), "")
+        held = tree.outputs(pid)
+        return next((step.key for step in live if held & step.process.outputs), "")

@@ -4,7 +4,7 @@
 """
 
 # Importing pathlib costs this process 1 MB and 10 ms.
-# ruff: noqa: PTH102, PTH106, PTH112, PTH118, PTH123
+# ruff: noqa: PTH102, PTH106, PTH110, PTH112, PTH118, PTH123
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PREFIX = "testfabric-"
+
+CONTROLLERS = {"memory": ("memory", "memory.max"), "processes": ("pids", "pids.max")}
+"""By the limit of a step: who keeps it in a cgroup, and in which file."""
 
 _DEATH_NS = 2_000_000_000
 _PAUSE_S = 0.002
@@ -65,6 +68,31 @@ class Leaf:
             os.write(self._procs, b"0")
         except OSError:
             return
+
+    def limit(self, name: str, value: int) -> bool:
+        """Set a limit of a step; say whether the leaf keeps it."""
+        if name not in CONTROLLERS:
+            return False
+        controller, file = CONTROLLERS[name]
+        if not os.path.exists(f"{self.path}/{file}"):
+            _hand_down(controller, self.path.rsplit("/", 1)[0])
+        if not _write(f"{self.path}/{file}", str(value)):
+            return False
+        if name == "memory":
+            _write(
+                f"{self.path}/memory.swap.max", "0"
+            )  # without swap there is no such file, which is as good
+        return True
+
+    @property
+    def oom_kills(self) -> int:
+        """How many processes of it were killed because it had no memory left."""
+        try:
+            with open(f"{self.path}/memory.events") as file:
+                counts = dict(line.split() for line in file)
+        except (OSError, ValueError):
+            return 0
+        return int(counts.get("oom_kill", 0))
 
     def kill(self) -> bool:
         """Kill all in the leaf; say whether the kernel has done so."""
@@ -136,6 +164,25 @@ class Cgroups:
             self.path = ""
 
 
+def _hand_down(controller: str, path: str) -> None:
+    """Have a controller in the cgroups below a launcher's.
+
+    The system refuses where the controller is not delegated to us, or where processes are beside them.
+    """
+    for directory in (path.rsplit("/", 1)[0], path):
+        _write(f"{directory}/cgroup.subtree_control", f"+{controller}")
+
+
+def _write(path: str, text: str) -> bool:
+    """Write to a file of the kernel; say whether it has taken that."""
+    try:
+        with open(path, "w") as file:
+            file.write(text)
+    except OSError:
+        return False
+    return True
+
+
 def path_of(pid: int) -> str:
     """Return the cgroup of a process as the kernel names it, or nothing."""
     try:
@@ -147,12 +194,7 @@ def path_of(pid: int) -> str:
 
 def kill(path: str) -> bool:
     """Kill all processes of a cgroup and below; say whether the kernel has done so."""
-    try:
-        with open(f"{path}/cgroup.kill", "w") as file:
-            file.write("1")
-    except OSError:
-        return False  # older than Linux 5.14, or no cgroup
-    return True
+    return _write(f"{path}/cgroup.kill", "1")  # not before Linux 5.14
 
 
 def members(path: str) -> list[int]:

@@ -5,7 +5,7 @@ pipe (the launcher is gone) ends it.  A second pipe closes by the exec itself, o
 """
 
 # Importing pathlib costs this process 1 MB and 10 ms.
-# ruff: noqa: PTH208
+# ruff: noqa: PTH115, PTH208
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ import os
 import resource
 from fcntl import fcntl
 
-from agents.launcher import bare
+from agents.launcher import bare, terminal
 from agents.launcher.bare import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agents.launcher.account import Account
+    from agents.launcher.bounds import Bound
     from agents.launcher.cgroup import Leaf
 
 PIPE_BYTES = 1 << 20
@@ -38,29 +40,57 @@ class Inherited:
 
 
 class Plan:
-    """What to execute, and in which surroundings."""
+    """What to execute, and in which surroundings.  ``stdin`` is the plan's until `close`."""
 
-    __slots__ = ("argv", "directory", "env", "leaf", "path", "umask")
+    __slots__ = (
+        "account",
+        "argv",
+        "bounds",
+        "directory",
+        "env",
+        "is_terminal",
+        "leaf",
+        "limits",
+        "path",
+        "stdin",
+        "umask",
+    )
 
-    def __init__(self, path: str, argv: list[str], env: dict[str, str], directory: str) -> None:
+    def __init__(self, path: str, argv: list[str], env: dict[str, str], directory: str, stdin: int) -> None:
         self.path = path
         self.argv = [os.fsencode(word) for word in argv]
         self.env = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
         self.directory = directory
+        self.stdin = stdin
         self.umask: int | None = None
         self.leaf: Leaf | None = None
+        self.account: Account | None = None  # None: as the launcher
+        self.is_terminal = False  # its output is one
+        self.bounds: list[Bound] = []
+        self.limits: dict[str, int] = {}  # the same by name
+
+    @property
+    def is_root(self) -> bool:
+        """Whether the kernel lets it pass limits that bind others."""
+        return (os.geteuid() if self.account is None else self.account.uid) == 0
+
+    def close(self) -> None:
+        """Close what only the child needs."""
+        os.close(self.stdin)
 
 
 class Gated:
     """A child at its gate, seen from the launcher, which owns the four descriptors.
 
     ``stdout`` and ``stderr`` are non-blocking read ends; ``gate`` is to write, ``failure`` to read.
+    ``outputs`` is what the child's ends of the first two are called in /proc.
     """
 
-    __slots__ = ("failure", "gate", "pid", "stderr", "stdout")
+    __slots__ = ("failure", "gate", "outputs", "pid", "stderr", "stdout")
 
     def __init__(self, pid: int, stdout: int, stderr: int, gate: int, failure: int) -> None:
         self.pid = pid
+        self.outputs: set[str] = set()
         self.stdout = stdout
         self.stderr = stderr
         self.gate = gate
@@ -71,34 +101,41 @@ def fork(plan: Plan, inherited: Inherited) -> Gated:
     """Return a child that waits at its gate.
 
     Raises:
-        OSError: If the system has no process or descriptor left; nothing remains of the attempt.
+        CannotStartError: If there is no terminal for it; nothing remains of the attempt.
+        OSError: If the system has no process or descriptor left; neither.
     """
-    pipes: list[tuple[int, int]] = []
-    null = -1
+    pairs: list[tuple[int, int]] = []
     # A signal in the child before its handlers are its own would act in the launcher's name.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        null = os.open(os.devnull, os.O_RDONLY)
-        for _ in range(4):
-            pipes.append(os.pipe())  # noqa: PERF401 - what was opened is to be closed when the next one fails
+        _open(plan, pairs)
         launcher = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _become(plan, inherited, launcher, null, pipes)
-    except OSError:
-        for pair in pipes:
+            _become(plan, inherited, launcher, pairs)
+    except BaseException:
+        for pair in pairs:
             os.close(pair[0])
             os.close(pair[1])
         raise
     finally:
-        if null >= 0:
-            os.close(null)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    return _keep(pid, pipes)
+    return _keep(pid, pairs)
+
+
+def _open(plan: Plan, pairs: list[tuple[int, int]]) -> None:
+    """Open stdout, stderr, gate and failure; what is opened is to be closed when the next one fails."""
+    pairs.append(terminal.open_pair() if plan.is_terminal else os.pipe())
+    for _ in range(3):
+        pairs.append(os.pipe())  # noqa: PERF401
+    if plan.account is not None:
+        for _, end in pairs[:2]:
+            plan.account.own(end)
 
 
 def _keep(pid: int, pipes: list[tuple[int, int]]) -> Gated:
     (stdout, out_end), (stderr, err_end), (gate_end, gate), (failure, failure_end) = pipes
+    outputs = {os.readlink(f"/proc/self/fd/{fd}") for fd in (out_end, err_end)}
     for fd in (out_end, err_end, gate_end, failure_end):
         os.close(fd)
     for fd in (stdout, stderr, failure):
@@ -107,28 +144,42 @@ def _keep(pid: int, pipes: list[tuple[int, int]]) -> Gated:
         try:
             fcntl(fd, _F_SETPIPE_SZ, PIPE_BYTES)
         except OSError:
-            break  # over the user's share of pipe memory: 64 KiB will do
-    return Gated(pid, stdout, stderr, gate, failure)
+            continue  # a terminal, or over the user's share of pipe memory: 64 KiB will do
+    gated = Gated(pid, stdout, stderr, gate, failure)
+    gated.outputs = outputs
+    return gated
 
 
-def _become(plan: Plan, inherited: Inherited, launcher: int, null: int, pipes: list[tuple[int, int]]) -> None:
+def _become(plan: Plan, inherited: Inherited, launcher: int, pairs: list[tuple[int, int]]) -> None:
     """Be the child; never return."""
-    (_, stdout), (_, stderr), (gate, _), (_, failure) = pipes
+    (_, stdout), (_, stderr), (gate, _), (_, failure) = pairs
+    doing = ""
     try:
         os.setsid()
         if plan.leaf is not None:
             plan.leaf.join()
         _reset(plan, inherited)
-        for source, target in ((null, 0), (stdout, 1), (stderr, 2)):
+        if plan.is_terminal:
+            terminal.control(stdout)
+            stderr = stdout
+        for source, target in ((plan.stdin, 0), (stdout, 1), (stderr, 2)):
             os.dup2(source, target)
         _close_but((0, 1, 2, gate, failure))
+        doing = "its limits: "
+        for number, soft, hard in plan.bounds:  # before the user: only root raises them
+            resource.setrlimit(number, (soft, hard))
+        doing = "its user: "
+        if plan.account is not None:
+            plan.account.become()
+        doing = "its directory: "
         os.chdir(plan.directory)
-        bare.prctl(bare.PR_SET_PDEATHSIG, signal.SIGKILL)
+        doing = ""
+        bare.prctl(bare.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user would have undone it
         # If the launcher had died before that call, nobody would ever open the gate or kill.
         if os.getppid() == launcher and os.read(gate, 1):
             os.execve(plan.path, plan.argv, plan.env)  # noqa: S606 - the step's own words, no shell wanted
     except BaseException as error:  # noqa: BLE001 - whatever it is, the launcher is to hear of it
-        os.write(failure, str(getattr(error, "errno", None) or errno.EIO).encode())
+        os.write(failure, f"{getattr(error, 'errno', None) or errno.EIO} {doing}".encode())
     finally:
         os._exit(_NO_EXEC)
 

@@ -12,6 +12,7 @@ from signal import SIGKILL, pidfd_send_signal
 from typing import Any, Final
 
 from agents.launcher import bare, events, starting, sweep, wire
+from agents.launcher.asked import PLAIN, Asked
 from agents.launcher.channel import Channel
 from agents.launcher.events import (
     Adopted,
@@ -102,21 +103,24 @@ class LauncherClient:
         *,
         umask: int | None = None,
         tails: tuple[str, str] = ("", ""),
+        ask: Asked = PLAIN,
     ) -> None:
         """Prepare a step up to its gate: `Armed` or `ArmFailed` follows.
 
         Args:
             key: Names the step from now on.
             argv: The program, looked up in the PATH of ``env``, and its arguments.
-            env: The complete environment; FABRIC_STEP and FABRIC_LAUNCHER are added.
+            env: The complete environment; FABRIC_STEP and FABRIC_LAUNCHER are added, and with a user HOME,
+                USER, LOGNAME and SHELL, with a terminal TERM, if it does not have them.
             directory: Absolute path of the directory to work in.
             umask: None: that of the agent.
             tails: Prefixes for stdout and stderr.  What no agent reads any more is appended to
                 ``PREFIX.tail`` when the launcher ends on its own; nothing is kept under an empty one.
+            ask: User, terminal, input and limits.
         """
         paths = [f"{prefix}.tail" if prefix else "" for prefix in tails]
         words = {"argv": list(argv), "env": dict(env), "dir": directory, "umask": umask, "tails": paths}
-        self._send({"do": "arm", "key": key, **words})
+        self._send({"do": "arm", "key": key, **words, **ask.words()})
 
     def release(self, keys: Iterable[str], t0_ns: int = 0) -> None:
         """Let armed steps go at an instant of the local monotonic clock; 0: now.

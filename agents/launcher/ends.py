@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from agents.launcher import ending, tree
+from agents.launcher import bounds, ending, tree
 from agents.launcher.bare import signal
 from agents.launcher.step import ARMED, ENDED, EXITED, FAILED, Step
 
@@ -142,11 +142,14 @@ class Ends:
 
     def _report_exit(self, step: Step, status: int | None, usage: Any, now_ns: int) -> None:
         code = None if status is None or os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        number = None if status is None or code is not None else os.WTERMSIG(status)
+        oom_kills = step.leaf.oom_kills if step.leaf is not None and "memory" in step.limits else 0
         event = {
             "ev": "exited",
             "key": step.key,
             "code": code,
-            "signal": None if status is None or code is not None else os.WTERMSIG(status),
+            "signal": number,
+            "limit": bounds.exceeded(step.limits, number, usage, oom_kills),
             "user": usage.ru_utime if usage else 0.0,
             "system": usage.ru_stime if usage else 0.0,
             "rss": usage.ru_maxrss if usage else 0,

@@ -61,6 +61,7 @@ class Exited:
     system_s: float
     max_rss_kib: int
     t_ns: int
+    limit: str = ""  # of the step's limits the one that has ended it
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ def _exited(raw: Raw) -> Exited:
         system_s=raw["system"],
         max_rss_kib=raw["rss"],
         t_ns=raw["t"],
+        limit=raw.get("limit", ""),  # a launcher of an earlier version does not say
     )
 
 

@@ -22,14 +22,37 @@ def find(argv: list[str], env: dict[str, str], directory: str) -> str:
         CannotStartError: If the directory is missing, or the program is unknown or not executable.
     """
     _check_words(argv, env)
-    if not directory.startswith("/"):
-        raise CannotStartError(f"directory {directory!r} is not an absolute path")
-    if not os.path.isdir(directory):
-        raise CannotStartError(f"directory {directory!r} does not exist")
-    if not os.access(directory, os.X_OK):
-        raise CannotStartError(f"directory {directory!r} may not be entered")
+    _check_directory(directory)
     name = argv[0]
     return _as_it_stands(name, directory) if "/" in name else _in_path(name, env, directory)
+
+
+def _check_directory(directory: str) -> None:
+    if not directory.startswith("/"):
+        raise CannotStartError(f"directory {directory!r} is not an absolute path")
+    closed = _closed(directory)
+    if closed:
+        above = "" if closed == directory else f": {closed!r} is closed to it"
+        raise CannotStartError(f"directory {directory!r} may not be entered by the step's user{above}")
+    if not os.path.exists(directory):
+        raise CannotStartError(f"directory {directory!r} does not exist")
+    if not os.path.isdir(directory):
+        raise CannotStartError(f"{directory!r} is no directory")
+
+
+def _closed(directory: str) -> str:
+    """Return the highest directory on the way that may not be entered, or nothing."""
+    names = directory.rstrip("/").split("/")
+    for count in range(1, len(names) + 1):
+        part = "/".join(names[:count]) or "/"
+        if os.path.isdir(part) and not may(part, os.X_OK):
+            return part
+    return ""
+
+
+def may(path: str, mode: int) -> bool:
+    """Say whether the effective user, which is the step's while a step is looked at, may use a path."""
+    return os.access(path, mode, effective_ids=True)
 
 
 def _check_words(argv: list[str], env: dict[str, str]) -> None:
@@ -48,7 +71,7 @@ def _as_it_stands(name: str, directory: str) -> str:
     if not os.path.exists(path):
         raise CannotStartError(f"program {name!r} does not exist")
     if not _is_executable(path):
-        raise CannotStartError(f"program {name!r} is not executable")
+        raise CannotStartError(f"program {name!r} is not executable by the step's user")
     return name
 
 
@@ -63,9 +86,9 @@ def _in_path(name: str, env: dict[str, str], directory: str) -> str:
         if os.path.isfile(full):
             refused = refused or path
     if refused:
-        raise CannotStartError(f"program {refused!r} is not executable")
+        raise CannotStartError(f"program {refused!r} is not executable by the step's user")
     raise CannotStartError(f"there is no program {name!r} in the PATH of the step")
 
 
 def _is_executable(path: str) -> bool:
-    return os.path.isfile(path) and os.access(path, os.X_OK)
+    return os.path.isfile(path) and may(path, os.X_OK)

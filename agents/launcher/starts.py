@@ -6,7 +6,7 @@ import errno
 import os
 import time
 
-from agents.launcher import child, gates, program, tree
+from agents.launcher import arming, child, gates, program
 from agents.launcher.step import ARMED, FAILED, RELEASED, RUNNING, Step
 
 TYPE_CHECKING = False
@@ -46,18 +46,18 @@ class Starts:
             raise program.CannotStartError(f"a step {key!r} is here already")
         if len(self._registry.census.leaders) >= MAX_STEPS:
             raise program.CannotStartError(f"{MAX_STEPS} steps are here already, which is the limit")
-        env = {**command["env"], tree.STEP_MARK: key, tree.LAUNCHER_MARK: self._registry.mark}
-        path = program.find(command["argv"], env, command["dir"])
-        plan = child.Plan(path, command["argv"], env, command["dir"])
-        plan.umask = command["umask"]
-        plan.leaf = self._registry.cgroups.leaf()
+        plan = arming.plan(key, command, self._registry.mark, self._inherited)
         try:
+            plan.leaf = arming.leaf(plan, self._registry.cgroups)
             process = child.fork(plan, self._inherited)
-        except OSError:
+        except (OSError, program.CannotStartError):
             if plan.leaf is not None:
                 self._registry.cgroups.remove(plan.leaf)
             raise
-        step = Step(key, path, process, plan.leaf)
+        finally:
+            plan.close()
+        step = Step(key, plan.path, process, plan.leaf)
+        step.limits = plan.limits
         step.tail_paths = tuple(command["tails"])
         self._registry.add(step)
         self._registry.watch(process.failure, lambda: self.on_exec(step))
@@ -109,14 +109,14 @@ class Starts:
             return
         now_ns = time.monotonic_ns()
         try:
-            text = os.read(failure, 64)
+            text = os.read(failure, 64).decode()
         except BlockingIOError:
             return
         self._registry.watch(failure, None)
         os.close(failure)
         step.process.failure = -1
         if text:
-            self._fail(step, int(text))
+            self._fail(step, text)
         elif step.state == RELEASED:
             # Killed between gate and exec looks the same from here: then only the release is certain.
             found = os.waitid(os.P_PID, step.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -134,12 +134,16 @@ class Starts:
                 },
             )
 
-    def _fail(self, step: Step, number: int) -> None:
+    def _fail(self, step: Step, text: str) -> None:
         step.state = FAILED
         self._registry.schedule.take_back(step.key)
         step.close_gate()
         self._registry.discard(step)
-        why = f"{step.program!r} cannot be executed: {os.strerror(number)}"
-        if number == errno.ENOENT:
+        digits, _, doing = text.partition(" ")
+        number = int(digits)
+        why = f"{step.program!r} cannot be executed: {doing}{os.strerror(number)}"
+        if number == errno.ENOENT and not doing:
             why += " (the interpreter that its first line names?)"
+        if number == errno.EAGAIN and "processes" in step.limits:
+            why += " (its user has more processes than limits.processes)"
         self._registry.report(step, {"ev": "start_failed", "key": step.key, "why": why})

@@ -32,6 +32,7 @@ class Step:
         "key",
         "kill_at_ns",
         "leaf",
+        "limits",
         "pid",
         "pipe_held",
         "process",
@@ -59,6 +60,7 @@ class Step:
         self.rest = False  # descendants outlived the program
         self.pipe_held = False  # one of them held stdout or stderr until it was killed
         self.reports: dict[str, dict[str, Any]] = {}
+        self.limits: dict[str, int] = {}
         self.tail_paths = ("", "")  # where unread output goes when no agent comes back
 
     @property
@@ -77,10 +79,6 @@ class Step:
         for fd in self.pipes:
             poll.register(fd, 0)
         return sum(1 for _, mask in poll.poll(0) if mask & select.POLLHUP) < len(self.pipes)
-
-    def pipe_inodes(self) -> set[int]:
-        """Return what identifies its stdout and stderr."""
-        return {os.fstat(fd).st_ino for fd in self.pipes}
 
     def description(self) -> dict[str, Any]:
         """Return what an agent that has just come needs to know; the read ends go with it."""

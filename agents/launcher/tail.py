@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 TYPE_CHECKING = False
@@ -33,7 +34,7 @@ class Tail:
         """Move some; say whether more can come now or later."""
         try:
             for _ in range(_READS):
-                data = os.read(self.fd, _READ_BYTES)
+                data = _read(self.fd)
                 if not data:
                     return False
                 self._bytes += len(data)
@@ -67,6 +68,15 @@ class Tail:
                 rest = rest[os.write(self._file, rest) :]
         except OSError:
             self._path = ""  # disk full or directory gone: the program must be ended all the same
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, _READ_BYTES)
+    except OSError as error:
+        if error.errno == errno.EIO:  # a terminal that nobody holds any more
+            return b""
+        raise
 
 
 class Tails:

@@ -85,14 +85,14 @@ def mark(pid: int, name: str) -> str:
     return next((os.fsdecode(entry[len(wanted) :]) for entry in entries if entry.startswith(wanted)), "")
 
 
-def pipes(pid: int) -> set[int]:
-    """Return the inodes of the pipes that a process holds."""
+def outputs(pid: int) -> set[str]:
+    """Return what the pipes and terminals that a process holds are called in /proc."""
     found = set()
     try:
         for entry in os.scandir(f"/proc/{pid}/fd"):
             target = os.readlink(entry.path)
-            if target.startswith("pipe:["):
-                found.add(int(target[6:-1]))
+            if target.startswith(("pipe:[", "/dev/pts/")):
+                found.add(target)
     except OSError:
         return found
     return found

@@ -39,6 +39,7 @@ class LocalFabric:
     def __init__(self) -> None:
         """Start the broker; it takes a second, in which the caller can do something else."""
         self.directory = Path(tempfile.mkdtemp(prefix="fabric-local-"))
+        self.directory.chmod(0o711)  # a step of another user passes through; all that lies here is closed
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._lifeline_read, self._lifeline = os.pipe()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the children; has no name to leave

@@ -1,5 +1,6 @@
 """A launcher with the agent's end of its socket, and a look at /proc for what is left of it."""
 
+import errno
 import os
 import select
 import sys
@@ -12,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from agents.launcher import cgroup, starting, tree
+from agents.launcher.asked import PLAIN, Asked
 from agents.launcher.client import LauncherClient
 from agents.launcher.events import Armed, Event, LauncherDied
 
@@ -41,14 +43,14 @@ class Lab:
         """Return the words that run a shell."""
         return ["/bin/sh", "-c", code, self.token]
 
-    def arm(self, key: str, argv: list[str], directory: str = "/") -> Armed:
+    def arm(self, key: str, argv: list[str], directory: str = "/", ask: Asked = PLAIN) -> Armed:
         """Arm a step; the descriptors of its output are non-blocking."""
-        self.client.arm(key, argv, self.env, directory)
+        self.client.arm(key, argv, self.env, directory, ask=ask)
         return self.wait(Armed, key)
 
-    def start(self, key: str, argv: list[str]) -> Armed:
+    def start(self, key: str, argv: list[str], directory: str = "/", ask: Asked = PLAIN) -> Armed:
         """Arm a step and let it go."""
-        armed = self.arm(key, argv)
+        armed = self.arm(key, argv, directory, ask)
         self.client.release([key])
         return armed
 
@@ -93,6 +95,9 @@ class Lab:
                     data.extend(chunk)
             except BlockingIOError:
                 return wanted is not None and wanted in data
+            except OSError as error:
+                if error.errno != errno.EIO:  # so ends a terminal
+                    raise
             return True
 
         self.until(done, f"{wanted!r} after {bytes(data[-80:])!r}")
