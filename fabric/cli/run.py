@@ -1,7 +1,7 @@
 """The command ``fabric-run``."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,15 +15,11 @@ from fabric.cli.options import (
     option,
     reported_errors,
     settings,
-    wants_color,
 )
 from fabric.protocol.limits import LEASE_S
 
 if TYPE_CHECKING:
-    from fabric.controller.entry import Read
     from fabric.controller.local import LocalFabric
-    from fabric.controller.trialrun import Outcome
-    from fabric.report.views import View
     from fabric.trial.model import Trial
 
 
@@ -89,16 +85,12 @@ def main(
     """  # noqa: D301 - click wants the character, not the two that a raw string has
     with reported_errors(), ExitStack() as stack:
         private = stack.enter_context(_private_fabric()) if local else None
+        from fabric.cli.watching import conclude, watching
         from fabric.controller.trialrun import Options, run_trial
-        from fabric.log import set_up
-        from fabric.trial.importers.foreign import open_trial
-        from fabric.trial.plan import override_nodes, select_phases
+        from fabric.trial.plan import select_phases
         from fabric.trial.vocabulary import PHASES
 
-        set_up("debug" if verbose else "error" if quiet else "warning")
-        loaded, others = open_trial(trial, dict(map(assignment, nodes)))
-        loaded = override_nodes(loaded, others) if others else loaded
-        _warn(loaded, quiet=quiet)
+        loaded = _load(trial, nodes)
         selected = select_phases(phases.split(",") if phases else PHASES)
         options = Options(
             broker=broker,
@@ -108,11 +100,12 @@ def main(
             patience_s=patience,
             lease_s=lease,
         )
-        view = _view(ui, quiet=quiet)
-        outcome = run_trial(
-            loaded, tuple(phase for phase in selected if phase != "reset"), options, _Show(view)
-        )
-        _conclude(outcome, view, as_json=ui == "jsonl")
+        with watching(ui, loaded, verbose=verbose, quiet=quiet) as watch:
+            _warn(loaded, quiet=quiet)
+            outcome = run_trial(
+                loaded, tuple(phase for phase in selected if phase != "reset"), options, watch
+            )
+            conclude(outcome, watch, as_json=ui == "jsonl")
         sys.exit(outcome.exit_code)
 
 
@@ -123,54 +116,16 @@ def _private_fabric() -> "LocalFabric":
     return LocalFabric()
 
 
+def _load(path: Path, nodes: "Sequence[str]") -> "Trial":
+    """Read what is to be run, with other nodes for some roles."""
+    from fabric.trial.importers.foreign import open_trial
+    from fabric.trial.plan import override_nodes
+
+    trial, others = open_trial(path, dict(map(assignment, nodes)))
+    return override_nodes(trial, others) if others else trial
+
+
 def _warn(trial: "Trial", *, quiet: bool) -> None:
     for warning in trial.warnings:
         if not quiet:
             click.echo(warning.render(), err=True)
-
-
-def _view(ui: str, *, quiet: bool) -> "View | None":
-    from fabric.report.views import JsonView, TextView
-
-    if ui == "jsonl":
-        return JsonView()
-    return None if quiet else TextView(color=wants_color(sys.stdout))
-
-
-class _Show:
-    """Prints what the view makes of the records."""
-
-    def __init__(self, view: "View | None") -> None:
-        self._view = view
-
-    def __call__(self, reads: "Sequence[Read]", now_ns: int) -> None:
-        if self._view is not None:
-            _print(self._view.lines(reads, now_ns))
-
-
-def _print(lines: "Iterable[str]") -> None:
-    written = False
-    for line in lines:  # not joined: a turn brings megabytes
-        sys.stdout.write(line)
-        sys.stdout.write("\n")
-        written = True
-    if written:
-        sys.stdout.flush()
-
-
-def _conclude(outcome: "Outcome", view: "View | None", *, as_json: bool) -> None:
-    if view is not None:
-        _print(view.finish())
-    if as_json:
-        import json
-
-        click.echo(json.dumps({"type": "result", **outcome.result}, ensure_ascii=False))
-        return
-    if outcome.bundle is None:  # nothing was started
-        for why in outcome.whys:
-            click.echo(f"error: {why}", err=True)
-        return
-    if view is None or outcome.verdict == "interrupted":  # else they were shown with the last record
-        for why in outcome.whys:
-            click.echo(why)
-    click.echo(f"{outcome.verdict}  {outcome.run}  bundle: {outcome.bundle}")

@@ -79,7 +79,7 @@ def _details(info: "RunInfo", now_ns: int) -> list[str]:
 
 
 def _took(info: "RunInfo", now_ns: int) -> str:
-    from fabric.report.sentences import duration
+    from fabric.report.quantities import duration
 
     return duration(max(0, (info.closed_ns or now_ns) - info.opened_ns))
 

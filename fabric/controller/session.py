@@ -42,12 +42,20 @@ class Session:
         connection: To the broker; it serves this session from now on.
         run: The machine, not started.
         show: Called with records as they are read, and the instant.
+        show_deadline_ns: Says when to call it though nothing was read.
     """
 
-    def __init__(self, connection: Connection, run: Run, show: Show) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        run: Run,
+        show: Show,
+        show_deadline_ns: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._connection = connection
         self._run = run
         self._show = show
+        self._show_deadline_ns = show_deadline_ns
         self._reader = RunReader(run.run, requests=connection.numbers)
         # Above every epoch of a broker, whose own records of a run have the same source.
         self._notes = Notes(run.run, (1 << 48) + secrets.randbelow(1 << 48))
@@ -85,6 +93,7 @@ class Session:
 
     def _deadline_ns(self) -> int | None:
         times = [self._run.deadline_ns, self._reader.deadline_ns, self._notes.deadline_ns]
+        times.append(self._show_deadline_ns())
         return min((time for time in times if time is not None), default=None)
 
     def _interrupted(self) -> None:

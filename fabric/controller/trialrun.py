@@ -2,11 +2,11 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from fabric.controller.connection import Connection
 from fabric.controller.entry import Read
@@ -32,7 +32,19 @@ cores that have nothing else to do, nearly all of it for importing their modules
 POLL_NS: Final = 20_000_000
 """Between two looks for the agents of a private fabric."""
 
-Show = Callable[[Sequence[Read], int], None]
+
+class Show(Protocol):
+    """Shows a run to its user.  It never waits, or the run would."""
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When to call it though nothing was read, on this machine's monotonic clock."""
+
+    def begun(self, run: str, bundle: Path) -> None:
+        """Take the run's id, and where its bundle will be."""
+
+    def __call__(self, reads: Sequence[Read], now_ns: int) -> None:
+        """Take records as they are read (perhaps none), and the instant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +83,7 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         trial: As read, with the nodes that it is to run on.
         phases: That are done, in order, without the reset.
         options: How.
-        show: Called with records as they are read (perhaps none), and the instant.
+        show: Is given what is read.
 
     Raises:
         FabricError: If it could not be begun: no broker, no key, no place for the bundle.
@@ -174,8 +186,9 @@ def _carry_out(connection: Connection, plan: RunPlan, options: Options, show: Sh
         result=lambda run: json.dumps(result_of(run)),
     )
     writer = _Writer(options.directory / run.run, run, show)
+    show.begun(run.run, options.directory / run.run)
     try:
-        Session(connection, run, writer.take).serve()
+        Session(connection, run, writer.take, lambda: show.deadline_ns).serve()
         result = result_of(run)
         directory = writer.finish(result)
     finally:

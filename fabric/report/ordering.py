@@ -7,7 +7,7 @@ from typing import IO, Final, Protocol
 import msgpack
 
 from fabric.report.fold import folded
-from fabric.report.sentences import duration
+from fabric.report.quantities import duration
 from fabric.report.timeline import Line
 
 WINDOW_NS: Final = 250_000_000

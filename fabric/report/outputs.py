@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fabric.errors import StoreError
 from fabric.protocol.names import NODE, StepId
 from fabric.protocol.records import Output
+from fabric.report.paths import stream_path
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -82,17 +83,14 @@ class OutputFiles:
 
 
 def output_path(node: str, step: StepId, record: Output) -> str:
-    """Return the path in the bundle; the second attempt of ``etcd`` is ``etcd~2``.
-
-    No label holds a tilde, so no step can be called like another one's attempt.
+    """Return the path in the bundle.
 
     Raises:
         StoreError: If the node's name could lead out of the bundle.
     """
     if not NODE.fullmatch(node):
         raise StoreError(f"output of {step}: {node!r:.80} is not the name of a node")
-    attempt = f"~{record.attempt}" if record.attempt > 1 else ""
-    return f"out/{step.phase_id}/{node}/{step.label}{attempt}.{record.stream}"
+    return stream_path(node, step, record.attempt, record.stream)
 
 
 def _misfit(stream: _Stream, record: Output, size: int) -> str:

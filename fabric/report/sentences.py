@@ -6,22 +6,25 @@ from typing import Any, Final, NamedTuple
 from fabric.protocol.records import (
     FileEnded,
     FileMissing,
+    Metric,
     Notice,
+    OutputDropped,
     PhaseAborted,
     PhaseEnded,
     PhaseFinished,
     PhaseStarted,
     Record,
+    RepeatStarted,
     RunEnded,
     RunStarted,
     StepFinished,
+    StepReady,
     StepSkipped,
     StepStarted,
 )
+from fabric.report.fold import folded
+from fabric.report.quantities import duration, quantity, size
 from fabric.report.style import Level
-
-_SECOND_NS: Final = 1_000_000_000
-_MINUTE_NS: Final = 60 * _SECOND_NS
 
 
 class Said(NamedTuple):
@@ -31,16 +34,6 @@ class Said(NamedTuple):
     level: Level = "plain"
 
 
-def duration(ns: int) -> str:
-    """Return a duration with a unit that fits: ``0.31 ms``, ``2.1 s``, ``3 min 20 s``."""
-    if ns < _SECOND_NS:
-        return f"{ns / 1e6:.3g} ms" if ns < _SECOND_NS - 500_000 else "1.0 s"  # not "1e+03 ms"
-    if ns < _MINUTE_NS:
-        return f"{ns / 1e9:.1f} s"
-    minutes, seconds = divmod(round(ns / 1e9), 60)
-    return f"{minutes} min {seconds} s"
-
-
 def sentence_of(record: Record) -> Said | None:
     """Return what to say of a record; nothing for one that another one tells better."""
     say = _SENTENCES.get(type(record))
@@ -48,24 +41,32 @@ def sentence_of(record: Record) -> Said | None:
     return said
 
 
+def ending(record: StepFinished) -> str:
+    """Return how a step ended, and after how long: ``exit 1 after 2.1 s``."""
+    after = f" after {duration(record.duration_ns)}" if record.duration_ns else ""
+    return (record.message or _ending(record)) + after
+
+
+def skew(skew_ns: int, bound_ns: int | None) -> str:
+    """Return a skew with its bound: ``0.31 ms ± 0.12 ms``."""
+    return duration(skew_ns) + (f" ± {duration(bound_ns)}" if bound_ns is not None else "")
+
+
 def _step_started(record: StepStarted) -> Said:
     again = f", attempt {record.attempt}" if record.attempt > 1 else ""
-    process = f", pid {record.pid}" if record.pid else ""  # the agent does some steps itself
-    return Said(f"started{process}{again}")
+    pid = f", pid {record.pid}" if record.pid else ""  # 0: the agent does it itself
+    return Said(f"started{pid}{again}")
 
 
-def _file_ended(record: FileEnded) -> Said | None:
-    # A fetch may bring ten thousand files: its end says how many; only one that is not whole is news.
-    return Said(f"a file is not whole: {record.problem}", "warning") if record.problem else None
-
-
-def _file_missing(record: FileMissing) -> Said:
-    return Said(f"missing: {record.path}: {record.why}", "warning")
+def _step_ready(record: StepReady) -> Said:
+    return Said(f"ready: {record.what}" if record.what else "ready")
 
 
 def _step_finished(record: StepFinished) -> Said:
     how = record.message or f"{_ending(record)} after {duration(record.duration_ns)}"
     left = f"; could not be killed: {', '.join(map(str, record.survivors))}" if record.survivors else ""
+    if record.failed and record.retried:
+        return Said(f"failed: {how}{left}; it is tried again", "warning")
     if record.failed:
         return Said(f"failed: {how}{left}", "error")
     return Said(f"finished: {how}{left}", "warning" if left else "plain")
@@ -77,6 +78,24 @@ def _ending(record: StepFinished) -> str:
     if record.signal is not None:
         return f"signal {record.signal}"
     return record.reason.replace("_", " ")
+
+
+def _output_dropped(record: OutputDropped) -> Said:
+    lost = f"{size(record.size)} of {record.stream} not kept, from byte {record.offset} on"
+    return Said(f"{lost}: {record.why}" if record.why else lost, "warning")
+
+
+def _file_ended(record: FileEnded) -> Said | None:
+    # A fetch may bring ten thousand files: its end says how many; only one that is not whole is news.
+    return Said(f"a file is not whole: {record.problem}", "warning") if record.problem else None
+
+
+def _file_missing(record: FileMissing) -> Said:
+    return Said(f"missing: {record.path}: {record.why}", "warning")
+
+
+def _metric(record: Metric) -> Said:
+    return Said(f"{record.name} = {quantity(record.value, record.unit)}")
 
 
 def _step_skipped(record: StepSkipped) -> Said:
@@ -93,7 +112,17 @@ def _notice(record: Notice) -> Said:
 
 
 def _run_started(record: RunStarted) -> Said:
-    return Said(f"run of {record.name} on {', '.join(record.nodes)}")
+    many = f", {record.cells} cells" if record.cells > 1 else ""
+    many += f", {record.repeats} repeats" if record.repeats > 1 else ""
+    return Said(f"run of {record.name} on {folded(record.nodes)}{many}")
+
+
+def _repeat_started(record: RepeatStarted) -> Said | None:
+    if not record.cell and not record.warmup:
+        return None  # its phases bear its number
+    kind = f"warm-up, repeat {record.repeat}" if record.warmup else f"repeat {record.repeat}"
+    values = " ".join(f"{name}={value}" for name, value in record.variables.items())
+    return Said(f"cell {record.cell}, {kind}: {values}" if record.cell else kind)
 
 
 def _phase_started(record: PhaseStarted) -> Said:
@@ -108,9 +137,7 @@ def _phase_aborted(record: PhaseAborted) -> Said:
 def _phase_ended(record: PhaseEnded) -> Said:
     text = f"phase {record.phase}: {'failed' if record.failed else 'done'}"
     if record.skew_ns is not None:
-        text += f", skew {duration(record.skew_ns)}"
-        if record.skew_bound_ns is not None:
-            text += f" ± {duration(record.skew_bound_ns)}"
+        text += f", skew {skew(record.skew_ns, record.skew_bound_ns)}"
         text += f", latest {record.latest_node}" if record.latest_node else ""
     return Said(text, "error" if record.failed else "plain")
 
@@ -121,14 +148,18 @@ def _run_ended(record: RunEnded) -> Said:
 
 
 _SENTENCES: Final[dict[type, Callable[[Any], Said | None]]] = {
+    StepStarted: _step_started,
+    StepReady: _step_ready,
+    StepFinished: _step_finished,
+    OutputDropped: _output_dropped,
     FileEnded: _file_ended,
     FileMissing: _file_missing,
-    StepStarted: _step_started,
-    StepFinished: _step_finished,
+    Metric: _metric,
     StepSkipped: _step_skipped,
     PhaseFinished: _phase_finished,
     Notice: _notice,
     RunStarted: _run_started,
+    RepeatStarted: _repeat_started,
     PhaseStarted: _phase_started,
     PhaseAborted: _phase_aborted,
     PhaseEnded: _phase_ended,

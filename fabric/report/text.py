@@ -3,14 +3,16 @@
 Output is put together to whole lines per stream, so that the lines of two programs never mix.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from fabric.controller.entry import Read
-from fabric.protocol.records import Output, Record
+from fabric.protocol.records import Metric, Output, Record
 from fabric.report.events import step_of
+from fabric.report.idle import IdlePhases
 from fabric.report.lines import LineCutter, Piece
-from fabric.report.sentences import sentence_of
+from fabric.report.sentences import Said, sentence_of
 from fabric.report.style import Palette, is_plain, printable
 
 IDLE_NS: Final = 300_000_000
@@ -48,13 +50,21 @@ class TextRenderer:
         self._origin_ns = origin_ns
         self._palette = Palette(color=color)
         self._streams: dict[tuple[str, str, int, str], _Stream] = {}
+        self._idle = IdlePhases()
         self._width = 0
+
+    @property
+    def origin_ns(self) -> int:
+        """The instant from which times count, in fabric time; 0 before the first record."""
+        return self._origin_ns or 0
 
     @property
     def deadline_ns(self) -> int | None:
         """When to call `expire`."""
-        waiting = (stream.since_ns for stream in self._streams.values() if stream.cutter.pending)
-        return min((since_ns + IDLE_NS for since_ns in waiting), default=None)
+        waiting = [stream.since_ns for stream in self._streams.values() if stream.cutter.pending]
+        if self._idle.since_ns is not None:
+            waiting.append(self._idle.since_ns)
+        return min(waiting) + IDLE_NS if waiting else None
 
     def render(self, read: Read, now_ns: int) -> list[str]:
         """Return the lines that are finished with this record; a text may hold several."""
@@ -62,16 +72,20 @@ class TextRenderer:
         if self._origin_ns is None:
             self._origin_ns = record.t_ns
         if isinstance(record, Output):
-            return self._output(read, record, now_ns)
+            lines = self._output(read, record, now_ns)
+            return self._phases(self._idle.flush()) + lines if lines else lines
+        if self._idle.hold(record, now_ns):
+            return []
         said = sentence_of(record)
         if said is None:
             return []
-        who = self._who(read.node, record) + " " if read.node else ""
-        return [f"{self._time(record.t_ns)} {who}{self._palette.level(said.level, printable(said.text))}"]
+        return [*self._phases(self._idle.flush()), self._sentence(record.t_ns, said, read.node, record)]
 
     def expire(self, now_ns: int) -> list[str]:
         """Return the unfinished lines that have waited for long.  Safe to call at any time."""
-        return [
+        idle_ns = self._idle.since_ns
+        is_long = idle_ns is not None and now_ns - idle_ns >= IDLE_NS
+        return (self._phases(self._idle.flush()) if is_long else []) + [
             line
             for stream in self._streams.values()
             if stream.cutter.pending and now_ns - stream.since_ns >= IDLE_NS
@@ -81,12 +95,21 @@ class TextRenderer:
     def finish(self) -> list[str]:
         """Return all unfinished lines: nothing more comes."""
         streams, self._streams = self._streams, {}
-        return [
+        return self._phases(self._idle.flush()) + [
             line
             for stream in streams.values()
             if stream.cutter.pending
             for line in self._lines(stream, stream.cutter.flush(ends=True))
         ]
+
+    def _phases(self, held: Iterable[tuple[int, Said]]) -> list[str]:
+        return [self._sentence(t_ns, said) for t_ns, said in held]
+
+    def _sentence(self, t_ns: int, said: Said, node: str = "", record: Record | None = None) -> str:
+        if isinstance(record, Metric):
+            node = record.node  # which the controller found, in what the node has said
+        who = self._who(node, record) + " " if node and record is not None else ""
+        return f"{self._time(t_ns)} {who}{self._palette.level(said.level, printable(said.text))}"
 
     def _output(self, read: Read, record: Output, now_ns: int) -> list[str]:
         key = (read.node, record.step, record.attempt, record.stream)

@@ -26,28 +26,17 @@ MORE_PURE = {
     "agents.journal.window",
     "agents.launcher.lease",
     "agents.launcher.schedule",
-    "fabric.report.filenames",
-    "fabric.report.fold",
+    *(f"fabric.report.{name}" for name in ("blocks", "events", "failures", "filenames", "fold", "frame")),
+    *(f"fabric.report.{name}" for name in ("idle", "lines", "order", "paths", "quantities", "recent")),
+    *(f"fabric.report.{name}" for name in ("sentences", "style", "summary", "text")),
 }
 COMMON = {"fabric.errors"}
 """What is neither machine nor shell."""
 
 STDLIB = {
-    *("__future__", "bisect", "collections", "dataclasses", "datetime", "difflib", "enum", "fractions"),
-    *(
-        "functools",
-        "hashlib",
-        "heapq",
-        "hmac",
-        "itertools",
-        "json",
-        "math",
-        "operator",
-        "pathlib",
-        "re",
-        "shlex",
-        "signal",
-    ),
+    *("__future__", "bisect", "codecs", "collections", "dataclasses", "datetime", "difflib", "enum"),
+    *("fractions", "functools", "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator"),
+    *("pathlib", "re", "shlex", "signal"),
     *("string", "struct", "tomllib", "types", "typing", "unicodedata", "zlib"),
 }
 FOREIGN = {"msgpack", "pydantic", "pydantic_core", "tree_sitter", "tree_sitter_toml"}

@@ -21,7 +21,7 @@ from fabric.protocol.records import (
     Stream,
 )
 from fabric.report.lines import LINE_LIMIT_BYTES, LineCutter
-from fabric.report.sentences import duration
+from fabric.report.quantities import duration
 from fabric.report.text import IDLE_NS, TextRenderer
 
 T_NS = 12_345_000_000
@@ -211,11 +211,62 @@ def test_events_are_one_line_each() -> None:
     verdict = RunEnded(t_ns=T_NS, bound_ns=0, verdict="fail", why=("lab3: exit 1",))
     assert rendered(verdict, "") == ["[ 12.345] verdict fail: lab3: exit 1"]
     begun = RunStarted(t_ns=T_NS, bound_ns=0, name="ping", nodes=("lab1", "lab2"))
-    assert rendered(begun, "") == ["[ 12.345] run of ping on lab1, lab2"]
-    phase = PhaseStarted(t_ns=T_NS, bound_ns=0, phase="1/run", go=1, t0_ns=0, lead_ns=20_000_000)
-    assert rendered(phase, "") == ["[ 12.345] phase 1/run: go 1, lead 20 ms"]
+    assert rendered(begun, "") == ["[ 12.345] run of ping on lab[1-2]"]
     notice = Notice(t_ns=T_NS, bound_ns=0, level="warning", message="disk nearly full")
     assert rendered(notice) == ["[ 12.345] lab3 disk nearly full"]
+
+
+def started_phase(name: str) -> Read:
+    record = PhaseStarted(t_ns=T_NS, bound_ns=0, phase=name, go=1, t0_ns=0, lead_ns=20_000_000)
+    return Read(1, "", record, b"")
+
+
+def ended_phase(name: str, *, failed: bool = False) -> Read:
+    record = PhaseEnded(
+        t_ns=T_NS,
+        bound_ns=0,
+        phase=name,
+        failed=failed,
+        skew_ns=None,
+        skew_bound_ns=None,
+        latest_node="",
+    )
+    return Read(1, "", record, b"")
+
+
+def test_phases_in_which_nothing_happens_are_one_line() -> None:
+    """Four phases of which one has steps: eight lines of go and done would bury what matters."""
+    text = renderer()
+    for name in ("1/collect", "1/reset"):
+        assert text.render(started_phase(name), 0) == []
+        assert text.render(ended_phase(name), 0) == []
+    assert text.render(started_phase("2/run"), 0) == []
+    assert text.deadline_ns == IDLE_NS
+    assert text.render(output(b"hello\n"), 1) == [
+        "[ 12.345] phases 1/collect, 1/reset: nothing to do",
+        "[ 12.345] phase 2/run: go 1, lead 20 ms",
+        "[ 12.345] lab3 db/etcd │ hello",
+    ]
+    assert text.render(ended_phase("2/run"), 2) == ["[ 12.345] phase 2/run: done"]
+
+
+def test_a_phase_that_has_begun_is_told_though_nothing_comes() -> None:
+    """Its steps may begin a minute after the go."""
+    text = renderer()
+    text.render(started_phase("1/run"), 5)
+    assert text.expire(4 + IDLE_NS) == []
+    assert text.expire(5 + IDLE_NS) == ["[ 12.345] phase 1/run: go 1, lead 20 ms"]
+    assert text.deadline_ns is None
+
+
+def test_an_empty_phase_that_failed_is_told_in_full() -> None:
+    """Nothing happened in it because its nodes could not begin."""
+    text = renderer()
+    text.render(started_phase("1/run"), 0)
+    assert text.render(ended_phase("1/run", failed=True), 0) == [
+        "[ 12.345] phase 1/run: go 1, lead 20 ms",
+        "[ 12.345] phase 1/run: failed",
+    ]
 
 
 def test_a_node_that_finished_its_phase_well_is_not_news() -> None:

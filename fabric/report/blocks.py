@@ -1,0 +1,109 @@
+"""PURE.  A failure, told in full: where, how, its last words, what the others said, and where to look."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from fabric.protocol.names import StepId
+from fabric.report.failures import WORDS, Failure
+from fabric.report.fold import folded
+from fabric.report.paths import stream_path
+from fabric.report.recent import Line, Words
+from fabric.report.style import Palette, printable
+from fabric.report.text import SEPARATORS
+
+WIDTH: Final = 400
+"""Most characters of a line that are shown; the whole line is in the bundle."""
+
+_NODES: Final = 60
+_REPEATS: Final = 30
+
+
+class FailureText:
+    """Makes the lines of a failure.
+
+    Args:
+        palette: Colours, or none.
+        source: Says where a step stands in the trial, as ``trial.toml:12``; "" if it does not.
+        origin_ns: Returns the instant of the run's first record, from which times are counted.
+    """
+
+    def __init__(
+        self, palette: Palette, source: Callable[[StepId], str], origin_ns: Callable[[], int]
+    ) -> None:
+        self._palette = palette
+        self._source = source
+        self._origin_ns = origin_ns
+
+    def lines(self, failure: Failure, bundle: str) -> list[str]:
+        """Return the lines; commands in them can be pasted."""
+        found = [self._head(failure)]
+        found += self._last(failure)
+        found += self._others(failure)
+        if bundle:
+            found += [f"    bundle: {bundle}", f"    look:   {look(failure, bundle)}"]
+        return found
+
+    def _head(self, failure: Failure) -> str:
+        step, count = failure.step, len(failure.nodes)
+        source = self._source(step)
+        where = f"{source}: " if source else ""
+        nodes = folded(failure.nodes, limit=_NODES) + (f" ({count} nodes)" if count > 1 else "")
+        text = (
+            f"{where}{step.phase}/{step.role} step {step.label} failed on {nodes}: {printable(failure.how)}"
+        )
+        if len(failure.repeats) > 1:
+            text += f", in repeats {folded(failure.repeats, limit=_REPEATS)}"
+        return self._palette.level("error", text)
+
+    def _last(self, failure: Failure) -> list[str]:
+        if not failure.lines:
+            return ["    it printed nothing"]
+        of = f" of {failure.node}" if len(failure.nodes) > 1 else ""
+        again = f", attempt {failure.attempt}" if failure.attempt > 1 else ""
+        count = len(failure.lines)
+        head = f"    last {count} lines{of}{again}:" if count > 1 else f"    last line{of}{again}:"
+        return [head, *(self._line(line) for line in failure.lines)]
+
+    def _line(self, line: Line) -> str:
+        separator = SEPARATORS[line.stream]
+        if line.stream == "stderr":
+            separator = self._palette.level("error", separator)
+        return f"      {separator} {self._shown(line.data)}".rstrip()
+
+    def _others(self, failure: Failure) -> list[str]:
+        said = _folded_words(failure.others)[-WORDS:]
+        if not said:
+            return []
+        found = ["    in the two seconds before, others said:"]
+        for nodes, words, text in said:
+            time = self._palette.faint(f"[{(words.t_ns - self._origin_ns()) / 1e9:7.3f}]")
+            step = StepId.parse(words.step)
+            who = self._palette.node(words.node, f"{folded(nodes, limit=_NODES)} {step.role}/{step.label}")
+            found.append(f"      {time} {who} {SEPARATORS[words.stream]} {self._shown(text)}")
+        return found
+
+    def _shown(self, data: bytes) -> str:
+        text = data.removesuffix(b"\r").decode("utf-8", "replace")
+        cut = text[:WIDTH] + "…" if len(text) > WIDTH else text
+        return printable(cut, color=self._palette.color)
+
+
+def look(failure: Failure, bundle: str) -> str:
+    """Return the command that shows more of a failure."""
+    if not failure.lines:
+        return shlex.join(["less", f"{bundle}/events.jsonl"])
+    stream = "stderr" if failure.has_stderr else "stdout"
+    path = stream_path(failure.node, failure.step, failure.attempt, stream)
+    return shlex.join(["less", "-R", f"{bundle}/{path}"])
+
+
+def _folded_words(words: Sequence[Words]) -> list[tuple[list[str], Words, bytes]]:
+    """Return each line with the nodes on which that step said the same; the first one's instant counts."""
+    found: dict[tuple[bytes, str], tuple[list[str], Words, bytes]] = {}
+    for one in words:
+        for line in one.data.rstrip(b"\n").split(b"\n"):
+            entry = found.setdefault((line, one.step), ([], one, line))
+            if one.node not in entry[0]:
+                entry[0].append(one.node)
+    return list(found.values())

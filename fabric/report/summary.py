@@ -1,0 +1,142 @@
+"""PURE.  What a run came to, for people: verdict and why, checks, metrics, skew, and where everything is."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from fabric.report.quantities import duration, number, quantity
+from fabric.report.sentences import skew
+from fabric.report.style import Level, Palette, printable
+
+WHYS: Final = 10
+"""Most reasons that are shown; all are in result.json."""
+
+ROWS: Final = 40
+"""Most rows of a table."""
+
+NS: Final = 1_000_000_000
+
+_MIN_SPREAD: Final = 2
+
+
+def summary(result: Mapping[str, Any], palette: Palette, *, is_long: bool) -> Iterator[str]:
+    """Yield the lines of a result (as in result.json), but for the verdict, which stands last.
+
+    Args:
+        result: As in result.json; what is missing is left out.
+        palette: Colours, or none.
+        is_long: The reasons too: they were not shown with the last record.
+    """
+    yield from _skews(result.get("phases", ()), palette)
+    yield from _metrics(result.get("metrics", ()), result.get("cells", ()), palette)
+    yield from _checks(result.get("checks", ()), palette)
+    whys: Sequence[str] = result.get("why", ())
+    if is_long:
+        yield from (printable(why) for why in whys[:WHYS])
+        if len(whys) > WHYS:
+            yield f"... and {len(whys) - WHYS} more in result.json"
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], palette: Palette, title: str = ""
+) -> Iterator[str]:
+    """Yield the lines of a table; only its last column may be wide."""
+    cells = [list(head), *(list(map(printable, row)) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    if title:
+        yield title
+    for place, row in enumerate(cells):
+        line = "  " + "  ".join(map(str.ljust, row, widths)).rstrip()
+        yield palette.faint(line) if place == 0 else line
+
+
+def _skews(phases: Sequence[Mapping[str, Any]], palette: Palette) -> Iterator[str]:
+    """Yield the skew of each phase, over all its repeats."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for phase in phases:
+        if phase.get("skew_s") is not None:
+            found.setdefault(phase["phase"], []).append(phase)
+    rows = []
+    for name, entries in found.items():
+        worst = max(entries, key=lambda entry: entry["skew_s"])
+        middle = median([entry["skew_s"] for entry in entries])
+        where = f"repeat {_repeat(worst)}" if len(entries) > 1 else ""
+        text = skew(round(worst["skew_s"] * NS), _ns(worst.get("skew_bound_s")))
+        rows.append((name, text, duration(round(middle * NS)), where, worst.get("latest_node") or ""))
+    if rows:
+        yield from table(("PHASE", "GREATEST SKEW", "MEDIAN", "IN", "LATEST"), rows, palette)
+
+
+def _ns(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * NS)
+
+
+def _repeat(entry: Mapping[str, Any]) -> str:
+    cell = entry.get("cell")
+    return f"{cell}.{entry['repeat']}" if cell else str(entry["repeat"])
+
+
+def _metrics(
+    metrics: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]], palette: Palette
+) -> Iterator[str]:
+    """Yield each metric in each cell: median, spread and number of the repeats that count."""
+    names = {cell["cell"]: _variables(cell) for cell in cells}
+    rows = [
+        (
+            metric["name"],
+            names.get(entry["cell"], ""),
+            quantity(entry["median"], metric.get("unit", "")),
+            _spread(entry, metric.get("unit", "")),
+            str(entry["n"]),
+        )
+        for metric in metrics
+        for entry in metric["cells"]
+        if entry.get("median") is not None
+    ]
+    if rows:
+        yield from table(("METRIC", "CELL", "MEDIAN", "SPREAD", "N"), rows[:ROWS], palette)
+    if len(rows) > ROWS:
+        yield f"  ... and {len(rows) - ROWS} more in result.json"
+
+
+def _variables(cell: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in cell.get("variables", {}).items())
+
+
+def _spread(entry: Mapping[str, Any], unit: str) -> str:
+    """Return from the least to the greatest value, and how much that is of the median."""
+    low, high, middle = entry.get("min"), entry.get("max"), entry["median"]
+    if low is None or high is None or entry["n"] < _MIN_SPREAD:
+        return ""
+    part = f" ({number(100 * (high - low) / abs(middle))} %)" if middle else ""
+    return f"{quantity(low, unit)} to {quantity(high, unit)}{part}"
+
+
+def _checks(checks: Sequence[Mapping[str, Any]], palette: Palette) -> Iterator[str]:
+    """Yield how many checks held, and each that did not."""
+    if not checks:
+        return
+    failed = [check for check in checks if not check["ok"]]
+    level: Level = "error" if failed else "good"
+    yield palette.level(level, f"checks: {len(checks) - len(failed)} of {len(checks)} hold")
+    for check in failed[:WHYS]:
+        value = check.get("value")
+        text = (
+            f"{value}" if isinstance(value, str) or value is None else quantity(value, check.get("unit", ""))
+        )
+        yield f"  {check['metric']}.{check['kind']} {check['limit_text']}, repeat {_repeat(check)}: {text}"
+    if len(failed) > WHYS:
+        yield f"  ... and {len(failed) - WHYS} more in result.json"
+
+
+def _value(check: Mapping[str, Any]) -> str:
+    value = check.get("value")
+    if value is None:
+        return "no value"
+    return printable(value) if isinstance(value, str) else quantity(value, check.get("unit", ""))
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the middle value, or the mean of the two; of one value at least."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -1,0 +1,173 @@
+"""What `fabric-run` shows while a run goes on and when it is over."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, Protocol
+
+from fabric.controller.entry import Read
+from fabric.protocol.names import StepId
+from fabric.report.blocks import FailureText
+from fabric.report.events import event_line, event_of
+from fabric.report.failures import Failure, Failures
+from fabric.report.order import TimeOrder
+from fabric.report.printer import Gap, Printer
+from fabric.report.style import Level, Palette, printable
+from fabric.report.summary import summary
+from fabric.report.text import TextRenderer
+
+Source = Callable[[StepId], str]
+"""Says where a step stands in the trial, as ``trial.toml:12``; "" if it does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """What a run came to."""
+
+    run: str
+    verdict: str
+    whys: tuple[str, ...]
+    bundle: PurePath | None
+    result: Mapping[str, Any]
+
+
+class Watch(Protocol):
+    """Shows a run.  Never waits; ``now_ns`` is on one monotonic clock, the caller's."""
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When to call again though nothing has come."""
+
+    def begun(self, run: str, bundle: PurePath) -> None:
+        """Note the run's id and where its bundle will be."""
+
+    def __call__(self, reads: Sequence[Read], now_ns: int) -> None:
+        """Show records as they are read (perhaps none)."""
+
+    def conclude(self, conclusion: Conclusion) -> None:
+        """Show what the run came to."""
+
+
+class QuietWatch:
+    """Shows the verdict only."""
+
+    deadline_ns: int | None = None
+
+    def __init__(self, printer: Printer) -> None:
+        self._printer = printer
+
+    def begun(self, run: str, bundle: PurePath) -> None:
+        """Say nothing."""
+
+    def __call__(self, reads: Sequence[Read], now_ns: int) -> None:
+        """Say nothing."""
+
+    def conclude(self, conclusion: Conclusion) -> None:
+        """Print why, and the verdict."""
+        for line in (*map(printable, conclusion.whys), verdict_line(conclusion)):
+            self._printer.put(line, keep=True)
+
+
+class JsonWatch:
+    """One JSON object a line: the events of the bundle, then the result."""
+
+    deadline_ns: int | None = None
+
+    def __init__(self, printer: Printer) -> None:
+        self._printer = printer
+        self._origin_ns: int | None = None
+
+    def begun(self, run: str, bundle: PurePath) -> None:
+        """Say nothing: the first event does."""
+
+    def __call__(self, reads: Sequence[Read], now_ns: int) -> None:
+        """Print each record."""
+        for read in reads:
+            if self._origin_ns is None:
+                self._origin_ns = read.record.t_ns
+            self._printer.put(event_line(event_of(read, self._origin_ns)), mark=read.number)
+
+    def conclude(self, conclusion: Conclusion) -> None:
+        """Print the result."""
+        bundle = str(conclusion.bundle) if conclusion.bundle is not None else None
+        self._printer.put(event_line({"type": "result", **conclusion.result, "bundle": bundle}), keep=True)
+
+
+class TextWatch:
+    """For people: a line for each event and each line of output, in the order of their time."""
+
+    def __init__(self, printer: Printer, source: Source, *, color: bool = False) -> None:
+        self._printer = printer
+        self._palette = Palette(color=color)
+        self._renderer = TextRenderer(color=color)
+        self._order = TimeOrder()
+        self._failures = Failures()
+        self._failure_text = FailureText(self._palette, source, lambda: self._renderer.origin_ns)
+        self._bundle = ""
+        self._concluded = False
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When something that is held has waited long enough."""
+        times = (self._order.deadline_ns, self._renderer.deadline_ns, self._failures.deadline_ns)
+        return min((time for time in times if time is not None), default=None)
+
+    def begun(self, run: str, bundle: PurePath) -> None:
+        """Note where the bundle will be."""
+        self._bundle = str(bundle)
+
+    def __call__(self, reads: Sequence[Read], now_ns: int) -> None:
+        """Print what is due."""
+        for read in reads:
+            self._failures.take(read, now_ns)
+        self._print(self._order.take(reads, now_ns), now_ns)
+        for failure in self._failures.news(now_ns):
+            self._tell(failure)
+
+    def conclude(self, conclusion: Conclusion) -> None:
+        """Print what is left, the failures once more, and what the run came to."""
+        self._print(self._order.rest(), 0)
+        for line in self._renderer.finish():
+            self._printer.put(line, keep=True)
+        self._failures.rest()
+        lines = [""] if self._failures.all else []
+        for failure in self._failures.all:
+            lines += self._failure_text.lines(failure, self._bundle)
+        if self._failures.more:
+            lines.append(f"... and {self._failures.more} more failures in result.json")
+        # the reasons were shown with the last record, if there was one
+        is_long = conclusion.verdict == "interrupted" or not self._concluded
+        lines += summary(conclusion.result, self._palette, is_long=is_long)
+        if self._printer.not_shown:
+            lines.append(f"{self._printer.not_shown} lines were not shown; the bundle has all of them")
+        level: Level = "good" if conclusion.verdict == "pass" else "error"
+        lines.append(self._palette.level(level, verdict_line(conclusion)))
+        self._printer.put("\n".join(lines), keep=True)
+
+    def _print(self, reads: Iterable[Read], now_ns: int) -> None:
+        for read in reads:
+            is_output = read.record.kind == "output"
+            self._concluded |= read.record.kind == "run_ended"
+            for line in self._renderer.render(read, now_ns):
+                self._printer.put(line, keep=not is_output, mark=read.number)
+        for line in self._renderer.expire(now_ns):
+            self._printer.put(line)
+
+    def _tell(self, failure: Failure) -> None:
+        for line in self._failure_text.lines(failure, self._bundle):
+            self._printer.put(line, keep=True)
+
+
+def verdict_line(conclusion: Conclusion) -> str:
+    """Return the last line: what it came to, and where everything is."""
+    return f"{conclusion.verdict}  {conclusion.run}  bundle: {conclusion.bundle}"
+
+
+def tell_gap(gap: Gap) -> str:
+    """Return what stands for lines that were not shown to a person."""
+    return f"... {gap.lines} lines not shown: the terminal is slower than the run; the bundle has all of them"
+
+
+def tell_json_gap(gap: Gap) -> str:
+    """Return what stands for events that were not shown to a program."""
+    return event_line({"type": "not_shown", "events": gap.lines, "first": gap.first, "last": gap.last})

@@ -1,0 +1,139 @@
+"""What a person is told of a failure: once for all nodes, with what came before, in bounded memory."""
+
+import tracemalloc
+
+from fabric.controller.entry import Read
+from fabric.report.blocks import FailureText, look
+from fabric.report.failures import KEPT, WAIT_NS, Failures
+from fabric.report.recent import LINES, Recent
+from fabric.report.style import Palette
+from tests.unit.reads import STEP, S, finished, said
+
+
+def block(reads: list[Read], bundle: str = "runs/x") -> list[str]:
+    failures = Failures()
+    for read in reads:
+        failures.take(read, 0)
+    (failure,) = failures.news(WAIT_NS)
+    text = FailureText(Palette(color=False), lambda step: f"a.toml:{len(step.label)}", lambda: 0)
+    return text.lines(failure, bundle)
+
+
+def test_a_failure_is_told_in_full() -> None:
+    """Where, how, its last words, what the others said meanwhile, and the command that shows more."""
+    reads = [
+        said("too old\n", node="lab5", t_s=0.9),
+        said("connecting\n", t_s=2.0),
+        said("refused\n", node="lab5", t_s=2.5, step="1/run/server/srv"),
+        said("no route\n", t_s=2.6, stream="stderr"),
+        finished(t_s=3.0, exit_code=3, stderr_bytes=9),
+        said("too late\n", node="lab5", t_s=3.1),
+    ]
+    assert block(reads) == [
+        "a.toml:8: run/client step client-1 failed on lab1: exit 3 after 2.1 s",
+        "    last 2 lines:",
+        "      │ connecting",
+        "      ! no route",
+        "    in the two seconds before, others said:",
+        "      [  2.500] lab5 server/srv │ refused",
+        "    bundle: runs/x",
+        "    look:   less -R runs/x/out/1/run/lab1/client-1.stderr",
+    ]
+
+
+def test_what_fails_alike_on_many_nodes_is_told_once() -> None:
+    """A hundred nodes that cannot reach the server have one problem."""
+    reads = [
+        read
+        for number in range(1, 98)
+        for read in (said("no\n", node=f"lab{number}"), finished(node=f"lab{number}", t_s=1, exit_code=1))
+    ]
+    text = block(reads)
+    assert text[0].endswith("failed on lab[1-97] (97 nodes): exit 1 after 2.1 s")
+    assert text[1:3] == ["    last line of lab1:", "      │ no"]
+
+
+def test_the_others_are_folded_too() -> None:
+    """Ninety nodes that say the same leave room for the one that says something else."""
+    reads = [said("waiting\n", node=f"lab{number}", t_s=1) for number in range(2, 92)]
+    reads += [said("I am the server\n", node="sut", t_s=1.5), finished(t_s=2, exit_code=1)]
+    lines = block(reads)
+    assert "      [  1.000] lab[2-91] client/client-1 │ waiting" in lines
+    assert "      [  1.500] sut client/client-1 │ I am the server" in lines
+
+
+def test_a_failure_waits_a_moment_for_others_and_is_news_once() -> None:
+    """Else the first of a hundred nodes would be told alone."""
+    failures = Failures()
+    failures.take(finished(exit_code=1), 100)
+    assert failures.deadline_ns == 100 + WAIT_NS
+    assert failures.news(99 + WAIT_NS) == []
+    failures.take(finished(node="lab2", exit_code=1), 200)
+    assert [failure.nodes for failure in failures.news(100 + WAIT_NS)] == [["lab1", "lab2"]]
+    assert failures.deadline_ns is None
+    assert failures.news(10 * WAIT_NS) == []
+
+
+def test_an_attempt_that_is_followed_by_another_is_no_failure() -> None:
+    """The trial said that it may fail."""
+    failures = Failures()
+    failures.take(finished(exit_code=1, retried=True), 0)
+    assert failures.all == ()
+
+
+def test_failures_of_a_thousand_kinds_are_counted() -> None:
+    """A trial may fail in each of a thousand cells; memory and screen do not grow with that."""
+    failures = Failures()
+    for number in range(1000):
+        failures.take(finished(step=f"1/run/client/step-{number}", exit_code=1), 0)
+    assert (len(failures.all), failures.more) == (KEPT, 1000 - KEPT)
+
+
+def test_lines_of_both_streams_stand_in_the_order_in_which_they_ended() -> None:
+    """The error stands behind the line after which it came, also where a line came in parts."""
+    recent = Recent()
+    for text, stream in (("beg", "stdout"), ("oops\n", "stderr"), ("un\nrest", "stdout")):
+        recent.take(said(text, stream=stream))  # type: ignore[arg-type]
+    lines = recent.lines("lab1", STEP, 1)
+    assert [(line.stream, line.data) for line in lines] == [
+        ("stderr", b"oops"),
+        ("stdout", b"begun"),
+        ("stdout", b"rest"),
+    ]
+
+
+def test_the_last_words_of_a_flood_take_little_memory() -> None:
+    """A step may print gigabytes before it fails, on each of a hundred nodes."""
+    recent = Recent()
+    chunk = "".join(f"line {number}\n" for number in range(10_000))
+    tracemalloc.start()
+    for turn in range(400):
+        recent.take(said(chunk, node=f"lab{turn % 40}", t_s=turn / 1000))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [line.data for line in recent.lines("lab7", STEP, 1)][-1] == b"line 9999"
+    assert len(recent.lines("lab7", STEP, 1)) == LINES
+    assert peak_bytes < 3 << 20
+
+
+def test_a_step_that_ended_well_is_forgotten() -> None:
+    """A run has thousands of them."""
+    recent = Recent()
+    recent.take(said("fine\n"))
+    recent.take(finished())
+    assert recent.lines("lab1", STEP, 1) == ()
+
+
+def test_the_words_of_the_last_moment_are_by_fabric_time() -> None:
+    """What a slow node had said before counts though it arrived later."""
+    recent = Recent()
+    for t_s, text in ((5.0, "b"), (4.0, "a"), (2.9, "old"), (5.1, "new")):
+        recent.take(said(text, t_s=t_s))
+    assert [words.data for words in recent.words(5 * S)] == [b"a", b"b"]
+
+
+def test_a_step_that_printed_nothing_has_its_events_to_look_at() -> None:
+    """A command that shows a file which is not there would be the second failure."""
+    failures = Failures()
+    failures.take(finished(exit_code=1), 0)
+    assert look(failures.all[0], "my runs/x") == "less 'my runs/x/events.jsonl'"

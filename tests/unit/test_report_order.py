@@ -1,0 +1,33 @@
+"""Lines in the order of their time, as far as a moment's wait can bring it about."""
+
+from fabric.report.order import HELD_BYTES, HOLD_NS, TimeOrder
+from tests.unit.reads import said
+
+
+def test_a_record_waits_a_moment_for_earlier_ones() -> None:
+    """Two nodes' lines that come the wrong way round would tell the wrong story."""
+    order = TimeOrder()
+    later, earlier = said("b", t_s=2), said("a", node="lab2", t_s=1)
+    assert order.take([later], 0) == []
+    assert order.take([earlier], 1) == []
+    assert order.deadline_ns == 1 + HOLD_NS
+    assert order.take([], HOLD_NS) == []
+    assert order.take([], 1 + HOLD_NS) == [earlier, later]
+    assert order.deadline_ns is None
+
+
+def test_what_one_node_says_stays_in_its_order() -> None:
+    """The end of a step is stamped when it is seen, its last line when that is read: a little later."""
+    order = TimeOrder()
+    reads = [said("last line", t_s=2), said("end", t_s=1.9)]
+    order.take(reads, 0)
+    assert order.rest() == reads
+
+
+def test_a_flood_is_let_go_instead_of_held() -> None:
+    """Memory is bounded; the order is then as good as it can be."""
+    order = TimeOrder()
+    flood = [said("x" * 100_000, t_s=number) for number in range(20)]
+    released = order.take(flood, 0)
+    assert released == flood[: len(released)]
+    assert len(flood) - len(released) <= HELD_BYTES // 100_000

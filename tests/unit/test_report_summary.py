@@ -1,0 +1,85 @@
+"""The end of a run: what matters of result.json, in few lines."""
+
+import pytest
+
+from fabric.report.quantities import about, clock, quantity
+from fabric.report.style import Palette
+from fabric.report.summary import summary
+
+
+def lines(result: dict[str, object], *, is_long: bool = False) -> list[str]:
+    return list(summary(result, Palette(color=False), is_long=is_long))
+
+
+def phase(repeat: int, skew_s: float | None, cell: int = 0) -> dict[str, object]:
+    return {
+        "cell": cell,
+        "repeat": repeat,
+        "phase": "run",
+        "skew_s": skew_s,
+        "skew_bound_s": 0.0001,
+        "latest_node": f"lab{repeat}",
+    }
+
+
+def test_the_skew_of_all_repeats_is_one_row() -> None:
+    """A thousand repeats have a thousand skews; the greatest decides."""
+    result = {"phases": [phase(1, 0.001), phase(2, 0.004), phase(3, 0.002), phase(4, None)]}
+    assert lines(result) == [
+        "  PHASE  GREATEST SKEW  MEDIAN  IN        LATEST",
+        "  run    4 ms ± 0.1 ms  2 ms    repeat 2  lab2",
+    ]
+
+
+def test_metrics_are_shown_by_cell_with_their_spread() -> None:
+    """The numbers are what the run was made for."""
+    cells = [
+        {"cell": 1, "n": 3, "median": 9.41e9, "min": 9.4e9, "max": 9.5e9},
+        {"cell": 2, "n": 1, "median": 4e9, "min": 4e9, "max": 4e9},
+        {"cell": 3, "n": 0, "median": None},
+    ]
+    result = {
+        "metrics": [{"name": "throughput", "unit": "bit/s", "cells": cells}],
+        "cells": [{"cell": 1, "variables": {"streams": "1"}}, {"cell": 2, "variables": {"streams": "8"}}],
+    }
+    assert lines(result) == [
+        "  METRIC      CELL       MEDIAN       SPREAD                             N",
+        "  throughput  streams=1  9.41 Gbit/s  9.4 Gbit/s to 9.5 Gbit/s (1.06 %)  3",
+        "  throughput  streams=8  4 Gbit/s                                        1",
+    ]
+
+
+def test_checks_that_do_not_hold_are_named() -> None:
+    """Those that hold are counted."""
+    check = {"metric": "p99", "kind": "max", "limit_text": "50 ms", "unit": "ms", "cell": 2, "repeat": 1}
+    result = {"checks": [check | {"ok": True, "value": 1.0}, check | {"ok": False, "value": 61.25}]}
+    assert lines(result) == ["checks: 1 of 2 hold", "  p99.max 50 ms, repeat 2.1: 61.2 ms"]
+
+
+def test_reasons_are_bounded() -> None:
+    """Fifty nodes may have fifty reasons."""
+    shown = lines({"why": [f"reason {number}" for number in range(50)]}, is_long=True)
+    assert shown[-1] == "... and 40 more in result.json"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (9.41e9, "bit/s", "9.41 Gbit/s"),
+        (999.9, "B", "1 kB"),
+        (12, "", "12"),
+        (0.000123, "s", "0.000123 s"),
+        (1234.5, "ms", "1234 ms"),
+        (float("nan"), "ms", "nan ms"),
+        (123456, "req/s", "1.23e+05 req/s"),
+    ],
+)
+def test_a_value_has_few_digits(value: float, unit: str, text: str) -> None:
+    """Three digits are what a person compares."""
+    assert quantity(value, unit) == text
+
+
+def test_times_to_come_and_times_gone_by() -> None:
+    """An estimate has no seconds once it has minutes; a stopwatch has."""
+    assert [about(s * 10**9) for s in (40, 720, 11_400)] == ["40 s", "12 min", "3 h 10 min"]
+    assert [clock(s * 10**9) for s in (12, 185, 3723)] == ["12 s", "3:05", "1:02:03"]
