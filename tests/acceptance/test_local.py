@@ -58,7 +58,7 @@ def test_the_result_and_the_events_agree_with_the_exit_code(command: Command, tm
     assert done.returncode == 1
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     result = json.loads((bundle_of(tmp_path) / "result.json").read_text())
-    assert lines[-1] == {"type": "result", **result}
+    assert lines[-1] == {"type": "result", **result, "bundle": f"runs/{result['run']}"}
     assert (result["verdict"], result["exit_code"]) == ("fail", 1)
     assert len(result["why"]) == 1
     assert result["why"][0].startswith(f"{trial}:6: run/a step a-1 on n1: exit 3 after")
