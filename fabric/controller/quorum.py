@@ -1,15 +1,9 @@
 """PURE.  How many nodes of a role a run can do without."""
 
-import math
 from collections.abc import Collection
 
 from fabric.controller.plan import RunPlan
-
-
-def needed(quorum: float, nodes: int) -> int:
-    """Return how many of a role's nodes have to be there: its part rounded up, one at least."""
-    # The product of 0.95 and 100 is a little over 95.
-    return max(1, math.ceil(round(quorum * nodes, 6))) if nodes else 0
+from fabric.trial.resolve import needed
 
 
 def lacking(plan: RunPlan, present: Collection[str]) -> str:

@@ -1,0 +1,82 @@
+"""PURE.  The lab as a trial sees it: which nodes bear a label, which can be had, and why not."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from fabric.protocol.messages import NodeInfo
+from fabric.report.fold import folded, group, natural
+from fabric.trial.draw import shuffled
+from fabric.trial.nodespec import Both, Label, Names, Not, Pool, Term, is_named
+from fabric.trial.problems import did_you_mean
+
+NAMES_CHARS: Final = 60
+"""Most characters of a list of nodes in a sentence."""
+
+UNKNOWN: Final = "unknown to the broker"
+
+
+class Lab:
+    """All nodes that a broker knows; without a broker every node is there that is named."""
+
+    def __init__(self, registry: Iterable[NodeInfo] | None) -> None:
+        self.is_known = registry is not None
+        self._nodes = {
+            node.name: node for node in sorted(registry or (), key=lambda node: natural(node.name))
+        }
+
+    def members(self, pool: Pool) -> tuple[str, ...]:
+        """Return the nodes of a pool, whatever they do now: in the order of their names, or as named."""
+        terms = pool.terms if isinstance(pool, Both) else (pool,)
+        named = next((term.names for term in terms if isinstance(term, Names)), None)
+        every = tuple(self._nodes) if named is None else tuple(dict.fromkeys(named))
+        return tuple(node for node in every if all(self._fits(node, term) for term in terms))
+
+    def all_of(self, pool: Pool) -> tuple[str, ...]:
+        """Return the nodes of a pool without those that an operator has taken out of use."""
+        return tuple(node for node in self.members(pool) if is_named(pool) or not self._is_drained(node))
+
+    def why_not(self, node: str) -> str:
+        """Return why a node cannot be had, ``away``; "" if it can."""
+        if not self.is_known:
+            return ""
+        known = self._nodes.get(node)
+        if known is None:
+            return UNKNOWN
+        if known.state == "away":
+            return "away"
+        if self._is_drained(node):
+            return "drained"
+        return f"busy (run {known.run})" if known.state == "busy" else ""
+
+    def free(self, nodes: Iterable[str], seed: int, role: str) -> list[str]:
+        """Return those that can be had, in an order by chance that the seed and the role say."""
+        return shuffled([node for node in nodes if not self.why_not(node)], seed, "nodes", role)
+
+    def reasons(self, nodes: Sequence[str]) -> str:
+        """Return why these nodes cannot be had: ``lab2 is busy (run ...), lab[7-8] are away``."""
+        whys = {node: self.why_not(node) for node in sorted(nodes, key=natural)}
+        return ", ".join(
+            f"{folded(names, limit=NAMES_CHARS)} {'is' if len(names) == 1 else 'are'} {why}"
+            for names, why in group({node: why for node, why in whys.items() if why}, key=str)
+        )
+
+    def could_come(self, nodes: Iterable[str]) -> bool:
+        """Whether some of these nodes are only busy, so that they can be had later."""
+        return any(self.why_not(node).startswith("busy") for node in nodes)
+
+    def hint(self, nodes: Iterable[str]) -> str:
+        """Return what to do about nodes that cannot be had."""
+        unknown = [node for node in nodes if self.why_not(node) == UNKNOWN]
+        return did_you_mean(unknown[0] if unknown else "", self._nodes, "`fabric nodes` shows the lab")
+
+    def _is_drained(self, node: str) -> bool:
+        return bool(getattr(self._nodes.get(node), "drained", False))
+
+    def _fits(self, node: str, term: Term) -> bool:
+        match term:
+            case Not(inner):
+                return not self._fits(node, inner)
+            case Label(label):
+                return node in self._nodes and label in self._nodes[node].labels
+            case Names(names):
+                return node in names
