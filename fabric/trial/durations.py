@@ -15,11 +15,26 @@ UNITS_S: Final = {
     "m": Fraction(60),
     "h": Fraction(3600),
 }
+PATTERN: Final = (
+    r"^(?=.)" + "".join(rf"([0-9]+(\.[0-9]+)? ?{unit} ?)?" for unit in ("h", "m", "s", "ms", "us")) + "$"
+)
+"""For the JSON Schema: what a duration looks like."""
+
 _PART: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)[ ]?(us|ms|s|m|h)[ ]?", re.ASCII)
 _IN_WORDS: Final = re.compile(
-    r"(\d{1,9})\s*(?:(milli|msec|sec|min|hour|hr)[a-z]*)?", re.ASCII | re.IGNORECASE
+    r"(\d{1,9})\s*(?:(milli|msec|micro|usec|sec|min|hour|hr|day|d$)[a-z]*)?", re.ASCII | re.IGNORECASE
 )
-_SHORT: Final = {"milli": "ms", "msec": "ms", "sec": "s", "min": "m", "hour": "h", "hr": "h"}
+_SHORT: Final = {
+    "micro": "us",
+    "usec": "us",
+    "milli": "ms",
+    "msec": "ms",
+    "sec": "s",
+    "min": "m",
+    "hour": "h",
+    "hr": "h",
+}
+_STRANGE: Final = re.compile(r"\s*[\d.]+\s*([^\W\d_]+)\s*")
 _GUESSABLE: Final = 1e9  # a number beyond is no slip of a unit
 _ORDER: Final = list(UNITS_S)
 
@@ -57,12 +72,7 @@ def suggestion(value: object, unit: str) -> str:
     if isinstance(value, time):
         return f'"{clock(value.hour, value.minute, value.second)}"'
     if isinstance(value, str):
-        words = _IN_WORDS.fullmatch(value.strip())
-        return (
-            f'"{words[1]}{_SHORT[words[2].lower()]}"'
-            if words and words[2]
-            else _number(words, unit) or example
-        )
+        return _from_text(_IN_WORDS.fullmatch(value.strip()), unit) or example
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _GUESSABLE:
         return example
     if value < 1 and unit == "s":
@@ -70,8 +80,19 @@ def suggestion(value: object, unit: str) -> str:
     return f'"{value:.9g}{unit}"'
 
 
-def _number(words: re.Match[str] | None, unit: str) -> str:
-    return f'"{words[1]}{unit}"' if words else ""
+def has_a_strange_unit(value: object) -> bool:
+    """Whether it is a number with a unit that no duration has."""
+    found = _STRANGE.fullmatch(value) if isinstance(value, str) else None
+    return found is not None and found[1] not in UNITS_S
+
+
+def _from_text(words: re.Match[str] | None, unit: str) -> str:
+    if words is None:
+        return ""
+    word = (words[2] or "").lower()
+    if word in ("d", "day"):
+        return f'"{int(words[1]) * 24}h"'
+    return f'"{words[1]}{_SHORT[word] if word else unit}"'
 
 
 def clock(hours: int, minutes: int, secs: int) -> str:

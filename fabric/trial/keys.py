@@ -5,11 +5,19 @@ from typing import Any
 
 from fabric.trial.positions import Path
 from fabric.trial.problems import Problems, did_you_mean
-from fabric.trial.tables import StepTable, TrialTable
-from fabric.trial.vocabulary import LATER_STEP_KEYS, LATER_TRIAL_KEYS
+from fabric.trial.tables import INNER_TABLES, StepTable, TrialTable
+from fabric.trial.vocabulary import LATER_STEP_KEYS
 
 TRIAL_KEYS = tuple(TrialTable.model_fields)
 STEP_KEYS = tuple(StepTable.model_fields)
+
+_INSTEAD = {
+    "fault": "do it by a step: a cmd on that node, with `at` as its instant",
+    "use": "write the program as cmd or spawn, and what it measures as metric.NAME",
+    "with": "write the arguments into the command",
+    "drop": "use min or max; comparing with a baseline comes later",
+}
+"""What to do in this version without a key that it does not support."""
 
 
 def split_keys(
@@ -27,8 +35,9 @@ def split_keys(
     others = [key for key in table if key not in known]
     for key in others:
         if key in later:
-            name = f"[{key}]" if not where else f"`{key}`"
-            problems.at_key((*where, key), "E014", f"{name} is not supported by this version")
+            name = f"[[{key}]]" if not where else f"`{key}`"
+            message = f"{name} is not supported by this version"
+            problems.at_key((*where, key), "E014", message, _INSTEAD.get(key, ""))
         else:
             hint = did_you_mean(key, known) or belongs(key) or f"known here: {', '.join(known)}"
             problems.at_key((*where, key), "E013", f"unknown key `{key}`", hint)
@@ -37,8 +46,9 @@ def split_keys(
 
 def belongs(key: str) -> str:
     """Return a hint for a key that is under the wrong header, or ""."""
-    if key in TRIAL_KEYS or key in LATER_TRIAL_KEYS:
+    if key in TRIAL_KEYS:
         return f"`{key}` belongs under [trial]"
     if key in STEP_KEYS or key in LATER_STEP_KEYS:
         return f"`{key}` belongs in a step, under [[run.ROLE]]"
-    return ""
+    inner = next((name for name, table in INNER_TABLES.items() if key in table.model_fields), "")
+    return f"`{key}` belongs in a step, as {inner}.{key}" if inner in ("ready", "limits") else ""

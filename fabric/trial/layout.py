@@ -7,7 +7,6 @@ from typing import Any, Final
 from fabric.trial.keys import belongs
 from fabric.trial.positions import Path
 from fabric.trial.problems import Problems, did_you_mean
-from fabric.trial.vocabulary import PHASES
 
 MAX_STEPS: Final = 1000
 """Most steps of a trial; each becomes a part of a message to every node of its role."""
@@ -30,11 +29,13 @@ class RawStep:
         return name if isinstance(name, str) else f"{self.role}-{self.number}"
 
 
-def find_steps(document: Mapping[str, Any], roles: tuple[str, ...], problems: Problems) -> list[RawStep]:
+def find_steps(
+    document: Mapping[str, Any], phases: tuple[str, ...], roles: tuple[str, ...], problems: Problems
+) -> list[RawStep]:
     """Return the steps of all phases, phase by phase, after noting what cannot be one."""
     steps = [
         step
-        for phase in PHASES
+        for phase in phases
         if phase in document
         for step in _steps_of_phase(phase, document[phase], roles, problems)
     ]

@@ -1,34 +1,42 @@
 """Checks the `$names` in the commands and values of a step against what will be there at run time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fabric.trial.positions import Path
 from fabric.trial.problems import Problems, did_you_mean
 from fabric.trial.shellnames import used_in_shell, used_in_value
-from fabric.trial.vocabulary import VERBS, is_well_known
+from fabric.trial.vocabulary import is_well_known
 
 
 class ReferenceChecker:
-    """Knows the variables that the fabric sets for the commands of one trial."""
+    """Knows the variables that are set for the commands of one trial."""
 
-    def __init__(self, variables: Iterable[str], problems: Problems) -> None:
+    def __init__(self, variables: Iterable[str], env: Iterable[str], problems: Problems) -> None:
+        """Take the variables that the fabric and the matrix set, and those of [env]."""
         self._variables = frozenset(variables)
+        self._env = frozenset(env)
         self._problems = problems
 
     def check(self, where: Path, table: Mapping[str, Any]) -> None:
         """Note every name that nothing sets.  ``table`` is a step as read: its values may be of any type."""
         env = table.get("env")
-        own = frozenset(env) if isinstance(env, dict) else frozenset()
-        for verb in VERBS:
-            command = table.get(verb)
+        own = self._env | frozenset(env if isinstance(env, dict) else ())
+        ready = table.get("ready")
+        commands: list[tuple[Path, Any]] = [(("cmd",), table.get("cmd")), (("spawn",), table.get("spawn"))]
+        commands.append((("ready", "cmd"), ready.get("cmd") if isinstance(ready, dict) else None))
+        for key, command in commands:
             if isinstance(command, str):
-                self._check_line((*where, verb), command, own)
+                self._check_line((*where, *key), command, own)
             elif isinstance(command, list):
-                self._check_list((*where, verb), command, own)
-        for name, value in env.items() if isinstance(env, dict) else ():
-            self._check_value((*where, "env", name), value)
-        self._check_value((*where, "dir"), table.get("dir"))
+                self._check_list((*where, *key), command, own)
+        for path, value in _values(table):
+            self._check_value((*where, *path), value)
+
+    def check_env(self, table: Any) -> None:
+        """Note every name in [env] that nothing sets."""
+        for name, value in table.items() if isinstance(table, dict) else ():
+            self._check_value(("env", name), value)
 
     def _check_line(self, where: Path, command: str, own: frozenset[str]) -> None:
         for name, written in used_in_shell(command).items():
@@ -54,3 +62,22 @@ class ReferenceChecker:
             if name not in self._variables:
                 hint = did_you_mean(name, sorted(self._variables), "write $$ for a dollar that stays one")
                 self._problems.within_value(where, f"${name}", "E037", f"nothing sets ${name} here", hint)
+
+
+def _values(table: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+    """Yield the values of a step that the fabric expands, with their places in it."""
+    yield ("dir",), table.get("dir")
+    for outer, inner in (("ready", "file"), ("stdin", "file")):
+        if isinstance(found := table.get(outer), dict):
+            yield (outer, inner), found.get(inner)
+    put, fetch, metrics, env = (table.get(key) for key in ("put", "fetch", "metric", "env"))
+    for name, value in env.items() if isinstance(env, dict) else ():
+        yield ("env", name), value
+    for source, target in put.items() if isinstance(put, dict) else ():
+        yield ("put", source), target
+    yield ("fetch",), fetch
+    for index, pattern in enumerate(fetch) if isinstance(fetch, list) else ():
+        yield ("fetch", index), pattern
+    for name, metric in metrics.items() if isinstance(metrics, dict) else ():
+        if isinstance(metric, dict):
+            yield ("metric", name, "file"), metric.get("file")

@@ -5,7 +5,7 @@ from typing import Any, Final
 from fabric.trial.nodespec import MAX_NODES, SpecError, expand
 from fabric.trial.problems import Problems
 from fabric.trial.tables import TrialTable
-from fabric.trial.vocabulary import LATER_TRIAL_KEYS, MAX_ROLE_CHARS, VARIABLE, is_well_known
+from fabric.trial.vocabulary import MAX_ROLE_CHARS, VARIABLE, is_well_known
 
 MAX_ROLES: Final = 200
 """Most roles of a trial; each is two variables in the environment of every command."""
@@ -49,7 +49,7 @@ def _check_name(role: str, roles: dict[str, Any], problems: Problems) -> None:
     elif len(role) > MAX_ROLE_CHARS:
         problems.at_key(where, "E023", f"the name of a role has at most {MAX_ROLE_CHARS} characters")
     elif is_well_known(role):
-        belongs = role in TrialTable.model_fields or role in LATER_TRIAL_KEYS
+        belongs = role in TrialTable.model_fields
         hint = f"`{role}` as a setting belongs under [trial]" if belongs else "take another name"
         problems.at_key(where, "E023", f"a role called `{role}` would hide the variable ${role}", hint)
     elif role.endswith("_all") and role.removesuffix("_all") in roles:

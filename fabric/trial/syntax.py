@@ -12,7 +12,7 @@ from typing import Any, Final
 from fabric.trial.durations import clock
 from fabric.trial.positions import Clash, Span
 from fabric.trial.problems import Problems
-from fabric.trial.vocabulary import PHASES
+from fabric.trial.vocabulary import SETTING_SECTIONS
 
 _PLACE: Final = re.compile(
     r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column (?P<col>\d+)|end of document)\)", re.DOTALL
@@ -83,7 +83,7 @@ def _locate(what: str, text: str) -> _Refusal:
 def _about_clash(clash: Clash) -> tuple[str, str]:
     *_, key = clash.path
     first = f"first on line {clash.first.line}"
-    is_role = len(clash.path) == 2 and clash.path[0] in PHASES  # noqa: PLR2004 - phase and role
+    is_role = len(clash.path) == 2 and clash.path[0] not in SETTING_SECTIONS  # noqa: PLR2004 - phase and role
     if is_role:
         phase = clash.path[0]
         return (

@@ -1,231 +1,223 @@
-"""The tables of the format, [trial] and a step, checked key by key.
+"""The tables of the format: their keys, what each may hold, and what it is for.
 
-Each check says what is wrong and how to write it; pydantic finds all that is wrong at once.  Checks that
-look at more than one key are in `steps`.
+Checks that look at more than one key are in `settings` and `steps`.  The descriptions are what editors show.
 """
 
-import re
 from collections.abc import Mapping
-from datetime import time
-from functools import partial
-from signal import Signals
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
-from fabric.protocol.names import WORD
-from fabric.trial import durations
-from fabric.trial.positions import Path
-from fabric.trial.problems import Problems, did_you_mean
-from fabric.trial.vocabulary import VARIABLE
+from fabric.trial.transfers import Fetch, Put, Stdin
+from fabric.trial.values import (
+    SIGNALS,
+    Command,
+    EnvValue,
+    Filled,
+    FineSeconds,
+    JsonPath,
+    Limit,
+    Name,
+    NodePath,
+    Regex,
+    RegexWithGroup,
+    Seconds,
+    SecondsOrZero,
+    Signal,
+    Size,
+    Unit,
+)
 
 MAX_REPEAT: Final = 10_000
 """Most repeats of a trial: its bundle has a directory for each."""
 
-MAX_COMMAND_BYTES: Final = 120 * 1024
-"""Longest command line or argument: Linux takes 128 KiB for one string of exec."""
+MAX_RETRIES: Final = 100
+"""Most further attempts at a step: each has output files of its own."""
 
-_ENDING: Final = ("HUP", "INT", "QUIT", "ABRT", "KILL", "USR1", "USR2", "SEGV", "PIPE", "ALRM", "TERM")
-SIGNALS: Final[Mapping[str, int]] = {name: int(Signals[f"SIG{name}"]) for name in _ENDING}
-"""Signals that end a program unless it handles them."""
+MAX_PHASES: Final = 50
+"""Most phases of a repeat: all nodes wait for each other before each of them."""
 
-T = TypeVar("T", bound=BaseModel)
+PERCENT: Final = r"^[0-9]{1,3}(\.[0-9]{1,9})? ?%$"
+"""How a part of the nodes is written."""
 
-
-def _wrong(code: str, message: str, hint: str = "") -> PydanticCustomError:
-    """Make an error whose message continues "`key` ..."; ``{key}`` in the hint becomes the key."""
-    # As context, not as template: the texts may have braces of their own.
-    return PydanticCustomError("trial", "wrong", {"code": code, "message": message, "hint": hint})
+_COUNT: Final = 1 << 31  # of files or processes: more than a kernel takes
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _wrong("E016", "needs a text in quotes")
-    if "\0" in value:
-        raise _wrong("E018", "must not contain a NUL character")
-    if len(value.encode()) > MAX_COMMAND_BYTES:
-        raise _wrong("E018", f"is longer than the limit of {MAX_COMMAND_BYTES} bytes")
-    return value
+def says(text: str, **more: Any) -> Any:
+    """Return a field that is described; ``more`` is for pydantic's Field."""
+    return Field(description=text, **more)
 
 
-def _filled(value: Any) -> str:
-    if not _text(value).strip():
-        raise _wrong("E018", "is empty")
-    return str(value)
+def _shown(text: str, default: str, **more: Any) -> Any:
+    """As `says`, with the default as it is written in a file."""
+    return Field(description=text, json_schema_extra={"default": default}, **more)
 
 
-def _name(value: Any) -> str:
-    text = _text(value)
-    if not WORD.fullmatch(text):
-        fixed = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:63]
-        hint = f'write {{key}} = "{fixed}"' if WORD.fullmatch(fixed) else ""
-        raise _wrong("E035", "can only have letters, digits, `.`, `_` and `-`, at most 63 of them", hint)
-    return text
+class Table(BaseModel):
+    """A table with known keys."""
 
-
-def _duration(unit: str, smallest: str, value: Any) -> float:
-    if isinstance(value, time):
-        raise _wrong("E030", "is a time of day here", f"write {{key}} = {durations.suggestion(value, unit)}")
-    if isinstance(value, str) and value.lstrip().startswith("-"):
-        raise _wrong("E030", "cannot be negative")
-    try:
-        result = durations.seconds(value if isinstance(value, str) else "")
-    except durations.NoDurationError as error:
-        raise _wrong("E030", str(error), f"write {{key}} = {durations.suggestion(value, unit)}") from None
-    except ValueError as error:
-        raise _wrong("E030", str(error)) from None
-    if result == 0 and smallest != "zero":
-        raise _wrong("E030", "has to be longer than nothing")
-    return result
-
-
-def _command(value: Any) -> tuple[str, ...]:
-    """Return the arguments of a list; a single text is a line for the shell."""
-    if isinstance(value, str):
-        return ("/bin/sh", "-c", _filled(value))
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise _wrong(
-            "E016", "needs a command line, or a list of texts", '{key} = "ls -l" or {key} = ["ls", "-l"]'
-        )
-    if not value or not value[0]:
-        raise _wrong("E018", "is empty")
-    return tuple(map(_text, value))
-
-
-def _signal(value: Any) -> int:
-    name = value.upper().removeprefix("SIG") if isinstance(value, str) else ""
-    if name in SIGNALS:
-        return SIGNALS[name]
-    names = {number: name for name, number in SIGNALS.items()}
-    guess = names.get(value) if type(value) is int else None
-    hint = (
-        f'write {{key}} = "{guess}"'
-        if guess
-        else did_you_mean(name, SIGNALS, f"signals: {', '.join(SIGNALS)}")
-    )
-    raise _wrong("E031", "needs the name of a signal that ends a program", hint)
-
-
-def _env_value(value: Any) -> str:
-    if not isinstance(value, str):
-        shown = str(value).lower() if isinstance(value, bool) else value
-        hint = f'write {{key}} = "{shown}"' if isinstance(value, int | float) else ""
-        raise _wrong("E033", "needs a text in quotes: the environment has nothing else", hint)
-    return _text(value)
-
-
-def _duration_check(unit: str, smallest: str = "positive") -> PlainValidator:
-    return PlainValidator(partial(_duration, unit, smallest))
-
-
-Seconds = Annotated[float | None, _duration_check("s")]
-FineSeconds = Annotated[float | None, _duration_check("ms")]
-SecondsOrZero = Annotated[float | None, _duration_check("s", "zero")]
-Name = Annotated[str, PlainValidator(_name)]
-Command = Annotated[tuple[str, ...] | None, PlainValidator(_command)]
-
-
-class _Table(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
-class TrialTable(_Table):
-    """[trial]."""
+class TrialTable(Table):
+    """[trial]: what is to be done, how often, and within which limits."""
 
-    name: Name
-    repeat: Annotated[int, Field(ge=1, le=MAX_REPEAT)] = 1
-    timeout: Seconds = None
-    max_skew: FineSeconds = None
-    lead: FineSeconds = None
-    on_lost: Literal["stop", "continue"] = "stop"
-    format: Literal[1] = 1
-
-
-class StepTable(_Table):
-    """A step, with its verb."""
-
-    cmd: Command = None
-    spawn: Command = None
-    name: Annotated[str | None, PlainValidator(_name)] = None
-    timeout: Seconds = None
-    at: SecondsOrZero = None
-    until: str | None = None
-    env: dict[str, Annotated[str, PlainValidator(_env_value)]] = Field(default_factory=dict)
-    dir: Annotated[str | None, PlainValidator(_filled)] = None
-    ok: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=1)] = [0]
-    on_fail: Literal["stop", "continue"] = "stop"
-    when: Literal["always", "passed", "failed"] | None = None
-    signal: Annotated[int, PlainValidator(_signal)] = SIGNALS["TERM"]
-    grace: SecondsOrZero = 5.0
-
-
-def read_table(model: type[T], raw: Mapping[str, Any], where: Path, problems: Problems) -> T | None:
-    """Return a table that is in order, or None after noting everything that is wrong with it.
-
-    ``raw`` has known keys only.
-    """
-    errors: list[ErrorDetails] = []
-    table = None
-    try:
-        table = model.model_validate(raw)
-    except ValidationError as error:
-        errors = error.errors(include_url=False)
-    for detail in errors:
-        _note(detail, where, problems)
-    env = raw.get("env")
-    wrong_names = [name for name in env if not VARIABLE.fullmatch(name)] if isinstance(env, dict) else []
-    for name in wrong_names:
-        hint = "letters, digits and `_`, not beginning with a digit"
-        problems.at_key((*where, "env", name), "E033", f"`{name}` cannot be the name of a variable", hint)
-    return None if wrong_names else table
-
-
-def _note(detail: ErrorDetails, where: Path, problems: Problems) -> None:
-    path = (*where, *detail["loc"])
-    key = next(str(part) for part in reversed(path) if isinstance(part, str))
-    context = detail.get("ctx", {})
-    if detail["type"] == "missing":
-        problems.at_key(where, "E015", f"`{key}` is missing", f'write {key} = "..."')
-        return
-    if detail["type"] == "trial":
-        code, message, hint = context["code"], context["message"], context["hint"]
-    else:
-        code, message, hint = _about(detail, key)
-    problems.at_value(path, code, f"`{key}` {message}", hint.replace("{key}", key))
+    name: Annotated[Name, says("Name of the trial; a part of each run's id.")]
+    repeat: Annotated[int, says("How often each cell is done and counted.", ge=1, le=MAX_REPEAT)] = 1
+    warmup: Annotated[int, says("Repeats of each cell before those that count.", ge=0, le=MAX_REPEAT)] = 0
+    timeout: Annotated[Seconds | None, says("Limit of the whole run.")] = None
+    max_skew: Annotated[
+        FineSeconds | None, says("If nodes start a phase further apart, the verdict is invalid.")
+    ] = None
+    lead: Annotated[
+        FineSeconds | None,
+        says("Time between the broadcast of a go and the instant that it names; default: computed."),
+    ] = None
+    on_lost: Annotated[
+        Literal["stop", "continue"], says("What a node does that has lost touch for too long.")
+    ] = "stop"
+    phases: Annotated[
+        list[Name] | None,
+        says(
+            "The phases of a repeat, in their order; reset comes last, named or not.", max_length=MAX_PHASES
+        ),
+    ] = None
+    cycle: Annotated[
+        list[str] | None,
+        says("Phases that each repeat does anew; those before and after come once per cell."),
+    ] = None
+    order: Annotated[
+        Literal["interleaved", "sequential", "random"],
+        says("Order of the repeats over the cells: A B A B, A A B B, or by the seed."),
+    ] = "interleaved"
+    seed: Annotated[
+        int | None, says("Where chance begins; default: drawn and reported.", ge=0, lt=1 << 63)
+    ] = None
+    quorum: Annotated[
+        str,
+        says(
+            "Part of each role's nodes that has to be there, as in 95%.",
+            pattern=PERCENT,
+        ),
+    ] = "100%"
+    distinct: Annotated[list[str], says("Matrix variables that differ from each other in every cell.")] = []
+    pairing: Annotated[
+        list[str], says("Two matrix variables whose order does not matter: of a-b and b-a, one.")
+    ] = []
+    network: Annotated[Name | None, says("Which of the nodes' addresses the commands get.")] = None
+    output_limit: Annotated[
+        Size | None,
+        says("Most that is kept of one stream of one attempt; what is over makes the verdict invalid."),
+    ] = None
+    format: Annotated[Literal[1], says("Version of this format.")] = 1
 
 
-_WANTED: Final = {
-    "int_type": "needs a whole number",
-    "string_type": "needs a text in quotes",
-    "list_type": "needs a list",
-    "dict_type": "needs a table",
+class EnvTable(Table):
+    """[env], as a part of the file."""
+
+    env: Annotated[
+        dict[str, EnvValue], says("Variables for every command of the trial.", default_factory=dict)
+    ]
+
+
+class CheckTable(Table):
+    """What a metric has to be in every repeat that counts."""
+
+    min: Annotated[Limit | None, says("It has to be at least this.", examples=["9 Gbit/s", 0.5])] = None
+    max: Annotated[Limit | None, says("It has to be at most this.", examples=["50 ms", 0])] = None
+    equals: Annotated[Limit | None, says("It has to be exactly this.", examples=[0, "100 %"])] = None
+
+
+class ReadyTable(Table):
+    """When a spawned step is ready: one of port, log, cmd and file."""
+
+    port: Annotated[int | None, says("Someone listens on this TCP port of the node.", ge=1, le=65535)] = None
+    log: Annotated[Regex | None, says("A line of its output matches this regular expression.")] = None
+    cmd: Annotated[Command | None, says("This command succeeds.")] = None
+    file: Annotated[NodePath | None, says("This file exists on the node.")] = None
+    within: Annotated[Seconds, _shown("How long that may take.", "30s")] = 30.0
+
+
+class LimitsTable(Table):
+    """What a step may use of its node."""
+
+    memory: Annotated[Size | None, says("Most memory of each process.")] = None
+    files: Annotated[int | None, says("Most open files of each process.", ge=3, lt=_COUNT)] = None
+    processes: Annotated[int | None, says("Most processes of the step's user.", ge=1, lt=_COUNT)] = None
+    cpu: Annotated[Seconds | None, says("Most computing time of each process, in whole seconds.")] = None
+    file_size: Annotated[Size | None, says("Largest file that it may write.")] = None
+    core: Annotated[Size | None, says("Largest core dump; 0 B for none.")] = None
+
+
+class MetricTable(Table):
+    """Where a number is found: exactly one of regex and json, in the output or in a file."""
+
+    regex: Annotated[
+        RegexWithGroup | None, says("Its last match has the number in its one group: stdout, then stderr.")
+    ] = None
+    json_path: Annotated[
+        JsonPath | None, says("Path in stdout as JSON, or in its last line that is JSON.", alias="json")
+    ] = None
+    file: Annotated[NodePath | None, says("Look in this file on the node, not in the output.")] = None
+    unit: Annotated[Unit | None, says("What the number counts.", examples=["ms", "Gbit/s", "%"])] = None
+    better: Annotated[Literal["higher", "lower"] | None, says("Which way is an improvement.")] = None
+    across: Annotated[
+        Literal["mean", "sum", "min", "max", "median"], says("How the nodes of the role become one number.")
+    ] = "mean"
+
+
+class StepTable(Table):
+    """A step: one verb, and how it is to be done."""
+
+    cmd: Annotated[Command | None, says("Run this and wait for its end: a line for sh, or a list.")] = None
+    spawn: Annotated[Command | None, says("Run this in the background: a line for sh, or a list.")] = None
+    put: Annotated[Put | None, says("Copy files or directories from beside the trial file to the node.")] = (
+        None
+    )
+    fetch: Annotated[Fetch | None, says("Bring files or directories back: paths and patterns.")] = None
+    stop: Annotated[Name | None, says("End the step of this name that was spawned before.")] = None
+    wait: Annotated[Seconds | None, says("Do nothing for so long.")] = None
+    name: Annotated[Name | None, says("Name of the step, unique in its phase; default: role and number.")] = (
+        None
+    )
+    timeout: Annotated[Seconds | None, says("Limit of each attempt; default 1h.")] = None
+    at: Annotated[SecondsOrZero | None, says("Not before this long after the go of the phase.")] = None
+    spread: Annotated[Seconds | None, says("The nodes of the role start evenly over this time.")] = None
+    until: Annotated[str | None, says("A spawned step lives until this phase begins.")] = None
+    ready: Annotated[ReadyTable | None, says("When a spawned step counts as started.")] = None
+    may_exit: Annotated[bool, says("A spawned step may end by itself, with any code.")] = False
+    env: Annotated[dict[str, EnvValue], says("Variables for the program.", default_factory=dict)]
+    dir: Annotated[NodePath | None, says("Where it runs; default: the run's own directory on the node.")] = (
+        None
+    )
+    user: Annotated[Filled | None, says("Run it as this user of the node.")] = None
+    pty: Annotated[bool, says("Give it a terminal; all its output is stdout then.")] = False
+    stdin: Annotated[Stdin | None, says("What it reads: a text, or { file = a path on the node }.")] = None
+    limits: Annotated[LimitsTable, says("What it may use.", default_factory=LimitsTable)]
+    output: Annotated[
+        Literal["keep", "drop"], says("drop: rather lose output than let the program wait.")
+    ] = "keep"
+    ok: Annotated[
+        list[Annotated[int, Field(ge=0, le=255)]], says("Exit codes that are a success.", min_length=1)
+    ] = [0]
+    on_fail: Annotated[Literal["stop", "continue"], says("Whether a failure stops what follows.")] = "stop"
+    retries: Annotated[int, says("Further attempts after a failed one.", ge=0, le=MAX_RETRIES)] = 0
+    retry_on: Annotated[
+        Literal["error", "fail"],
+        says("error: if it was not started, lost or not ready; fail: after any failure."),
+    ] = "error"
+    when: Annotated[
+        Literal["always", "passed", "failed"] | None,
+        says("Run it if nothing has failed, only if something has, or always."),
+    ] = None
+    signal: Annotated[Signal, _shown("How it is asked to end.", "TERM")] = SIGNALS["TERM"]
+    grace: Annotated[SecondsOrZero, _shown("So long after the signal what is left is killed.", "5s")] = 5.0
+    metric: Annotated[dict[str, MetricTable], says("Numbers that it yields, by name.", default_factory=dict)]
+
+
+INNER_TABLES: Final[Mapping[str, type[BaseModel]]] = {
+    "ready": ReadyTable,
+    "limits": LimitsTable,
+    "metric": MetricTable,
 }
-
-
-def _about(detail: ErrorDetails, key: str) -> tuple[str, str, str]:
-    """Say in the format's own words what pydantic found."""
-    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
-    if kind == "literal_error" and key == "format":
-        return "E019", f"{value!r:.20} is not known to this version", "this version reads format = 1"
-    if kind == "literal_error":
-        return (
-            "E018",
-            f"has to be {context['expected'].replace(chr(39), chr(34))}",
-            _closest(value, context["expected"]),
-        )
-    if kind in _WANTED:
-        hint = f"write {key} = [{value}]" if kind == "list_type" and type(value) is int else ""
-        hint = 'write env = { NAME = "value" }' if key == "env" else hint
-        return "E016", _WANTED[kind], hint
-    limits = {"greater_than_equal": ("ge", "least"), "less_than_equal": ("le", "most")}
-    if kind in limits:
-        limit, word = limits[kind]
-        return "E018", f"has to be at {word} {context[limit]}", ""
-    if kind == "too_short":
-        return "E018", "is empty", ""
-    return "E016", f"cannot be used: {detail['msg']}", ""
-
-
-def _closest(value: Any, expected: str) -> str:
-    return did_you_mean(value, re.findall(r"'(\w+)'", expected)) if isinstance(value, str) else ""
+"""Tables within a step; those of `metric` have a name between."""

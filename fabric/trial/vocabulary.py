@@ -4,25 +4,24 @@ import re
 from typing import Final
 
 PHASES: Final = ("startup", "run", "collect", "reset")
-"""In their order; `reset` is last and always runs."""
+"""Those of a trial that names no others, in their order."""
 
-VERBS: Final = ("cmd", "spawn")
+RESET: Final = "reset"
+"""The phase that is always last, and always runs."""
 
-SECTIONS: Final = ("trial", "nodes", *PHASES)
+VERBS: Final = ("cmd", "spawn", "put", "fetch", "stop", "wait")
+
+PROGRAMS: Final = frozenset({"cmd", "spawn"})
+"""Verbs that start a program."""
+
+SETTING_SECTIONS: Final = ("trial", "nodes", "matrix", "env", "check")
+"""Sections that are no phases."""
 
 # The rest of the format: words that are right but cannot be served yet, so that nobody looks for a typo.
-LATER_SECTIONS: Final = frozenset({"matrix", "env", "fault", "check"})
-LATER_VERBS: Final = frozenset({"put", "fetch", "stop", "wait", "use"})
-LATER_STEP_KEYS: Final = LATER_VERBS | {
-    *("with", "spread", "ready", "retries", "retry_on", "may_exit"),
-    *("user", "pty", "stdin", "limits", "output", "metric"),
-}
-LATER_TRIAL_KEYS: Final = frozenset(
-    {
-        *("phases", "warmup", "seed", "quorum", "distinct", "order"),
-        *("pairing", "network", "cycle", "output_limit"),
-    }
-)
+LATER_SECTIONS: Final = frozenset({"fault"})
+LATER_VERBS: Final = frozenset({"use"})
+LATER_STEP_KEYS: Final = LATER_VERBS | {"with"}
+LATER_CHECK_KEYS: Final = frozenset({"drop"})
 
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -73,5 +72,5 @@ def is_well_known(variable: str) -> bool:
 
 
 def variables_of(roles: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names of all variables that the fabric sets for the commands of a trial."""
+    """Return the variables that the fabric sets for the commands of a trial, beside the matrix's."""
     return (*OWN_VARIABLES, *(name for role in roles for name in (role, f"{role}_all")))

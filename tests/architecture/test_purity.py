@@ -37,7 +37,7 @@ STDLIB = {
     *("__future__", "bisect", "codecs", "collections", "dataclasses", "datetime", "difflib", "enum"),
     *("fractions", "functools", "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator"),
     *("pathlib", "re", "shlex", "signal"),
-    *("string", "struct", "tomllib", "types", "typing", "unicodedata", "zlib"),
+    *("string", "struct", "tomllib", "types", "typing", "unicodedata", "warnings", "zlib"),
 }
 FOREIGN = {"msgpack", "pydantic", "pydantic_core", "tree_sitter", "tree_sitter_toml"}
 """All of these turn bytes into values, and nothing else."""

@@ -8,7 +8,8 @@ import pytest
 from fabric.trial import vocabulary
 from fabric.trial.keys import STEP_KEYS, TRIAL_KEYS
 from fabric.trial.load import parse_trial
-from fabric.trial.tables import SIGNALS
+from fabric.trial.tables import INNER_TABLES, CheckTable
+from fabric.trial.values import SIGNALS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "trial-format.md").read_text()
@@ -22,18 +23,21 @@ NODES = '[nodes]\nserver = "lab1"\nclient = "lab2"\n'
 def test_every_example_loads_without_a_warning(block: str) -> None:
     """An example is copied before the text around it is read."""
     head = ("" if "[trial]" in block else TRIAL) + ("" if "[nodes]" in block else NODES)
-    phase = "" if "run" in block else '[run]\nserver = "true"\n'
+    phase = "" if re.search(r"\[(run|startup|install)\b", block) else '[run]\nserver = "true"\n'
     assert parse_trial(head + block + phase, "t.toml").warnings == ()
 
 
 def test_every_key_is_described() -> None:
     """What is supported, and what is refused, with nothing in both lists."""
-    for word in {*TRIAL_KEYS, *STEP_KEYS, *vocabulary.OWN_VARIABLES, *SIGNALS, *vocabulary.PHASES}:
-        assert re.search(rf"`[$\[]?{word}\b", SUPPORTED), word
-    refused = vocabulary.LATER_STEP_KEYS | vocabulary.LATER_TRIAL_KEYS | vocabulary.LATER_SECTIONS
+    inner = {
+        field.alias or key for table in INNER_TABLES.values() for key, field in table.model_fields.items()
+    }
+    words = {*TRIAL_KEYS, *STEP_KEYS, *CheckTable.model_fields, *vocabulary.SETTING_SECTIONS}
+    for word in words | inner | {*vocabulary.OWN_VARIABLES, *SIGNALS, *vocabulary.PHASES}:
+        assert re.search(rf"`(ready\.|\[\[?|\$)?{word}\b", SUPPORTED), word
+    refused = vocabulary.LATER_STEP_KEYS | vocabulary.LATER_CHECK_KEYS | vocabulary.LATER_SECTIONS
     assert refused <= set(re.findall(r"\w+", LATER))
     assert not vocabulary.LATER_STEP_KEYS & set(STEP_KEYS)
-    assert not vocabulary.LATER_TRIAL_KEYS & set(TRIAL_KEYS)
 
 
 def test_every_code_is_described() -> None:

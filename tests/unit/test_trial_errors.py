@@ -1,5 +1,6 @@
 """Every wrong file under trial_errors/ is refused with exactly the text beside it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,15 @@ def test_a_name_that_no_file_can_have_is_refused() -> None:
 
 
 def test_a_file_is_read_up_to_the_limit_only(tmp_path: Path) -> None:
-    """A message takes MAX_TEXT_BYTES of text, and a device file has no end."""
+    """A message takes MAX_TEXT_BYTES of text."""
     file = tmp_path / "large.toml"
     file.write_bytes(b"#" * (MAX_TEXT_BYTES + 1))
     assert "error[E002]" in str(refusal(file))
-    assert "error[E002]" in str(refusal(Path("/dev/zero")))
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    """A pipe that nobody writes to would be waited for; a device has no end, and no lines to point to."""
+    pipe = tmp_path / "pipe.toml"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero"), Path("/dev/null")):
+        assert "error[E001]: this is no regular file" in str(refusal(path))

@@ -85,7 +85,7 @@ def test_every_modifier_is_read() -> None:
     """A modifier that is accepted and then forgotten would be worse than an error."""
     step = only_step(
         '[[collect.client]]\nspawn = ["a b", "c"]\nname = "x"\nat = "0s"\nenv = { A = "" }\ndir = "/tmp"\n'
-        'ok = [0, 3]\non_fail = "continue"\nwhen = "failed"\nsignal = "sigint"\ngrace = "0s"\n'
+        'ok = [0, 3]\non_fail = "continue"\nwhen = "failed"\nsignal = "INT"\ngrace = "0s"\n'
     )
     assert (step.label, step.verb, step.argv, step.at_s) == ("x", "spawn", ("a b", "c"), 0.0)
     assert (step.env, step.dir, step.ok) == ({"A": ""}, "/tmp", (0, 3))
