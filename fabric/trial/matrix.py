@@ -5,19 +5,11 @@ from itertools import product
 from math import isfinite, prod
 from typing import Any, Final
 
+from fabric.trial.cells import MAX_CELLS, MAX_COMBINATIONS, MAX_REPEATS_IN_ALL
 from fabric.trial.nodespec import SpecError, expand
 from fabric.trial.positions import Path
 from fabric.trial.problems import Problems
 from fabric.trial.vocabulary import MAX_ROLE_CHARS, VARIABLE, is_well_known, variables_of
-
-MAX_CELLS: Final = 10_000
-"""Most cells of a trial: a run's result has a part for each, and a person has to read it."""
-
-MAX_REPEATS_IN_ALL: Final = 100_000
-"""Most repeats over all cells: the bundle has a directory for each."""
-
-MAX_COMBINATIONS: Final = 2_000_000
-"""Most combinations that `distinct` and `pairing` choose from: each is looked at."""
 
 MAX_VALUE_CHARS: Final = 4096
 """Longest value: it stands in the record that begins each repeat, and in every report."""
