@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fabric.cli.answers import FORMATS, answering
 from fabric.cli.options import (
     assignment,
     broker_option,
@@ -43,6 +44,14 @@ if TYPE_CHECKING:
     help="What is shown live.",
 )
 @option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="What stdout has in the end: conductor-json is Conductor's JSON and nothing else.",
+)
+@option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
@@ -69,6 +78,7 @@ def main(
     phases: str | None,
     repeat: int | None,
     ui: str,
+    form: str,
     output: Path,
     patience: float,
     lease: float,
@@ -90,6 +100,7 @@ def main(
         from fabric.trial.plan import select_phases
         from fabric.trial.vocabulary import PHASES
 
+        answer = stack.enter_context(answering(form))
         loaded = _load(trial, nodes)
         selected = select_phases(phases.split(",") if phases else PHASES)
         options = Options(
@@ -106,6 +117,7 @@ def main(
                 loaded, tuple(phase for phase in selected if phase != "reset"), options, watch
             )
             conclude(outcome, watch, as_json=ui == "jsonl")
+        answer(outcome, loaded)
         sys.exit(outcome.exit_code)
 
 

@@ -12,6 +12,7 @@ from fabric.errors import StoreError, UsageError
 from fabric.protocol.records import FileBegun, FileChunk, FileEnded, FileMissing, Output
 from fabric.report.events import event_line, event_of, is_event, step_of
 from fabric.report.files import FetchedFiles
+from fabric.report.junit import junit_text
 from fabric.report.manifest import MANIFEST, hash_file, manifest_text, sync, write_durably
 from fabric.report.outputs import OutputFiles
 from fabric.trial.model import TrialFile
@@ -20,6 +21,7 @@ EVENTS: Final = "events.jsonl"
 TRIAL: Final = "trial.toml"
 PLAN: Final = "plan.json"
 RESULT: Final = "result.json"
+JUNIT: Final = "junit.xml"
 LATEST: Final = "latest"
 
 _EVENTS_BUFFER_BYTES: Final = 256 * 1024
@@ -55,7 +57,7 @@ class BundleWriter:
             self._events = (directory / EVENTS).open("wb", buffering=_EVENTS_BUFFER_BYTES)
         self._outputs = OutputFiles(directory)
         self._files = FetchedFiles(directory)
-        self._own = [EVENTS, TRIAL, PLAN, RESULT]
+        self._own = [EVENTS, TRIAL, PLAN, RESULT, JUNIT]
         self._origin_ns: int | None = None
 
     def write_inputs(self, trial: str, plan: str, files: Iterable[TrialFile] = ()) -> None:
@@ -119,6 +121,7 @@ class BundleWriter:
             self._events.close()
             text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
             write_durably(self.directory / RESULT, text)
+            (self.directory / JUNIT).write_text(junit_text(result), encoding="utf-8")
             digests = self._outputs.digests() | self._files.digests()
             for name in self._own:
                 if (self.directory / name).exists():

@@ -148,6 +148,7 @@ class Trial:
     checks: tuple[CheckSpec, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
     files: tuple[TrialFile, ...] = ()  # of an imported trial: what it was made of
+    names: Mapping[str, str] = field(default_factory=dict)  # ... what its roles are called there
 
     def step(self, phase: str, role: str, label: str) -> TrialStep:
         """Return a step by its name.

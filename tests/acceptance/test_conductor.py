@@ -46,5 +46,10 @@ def test_what_import_prints_is_a_trial_that_runs(command: Command, tmp_path: Pat
     made = command("fabric", "import", str(ROOT / "configs" / "conductor" / "conductor.cfg"))
     assert made.returncode == 0, made.stderr
     (tmp_path / "work" / "moved.toml").write_text(made.stdout)
-    done = command("fabric-run", "--local", "moved.toml", "--repeat", "1")
+    done = command("fabric-run", "--local", "moved.toml", "--repeat", "1", "--format", "conductor-json")
     assert done.returncode == 0, done.stdout + done.stderr
+    trial = json.loads(done.stdout)["trials"][0]
+    assert list(trial["phases"]) == ["startup", "run", "collect", "reset"]
+    server = trial["phases"]["run"]["workers"]["server"]["results"]
+    assert [(one["code"], one["message"].strip()) for one in server] == [(0, ""), (0, "3")]
+    assert "bundle: " in done.stderr

@@ -37,7 +37,7 @@ def test_the_examples_pass_and_leave_nothing_but_the_bundle(
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("pass  ")
     bundle = bundle_of(tmp_path)
-    for name in ("result.json", "trial.toml", "plan.json", "events.jsonl", "MANIFEST.sha256"):
+    for name in ("result.json", "trial.toml", "plan.json", "events.jsonl", "junit.xml", "MANIFEST.sha256"):
         assert (bundle / name).is_file()
     assert (bundle / "trial.toml").read_bytes() == trial.read_bytes()
     subprocess.run(["sha256sum", "--quiet", "-c", "MANIFEST.sha256"], cwd=bundle, check=True)

@@ -87,7 +87,8 @@ def import_trial(path: Path, nodes: Mapping[str, str], only: Sequence[str] = ())
         raise TrialError(notes.found)
     imported = convert(coordinator, workers, nodes, notes)
     trial = _checked(imported, str(path), notes)
-    return Import(trial=replace(trial, files=reader.files()), imported=imported)
+    names = {part.role: part.worker.name for part in imported.parts}
+    return Import(trial=replace(trial, files=reader.files(), names=names), imported=imported)
 
 
 class _Reader:
