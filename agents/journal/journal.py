@@ -178,6 +178,10 @@ class Journal:
             self._append_bytes(stream.key, moved.offset, moved.size, t_ns, bound_ns)
         return moved
 
+    def has_room(self) -> bool:
+        """Whether the disk has taken everything so far."""
+        return self._write_backlog()
+
     def recover_tails(self, t_ns: int, bound_ns: int) -> int:
         """Append records for the bytes of the earlier life of which no record speaks.
 

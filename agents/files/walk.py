@@ -1,0 +1,167 @@
+"""What the patterns of a fetch mean on this machine, found a little at a time.
+
+Directories are taken with all that is in them.  Links to directories that are met on the way are not
+followed, so nothing goes round in circles; one that a pattern itself names is.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+_MAGIC = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A regular file, or a link to one."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Something that is there and cannot be had."""
+
+    path: str
+    why: str
+    serious: bool = True  # nobody would expect that it cannot be had
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A directory that is wanted with all that is in it."""
+
+    path: str
+
+
+Sight = Found | Missed | Entered | None
+"""None: a directory was read, and what is wanted may be in it; who looks may do something else meanwhile."""
+
+
+def find(base: str, pattern: str) -> Iterator[Sight]:
+    """Yield what a pattern means, sorted within each directory; nothing at all if nothing matches.
+
+    Args:
+        base: Where a relative pattern begins.
+        pattern: A path with ``*``, ``?``, ``[...]`` and ``**`` (any directories); a name that begins with
+            a dot is matched only by one that does.
+
+    Yields:
+        Each file, each thing that cannot be had, and what else is met on the way.
+    """
+    if "\0" in pattern:
+        return
+    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    for path in _expand("/" if pattern.startswith("/") else base, parts):
+        if path is None:
+            yield None
+        else:
+            yield from _contents(path)
+
+
+def _expand(prefix: str, parts: list[str]) -> Iterator[str | None]:
+    """Yield the paths that match."""
+    plain = 0
+    while plain < len(parts) and not _MAGIC & set(parts[plain]):
+        plain += 1
+    prefix = str(Path(prefix, *parts[:plain]))
+    rest = parts[plain:]
+    if not rest or rest == ["**"]:
+        if os.path.lexists(prefix):
+            yield prefix
+        return
+    part, rest = rest[0], rest[1:]
+    if part == "**":
+        yield from _expand(prefix, rest)
+        below = [entry for entry in _entries(prefix) if _is_plain_directory(entry)]
+        yield None
+        for entry in below:
+            yield from _expand(entry.path, ["**", *rest])
+        return
+    entries = _entries(prefix)
+    yield None
+    for entry in entries:
+        if fnmatchcase(entry.name, part) and (part.startswith(".") or not entry.name.startswith(".")):
+            yield from _expand(entry.path, rest)
+
+
+def _is_plain_directory(entry: os.DirEntry[str]) -> bool:
+    return not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+
+
+def _entries(path: str) -> list[os.DirEntry[str]]:
+    """Return what is in a directory; nothing if it may not be read, for then nothing matches in it."""
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _contents(path: str) -> Iterator[Sight]:
+    """Yield a file, or all that is in a directory."""
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        yield Missed(
+            path, "a symbolic link to nothing" if Path(path).is_symlink() else "it is gone", serious=False
+        )
+        return
+    except OSError as error:
+        yield Missed(path, error.strerror or str(error))
+        return
+    if stat.S_ISREG(mode):
+        yield Found(path)
+    elif stat.S_ISDIR(mode):
+        yield from _walk(path)
+    else:
+        yield Missed(path, f"it is {_kind(mode)}", serious=False)
+
+
+def _walk(top: str) -> Iterator[Sight]:
+    waiting = [top]
+    while waiting:
+        path = waiting.pop()
+        try:
+            with os.scandir(path) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except FileNotFoundError:
+            yield Missed(path, "it is gone", serious=False)
+            continue
+        except OSError as error:
+            yield Missed(path, error.strerror or str(error))
+            continue
+        yield Entered(path)
+        below = []
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                below.append(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                yield Found(entry.path)
+            else:
+                yield _odd(entry.path)
+        waiting += reversed(below)
+
+
+def _odd(path: str) -> Sight:
+    """Say what to do with something in a directory that is neither a file nor a directory itself."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError as error:
+        gone = isinstance(error, FileNotFoundError)
+        return Missed(
+            path, "a symbolic link to nothing" if gone else error.strerror or str(error), serious=False
+        )
+    if stat.S_ISREG(mode):
+        return Found(path)
+    if stat.S_ISDIR(mode):
+        return Missed(path, "a symbolic link to a directory, which is not followed", serious=False)
+    return Missed(path, f"it is {_kind(mode)}", serious=False)
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
