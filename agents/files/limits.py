@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fabric.protocol.limits import CHUNK_BYTES, MAX_TEXT_BYTES, WINDOW_BYTES
+from fabric.protocol.limits import CHUNK_BYTES, WINDOW_BYTES
 
 READ_BYTES: Final = CHUNK_BYTES
 """Read at once, and one record."""
@@ -26,12 +26,8 @@ MAX_FILES: Final = 100_000
 DISK_PATIENCE_S: Final = 20.0
 """A full disk may be filled by what is being shipped; a fetch that meets one gives up after so long."""
 
-PART_BYTES: Final = MAX_TEXT_BYTES
-"""Asked for at once: the most that a message takes."""
-
-WINDOW_PARTS: Final = 4
-"""Asked for and not there yet, of one file: 1 MiB covers 10 ms at 100 MB/s, and a hundred nodes that put at
-once have 100 MiB on their way, of which the controller lets out a little at a time."""
-
 ASK_AGAIN_S: Final = 2.0
 """What was asked for and has not come is asked for again after so long."""
+
+NO_ANSWER_S: Final = 60.0
+"""A put that gets nothing for so long fails: the controller is gone, or never had the file."""

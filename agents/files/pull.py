@@ -2,9 +2,11 @@
 
 from typing import Final
 
-from agents.files.limits import ASK_AGAIN_S, PART_BYTES, WINDOW_PARTS
+from agents.files.limits import ASK_AGAIN_S, NO_ANSWER_S
+from fabric.protocol.limits import FILE_PART_BYTES, FILE_PARTS
 
 _AGAIN_NS: Final = round(ASK_AGAIN_S * 1e9)
+_NO_ANSWER_NS: Final = round(NO_ANSWER_S * 1e9)
 
 
 class Pull:
@@ -19,6 +21,7 @@ class Pull:
         self.received = 0
         self._asked = 0
         self._again_ns: int | None = None
+        self._heard_ns: int | None = None  # when it began to wait for the next part
 
     @property
     def is_complete(self) -> bool:
@@ -35,19 +38,26 @@ class Pull:
         if self._again_ns is not None and now_ns >= self._again_ns:
             self._asked = self.received
         parts = []
-        while self._asked < min(self.size, self.received + WINDOW_PARTS * PART_BYTES):
-            size = min(PART_BYTES, self.size - self._asked)
+        while self._asked < min(self.size, self.received + FILE_PARTS * FILE_PART_BYTES):
+            size = min(FILE_PART_BYTES, self.size - self._asked)
             parts.append((self._asked, size))
             self._asked += size
+        if self._heard_ns is None:
+            self._heard_ns = now_ns
         if parts:
             self._again_ns = now_ns + _AGAIN_NS
         return parts
 
+    def is_given_up(self, now_ns: int) -> bool:
+        """Whether it has waited for too long."""
+        return self._heard_ns is not None and now_ns - self._heard_ns >= _NO_ANSWER_NS
+
     def take(self, offset: int, size: int, now_ns: int) -> bool:
         """Take note of a part that came.  Returns whether it is the next one."""
-        if offset != self.received or size != min(PART_BYTES, self.size - offset) or not size:
+        if offset != self.received or size != min(FILE_PART_BYTES, self.size - offset) or not size:
             return False
         self.received += size
+        self._heard_ns = now_ns
         self._asked = max(self._asked, self.received)
         self._again_ns = now_ns + _AGAIN_NS
         return True

@@ -109,6 +109,9 @@ class Put:
                     self._finish(self._incoming)
                 elif self._incoming.copied_from >= 0:
                     limit_bytes -= self._copy(self._incoming)
+                elif self._incoming.pull.is_given_up(now_ns):
+                    self.problem = f"{self._incoming.target}: nobody sends the file"
+                    self._drop()
                 else:
                     self._ask(self._incoming, now_ns)
                     return "waits"

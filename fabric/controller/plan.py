@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fabric.controller.puts import Puts, with_files
 from fabric.protocol.messages import Step
 from fabric.protocol.names import StepId
 from fabric.trial.cells import Cell, Repeat
@@ -27,6 +28,7 @@ class RunPlan:
         repeats: In the order in which they are done; at least one.
         roles: For each cell's number the nodes of each role.
         absent: For each cell's number and role how many nodes it lacks, as the quorum allows.
+        puts: The files of the steps that put some.
     """
 
     trial: Trial
@@ -35,6 +37,7 @@ class RunPlan:
     repeats: tuple[Repeat, ...]
     roles: Mapping[int, Roles]
     absent: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    puts: Puts = field(default_factory=dict)
     _made: dict[tuple[str, str], NodeSteps] = field(default_factory=dict)
     _sources: dict[tuple[str, str, str], TrialStep] = field(default_factory=dict)
 
@@ -65,11 +68,11 @@ class RunPlan:
         return self._made[key]
 
     def _make(self, repeat: Repeat, phase: str) -> NodeSteps:
-        return phase_steps(self.trial, repeat.number, phase, self.addresses)
+        return with_files(phase_steps(self.trial, repeat.number, phase, self.addresses), self.puts)
 
     def reset_alone(self, cell: Cell) -> NodeSteps:
         """Return for each node of a cell the reset that it does without a controller."""
-        return reset_steps(self.trial, self.addresses)
+        return with_files(reset_steps(self.trial, self.addresses), self.puts)
 
     def until(self, step: TrialStep) -> str:
         """Return the phase at whose beginning a spawned step ends: the reset if its own does not come."""

@@ -2,20 +2,23 @@
 
 import secrets
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from fabric.controller.connection import Connection
 from fabric.controller.effects import Effect, Note, Over, Tell
 from fabric.controller.entry import Entry, Read
+from fabric.controller.fileserver import FileServer
 from fabric.controller.notes import Notes
 from fabric.controller.reader import Ask, Deliver, RunReader
 from fabric.controller.reader import Effect as ReaderEffect
 from fabric.controller.run import Run
+from fabric.controller.sources import LocalFile
 from fabric.errors import ConnectionRefused, StoreError
 from fabric.protocol.messages import (
     Acknowledged,
     Beacon,
+    FileRequest,
     Message,
     Probe,
     ProbeReply,
@@ -43,6 +46,7 @@ class Session:
         run: The machine, not started.
         show: Called with records as they are read, and the instant.
         show_deadline_ns: Says when to call it though nothing was read.
+        files: That nodes may ask for, by SHA-256.
     """
 
     def __init__(
@@ -51,11 +55,14 @@ class Session:
         run: Run,
         show: Show,
         show_deadline_ns: Callable[[], int | None] = lambda: None,
+        *,
+        files: Mapping[str, LocalFile] | None = None,
     ) -> None:
         self._connection = connection
         self._run = run
         self._show = show
         self._show_deadline_ns = show_deadline_ns
+        self._files = FileServer(run.run, files or {}, connection.send)
         self._reader = RunReader(run.run, requests=connection.numbers)
         # Above every epoch of a broker, whose own records of a run have the same source.
         self._notes = Notes(run.run, (1 << 48) + secrets.randbelow(1 << 48))
@@ -76,6 +83,7 @@ class Session:
         while not self._over:
             self._turn()
         self._flush()
+        self._files.close()
 
     def _turn(self) -> None:
         try:
@@ -85,6 +93,7 @@ class Session:
             return
         self._do(self._run.expire(now_ns))
         self._read(self._reader.expire(now_ns))
+        self._files.work(now_ns)
         if self._connection.up:
             self._probe(now_ns)
             for message in self._notes.take(now_ns):
@@ -93,6 +102,7 @@ class Session:
 
     def _deadline_ns(self) -> int | None:
         times = [self._run.deadline_ns, self._reader.deadline_ns, self._notes.deadline_ns]
+        times.append(self._files.deadline_ns)
         times.append(self._show_deadline_ns())
         return min((time for time in times if time is not None), default=None)
 
@@ -141,6 +151,8 @@ class Session:
                 self._read(self._reader.beacon(message, now_ns))
             case ReplayEnd():
                 self._read(self._reader.replay_end(message, now_ns))
+            case FileRequest():
+                self._files.ask(message)
             case RunOpened():
                 self._open(now_ns)
                 self._do(self._run.receive(message, now_ns))

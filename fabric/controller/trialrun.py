@@ -15,6 +15,7 @@ from fabric.controller.outcome import result_of
 from fabric.controller.plan import RunPlan, plain_plan
 from fabric.controller.run import Run
 from fabric.controller.session import Session
+from fabric.controller.sources import Sources, find_sources
 from fabric.controller.verdict import EXIT_CODES, Verdict
 from fabric.errors import FabricError, UsageError
 from fabric.keys import OperatorAccess, find_operator_access
@@ -90,6 +91,7 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
     """
     with ExitStack() as stack:
         stack.enter_context(_place(options.directory))
+        sources = find_sources(trial)
         access = _access(trial, options)
         connection = Connection(
             access,
@@ -100,7 +102,8 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         stack.callback(connection.close)
         connection.wait_up()
         plan = plain_plan(trial, _addresses(connection), phases, options.repeats or trial.repeat)
-        return _carry_out(connection, plan, options, show)
+        plan.puts = sources.puts
+        return _carry_out(connection, plan, sources, options, show)
 
 
 @contextmanager
@@ -176,7 +179,9 @@ def _addresses(connection: Connection) -> dict[str, Mapping[str, str]]:
     return {info.name: info.addresses for info in _nodes(connection).nodes}
 
 
-def _carry_out(connection: Connection, plan: RunPlan, options: Options, show: Show) -> Outcome:
+def _carry_out(
+    connection: Connection, plan: RunPlan, sources: Sources, options: Options, show: Show
+) -> Outcome:
     document = plan_document(plan.trial, len(plan.repeats), plan.phases, plan.addresses)
     run = Run(
         run=new_run_id(plan.trial.name, time.time()),
@@ -188,7 +193,7 @@ def _carry_out(connection: Connection, plan: RunPlan, options: Options, show: Sh
     writer = _Writer(options.directory / run.run, run, show)
     show.begun(run.run, options.directory / run.run)
     try:
-        Session(connection, run, writer.take, lambda: show.deadline_ns).serve()
+        Session(connection, run, writer.take, lambda: show.deadline_ns, files=sources.files).serve()
         result = result_of(run)
         directory = writer.finish(result)
     finally:

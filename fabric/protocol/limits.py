@@ -33,6 +33,12 @@ WINDOW_BYTES: Final = 8 << 20
 WINDOW_RECORDS: Final = 8192
 """Most records that an agent has on their way without acknowledgement."""
 
+FILE_PART_BYTES: Final = MAX_TEXT_BYTES
+"""A node that puts a file asks for so much of it at once: the most that a message takes."""
+
+FILE_PARTS: Final = 4
+"""Most parts of one file that a node has asked for and not got: 1 MiB covers 10 ms at 100 MB/s."""
+
 JOURNAL_BYTES: Final = 1 << 30
 """Most unacknowledged bytes in an agent's journal; over it the agent stops reading the pipes."""
 

@@ -12,7 +12,17 @@ SHELLS = {
     "fabric.timing": set(),
     "fabric.trial": {"load"},
     "fabric.trial.importers": {"foreign"},
-    "fabric.controller": {"connection", "local", "lookup", "position", "session", "tail", "trialrun"},
+    "fabric.controller": {
+        "connection",
+        "fileserver",
+        "local",
+        "lookup",
+        "position",
+        "session",
+        "sources",
+        "tail",
+        "trialrun",
+    },
     "broker": {
         *("__main__", "cli", "service", "server", "hands"),
         *("home", "identity", "logs", "sockets", "zap", "selftest"),
@@ -23,6 +33,7 @@ SHELLS = {
     },
 }
 MORE_PURE = {
+    "agents.files.pull",
     "agents.journal.window",
     "agents.launcher.lease",
     "agents.launcher.schedule",

@@ -315,8 +315,8 @@ def test_thousands_of_files_come(node: Node) -> None:
         (node.place / f"dir/{directory}").mkdir(parents=True)
         for name in range(100):
             (node.place / f"dir/{directory}/{name}").write_bytes(b"%d" % name)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     fetch = node.fetch("dir")
     assert fetch.message() == "fetched 3000 files, 5.7 kB"
     assert len(node.files) == 3000
-    assert len(os.listdir("/proc/self/fd")) <= before + 2
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2

@@ -1,7 +1,9 @@
 """Which parts of a file are asked for: a window, in order, again after a loss."""
 
-from agents.files.limits import ASK_AGAIN_S, PART_BYTES, WINDOW_PARTS
+from agents.files.limits import ASK_AGAIN_S, NO_ANSWER_S
 from agents.files.pull import Pull
+from fabric.protocol.limits import FILE_PART_BYTES as PART_BYTES
+from fabric.protocol.limits import FILE_PARTS as WINDOW_PARTS
 
 AGAIN_NS = round(ASK_AGAIN_S * 1e9)
 
@@ -50,3 +52,15 @@ def test_an_empty_file_is_complete() -> None:
     pull = Pull(0)
     assert pull.is_complete
     assert pull.asks(0) == []
+
+
+def test_it_is_given_up_if_nobody_answers() -> None:
+    """A controller that is gone must not hold a node's step for an hour."""
+    pull = Pull(2 * PART_BYTES)
+    limit_ns = round(NO_ANSWER_S * 1e9)
+    for now_ns in range(0, limit_ns, AGAIN_NS):
+        assert pull.asks(now_ns)
+    assert not pull.is_given_up(limit_ns - 1)
+    assert pull.is_given_up(limit_ns)
+    assert pull.take(0, PART_BYTES, limit_ns)
+    assert not pull.is_given_up(limit_ns + 1)
