@@ -33,7 +33,8 @@ SHELLS = {
     },
 }
 MORE_PURE = {
-    "agents.files.pull",
+    "agents.transfers.limits",
+    "agents.transfers.pull",
     "agents.journal.window",
     "agents.launcher.lease",
     "agents.launcher.schedule",

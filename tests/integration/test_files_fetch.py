@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.files.fetch import Fetch
-from agents.files.limits import AHEAD_BYTES, DISK_PATIENCE_S, TURN_BYTES
 from agents.journal import Journal, JournalFull, SpoolStream
+from agents.transfers.fetch import Fetch
+from agents.transfers.limits import AHEAD_BYTES, DISK_PATIENCE_S, TURN_BYTES
 from fabric.protocol import codec
 from fabric.protocol.messages import Batch
 from fabric.protocol.records import FileBegun, FileChunk, FileEnded, FileMissing, Record, payload_size

@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from agents.files.limits import NO_ANSWER_S, TURN_BYTES
-from agents.files.put import Put, Stock
+from agents.transfers.limits import NO_ANSWER_S, TURN_BYTES
+from agents.transfers.put import Put, Stock
 from fabric.controller.fileserver import FileServer
 from fabric.controller.puts import with_files
 from fabric.controller.sources import Sources, find_sources

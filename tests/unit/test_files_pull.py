@@ -1,7 +1,7 @@
 """Which parts of a file are asked for: a window, in order, again after a loss."""
 
-from agents.files.limits import ASK_AGAIN_S, NO_ANSWER_S
-from agents.files.pull import Pull
+from agents.transfers.limits import ASK_AGAIN_S, NO_ANSWER_S
+from agents.transfers.pull import Pull
 from fabric.protocol.limits import FILE_PART_BYTES as PART_BYTES
 from fabric.protocol.limits import FILE_PARTS as WINDOW_PARTS
 

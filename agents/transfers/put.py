@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.files.fetch import Progress, size_text
-from agents.files.limits import FILE_COST_BYTES, READ_BYTES
-from agents.files.pull import Pull
+from agents.transfers.fetch import Progress, size_text
+from agents.transfers.limits import FILE_COST_BYTES, READ_BYTES
+from agents.transfers.pull import Pull
 from fabric.protocol.messages import FilePart, FileRequest, FileSource
 
 if TYPE_CHECKING:

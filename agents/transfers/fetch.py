@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-from agents.files.limits import (
+from agents.journal import Journal, JournalFull, SpoolStream
+from agents.transfers.limits import (
     AHEAD_BYTES,
     DISK_PATIENCE_S,
     ENDLESS_BYTES,
@@ -15,8 +16,7 @@ from agents.files.limits import (
     MAX_FILES,
     READ_BYTES,
 )
-from agents.files.walk import Entered, Found, Missed, Sight, find
-from agents.journal import Journal, JournalFull, SpoolStream
+from agents.transfers.walk import Entered, Found, Missed, Sight, find
 from fabric.protocol.records import FileBegun, FileEnded, FileMissing
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from agents.files.limits import ASK_AGAIN_S, NO_ANSWER_S
+from agents.transfers.limits import ASK_AGAIN_S, NO_ANSWER_S
 from fabric.protocol.limits import FILE_PART_BYTES, FILE_PARTS
 
 _AGAIN_NS: Final = round(ASK_AGAIN_S * 1e9)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agents.files.fetch import Fetch, Progress, Stamp
-from agents.files.limits import READ_BYTES, TURN_BYTES
-from agents.files.put import Put, Stock
 from agents.journal import FULL_PAUSE_S, Journal
+from agents.transfers.fetch import Fetch, Progress, Stamp
+from agents.transfers.limits import READ_BYTES, TURN_BYTES
+from agents.transfers.put import Put, Stock
 from fabric.protocol.messages import FilePart, FileRequest, Step
 
 _FULL_NS: Final = round(FULL_PAUSE_S * 1e9)
