@@ -40,7 +40,7 @@ MORE_PURE = {
     "agents.launcher.schedule",
     *(f"fabric.report.{name}" for name in ("blocks", "events", "failures", "filenames", "fold", "frame")),
     *(f"fabric.report.{name}" for name in ("idle", "lines", "order", "paths", "quantities", "recent")),
-    *(f"fabric.report.{name}" for name in ("sentences", "style", "summary", "text")),
+    *(f"fabric.report.{name}" for name in ("sentences", "style", "summary", "text", "junit", "results")),
 }
 COMMON = {"fabric.errors"}
 """What is neither machine nor shell."""
@@ -49,7 +49,7 @@ STDLIB = {
     *("__future__", "bisect", "codecs", "collections", "dataclasses", "datetime", "difflib", "enum"),
     *("fractions", "functools", "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator"),
     *("pathlib", "re", "shlex", "signal"),
-    *("string", "struct", "tomllib", "types", "typing", "unicodedata", "warnings", "zlib"),
+    *("string", "struct", "tomllib", "types", "typing", "unicodedata", "warnings", "xml", "zlib"),
 }
 FOREIGN = {"msgpack", "pydantic", "pydantic_core", "tree_sitter", "tree_sitter_toml"}
 """All of these turn bytes into values, and nothing else."""
