@@ -79,6 +79,37 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """See whether the port or the file is there that shows a step ready; the answer is `Executor.looked`."""
+
+    key: str
+    step: Step
+    pid: int
+
+
+# --- for the file system and the network of the node ---------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a step is looked for before its phase begins."""
+
+    step: Step
+    account: bool  # its user
+    place: bool  # its directory, program and input
+    port: bool  # that nobody has the port yet which is to show it ready
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Look whether steps of a phase can be done here at all; the answer is `Executor.checked`."""
+
+    run: str
+    phase: str
+    wanted: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
     """Do a put or a fetch; the answer is `Executor.transferred`."""
 
@@ -88,7 +119,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class StopTransfer:
-    """Leave a put or a fetch as it is; `Executor.transferred` says so."""
+    """Leave a put, a fetch or what metrics want as it is; `Executor.transferred` or `brought` says so."""
 
     key: str
 
@@ -102,5 +133,18 @@ class Bring:
 
 
 Effect = (
-    Send | Report | RefreshClock | Ship | Arm | Release | Hold | Drop | End | Transfer | StopTransfer | Bring
+    Send
+    | Report
+    | RefreshClock
+    | Ship
+    | Arm
+    | Release
+    | Hold
+    | Drop
+    | End
+    | Look
+    | Check
+    | Transfer
+    | StopTransfer
+    | Bring
 )

@@ -46,22 +46,33 @@ def _why_declined(part: PhasePart | None, message: Go, stamp: Stamp, now_ns: int
 
 
 def release_firsts(part: PhasePart) -> list[Effect]:
-    """Have the launcher release what is armed: all that is due at one instant in one command."""
+    """Have the launcher release what is armed: all that is due at one instant in one command.
+
+    What the agent does by itself has its instant too; it begins when that has come.
+    """
     groups: dict[int, list[str]] = {}
-    for step in part.firsts():
+    for step in part.currents():
         if step.state != "armed":
             continue
         at_ns = round((step.step.at_s or 0.0) * NANOSECONDS)
         step.planned_ns = part.t0_local_ns + at_ns if part.t0_local_ns else 0
-        step.go, step.state = part.go, "scheduled"
-        groups.setdefault(step.planned_ns, []).append(step.key)
+        step.state = "scheduled"
+        if not step.is_own:
+            step.go = part.go
+            groups.setdefault(step.planned_ns, []).append(step.key)
     return [Release(tuple(keys), t0_ns) for t0_ns, keys in sorted(groups.items())]
+
+
+def plan_in_turn(part: PhasePart, step: StepRun) -> None:
+    """Plan a step that is not a first one: for its offset from t0, or for at once; so every later attempt."""
+    if step.step.at_s is not None and part.t0_local_ns and step.attempt == 1:
+        step.planned_ns = part.t0_local_ns + round(step.step.at_s * NANOSECONDS)
 
 
 def release_in_turn(part: PhasePart | None, step: StepRun, now_ns: int) -> list[Effect]:
     """Release a step that is not a first one: now, or at its offset from t0."""
-    if part is not None and step.step.at_s is not None and part.t0_local_ns:
-        step.planned_ns = part.t0_local_ns + round(step.step.at_s * NANOSECONDS)
+    if part is not None and not step.probe:
+        plan_in_turn(part, step)
     step.state = "scheduled"
     return [Release((step.key,), step.planned_ns if step.planned_ns > now_ns else 0)]
 
@@ -77,7 +88,12 @@ def take_abort(part: PhasePart | None, message: Abort) -> list[Effect]:
         return []
     if part.state != "scheduled" or part.go != message.go:
         return [_aborted(message, started=False)]
-    part.arming = {step.key for step in part.firsts()}
+    part.arming.clear()
+    for step in part.currents():
+        if step.is_own:
+            step.state = "armed"  # t0 has not been, or this state would be another one
+        else:
+            part.arming.add(step.key)
     if not part.arming:
         part.state = "ready"
         return [_aborted(message, started=False)]
@@ -92,7 +108,7 @@ def take_held(part: PhasePart, step: StepRun, *, ok: bool) -> Aborted | None:
     if part.arming:
         return None
     part.state = "ready"
-    started = any(first.state != "armed" for first in part.firsts())
+    started = any(step.state != "armed" for step in part.currents())
     return Aborted(run=part.run, phase=part.phase, go=part.go, started=started)
 
 

@@ -105,7 +105,7 @@ class Launching:
             stdin_file=step.stdin_file,
             limits=step.limits,
         )
-        env = _own_environment(step.user) | step.env
+        env = environment(step)
         self.client.arm(key, step.argv, env, str(scratch / (step.dir or "")), tails=tails, ask=ask)
 
     def drained(self, key: str) -> None:
@@ -215,15 +215,16 @@ class Launching:
                 self._tree_ended(key, survivors)
 
 
-def _own_environment(user: str) -> dict[str, str]:
-    """Return what a step inherits: nothing of the fabric's, and nothing that is of the agent's user only."""
-    not_ours = ("FABRIC_", "XDG_", "SUDO_") if user else ("FABRIC_",)
-    not_this = ("HOME", "USER", "LOGNAME", "SHELL", "MAIL") if user else ()
-    return {
+def environment(step: Step) -> dict[str, str]:
+    """Return a step's variables: what it inherits is nothing of the fabric's or of the agent's user only."""
+    not_ours = ("FABRIC_", "XDG_", "SUDO_") if step.user else ("FABRIC_",)
+    not_this = ("HOME", "USER", "LOGNAME", "SHELL", "MAIL") if step.user else ()
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(not_ours) and name not in not_this
     }
+    return inherited | step.env
 
 
 def _held(key: str, ok: bool, now_ns: int) -> Call:

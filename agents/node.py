@@ -1,6 +1,5 @@
-"""The agent's shell: one loop over the broker, the launcher and the pipes.  It decides nothing."""
+"""The agent's shell: one loop, the connection to the broker, and the runs.  It decides nothing."""
 
-import os
 import random
 import time
 from collections import OrderedDict
@@ -8,13 +7,12 @@ from collections.abc import Callable
 from typing import Final
 
 from agents import session as ss
-from agents.effects import Arm, Drop, Effect, End, Hold, RefreshClock, Release, Report, Send, Ship
 from agents.executor import Executor
 from agents.facts import addresses, facts
+from agents.hands import Hands
 from agents.journal import FULL_PAUSE_S, Journal
-from agents.launching import Call, Launching, Patience, run_of
+from agents.launching import Patience
 from agents.parts import Part
-from agents.pipes import Pipes
 from agents.recovery import owed_resets, recover_journals
 from agents.shipping import Shipper
 from agents.sockets import Sockets
@@ -38,9 +36,7 @@ from fabric.protocol.messages import (
     Message,
     Rejected,
     Resend,
-    Step,
 )
-from fabric.protocol.records import Stream
 from fabric.timing.offset import Estimate
 
 log = get_logger()
@@ -89,7 +85,6 @@ class Node:
         self._sockets = Sockets(self.loop, broker, self._heard, self._writable)
         self._session = ss.Session(identity.name, secret, random.random, self._clock.now_ns())
         self._shipper = Shipper(self._sockets.ship)
-        self._pipes = Pipes(self._watch, self._fabric_now, self._stream_ended)
         self._parts: dict[str, Part] = {}
         self._freed: OrderedDict[str, Freed] = OrderedDict()
         self._estimate: Estimate | None = None
@@ -98,14 +93,15 @@ class Node:
         self._refusal = ""  # for good
         self._beat_ns = 0
         self._resume_ns: int | None = None
-        self._launching = Launching(
+        self._hands = Hands(
             self.loop,
+            self._clock,
             state.directory,
+            self._parts,
             patience=patience,
-            armed=self._armed,
-            tell=self._tell,
-            tree_ended=self._tree_ended,
-            died=self._launcher_died,
+            say=self._sockets.say,
+            refresh_clock=self._refresh_clock,
+            fabric_now=self._fabric_now,
         )
 
     # --- life -------------------------------------------------------------------------------------------
@@ -131,26 +127,28 @@ class Node:
         now_ns = self.loop.turn(self._deadline_ns())
         self._session_do(self._session.expire(now_ns))
         for part in list(self._parts.values()):
-            self._do(part.executor.expire(now_ns))
+            self._hands.drive(part, part.executor.expire(now_ns))
             self._check_lease(part, now_ns)
         if now_ns >= self._beat_ns:
             self._beat_ns = now_ns + round(BEAT_S * S)
-            self._launching.beat(now_ns)
+            self._hands.launching.beat(now_ns)
         if self._resume_ns is not None and now_ns >= self._resume_ns:
-            self._pipes.resume()
+            self._hands.pipes.resume()
         self._ship(now_ns)
 
     def _deadline_ns(self) -> int:
         times = [self._session.deadline_ns, self._beat_ns, self._shipper.deadline_ns]
         times += [part.executor.deadline_ns for part in self._parts.values()]
-        self._resume_ns = self._clock.now_ns() + round(FULL_PAUSE_S * S) if self._pipes.has_paused else None
+        self._resume_ns = (
+            self._clock.now_ns() + round(FULL_PAUSE_S * S) if self._hands.pipes.has_paused else None
+        )
         times.append(self._resume_ns)
         return min(time for time in times if time is not None)
 
     def _leave(self) -> None:
         """End what runs, keep what is not shipped for the next life, say nothing more."""
         log.info("agent_stopped", why=self._stopping, runs=len(self._parts))
-        self._launching.quit()
+        self._hands.launching.quit()
         now_ns = self._clock.now_ns()
         if self._session.state == "up":
             self._shipper.push(now_ns)
@@ -170,7 +168,8 @@ class Node:
             self._shipper.add(journal)
         for assign in owed_resets(journals):
             part = self._open_part(assign, Executor(assign, needs_reset=True))
-            self._do(part.executor.lease_ended("the agent was restarted", self._clock.now_ns()))
+            ended = part.executor.lease_ended("the agent was restarted", self._clock.now_ns())
+            self._hands.drive(part, ended)
         log.info("journals_recovered", count=len(journals))
 
     # --- the broker -------------------------------------------------------------------------------------
@@ -183,7 +182,7 @@ class Node:
         match message:
             case Acknowledged():
                 if self._shipper.acknowledged(message, now_ns) is not None:
-                    self._pipes.resume()
+                    self._hands.pipes.resume()
             case Resend():
                 self._shipper.resend(message)
             case Forget():
@@ -201,8 +200,7 @@ class Node:
         if part is None and isinstance(message, Assign):
             part = self._open_part(message, Executor(message))
         if part is not None:
-            self._do(part.executor.receive(message, now_ns))
-            part.save()
+            self._hands.drive(part, part.executor.receive(message, now_ns))
         elif isinstance(message, (Free, Abandon)):
             nothing = Freed(
                 run=run,
@@ -267,7 +265,10 @@ class Node:
         for part in list(self._parts.values()):
             part.executor.clock_changed(epoch, estimate)
             if burst_done:
-                self._do(part.executor.clock_refreshed(self._clock.now_ns()))
+                self._hands.drive(part, part.executor.clock_refreshed(self._clock.now_ns()))
+
+    def _refresh_clock(self) -> None:
+        self._session_do(self._session.refresh_clock(self._clock.now_ns()))
 
     def _fabric_now(self) -> tuple[int, int]:
         if self._estimate is None:
@@ -278,7 +279,7 @@ class Node:
         if self._session.state == "up" or not part.executor.is_led:
             return
         if now_ns - self._session.heard_ns >= part.executor.assign.lease_s * S:
-            self._do(part.executor.lease_ended("nothing was heard of the broker", now_ns))
+            self._hands.drive(part, part.executor.lease_ended("nothing was heard of the broker", now_ns))
 
     # --- runs -------------------------------------------------------------------------------------------
 
@@ -293,35 +294,6 @@ class Node:
         executor.clock_changed(self._session.epoch, self._estimate or wall)
         log.info("run_assigned", run=assign.run)
         return part
-
-    def _do(self, effects: list[Effect]) -> None:  # noqa: C901 - one case for each effect
-        for effect in effects:
-            match effect:
-                case Send(message):
-                    self._sockets.say(message)
-                case Report(run, record):
-                    self._parts[run].journal.append(record)
-                case RefreshClock():
-                    self._session_do(self._session.refresh_clock(self._clock.now_ns()))
-                case Ship(run, reset_failed):
-                    part = self._parts[run]
-                    part.shipping, part.reset_failed = True, reset_failed
-                case Arm(key, step):
-                    self._arm(key, step)
-                case Release(keys, t0_ns):
-                    self._launching.client.release(keys, t0_ns)
-                case Hold(keys):
-                    self._launching.client.hold(keys)
-                case Drop(key):
-                    self._launching.client.drop(key)
-                    self._pipes.drop(key)
-                case End(key, signal, grace_s):
-                    self._launching.client.end(key, signal, grace_s)
-
-    def _arm(self, key: str, step: Step) -> None:
-        part = self._parts[run_of(key)]
-        attempt = int(key.rsplit("|", 1)[1])
-        self._launching.arm(key, step, part.scratch, part.journal.tail_prefixes(step.step, attempt))
 
     def _ship(self, now_ns: int) -> None:
         if self._session.state != "up":
@@ -355,43 +327,3 @@ class Node:
         part = self._parts.get(journal.run)
         if part is not None and part.journal is journal:
             self.stop(f"the broker does not know run {journal.run}")
-
-    # --- steps ------------------------------------------------------------------------------------------
-
-    def _armed(self, key: str, fds: dict[Stream, int], now_ns: int) -> None:
-        part = self._parts.get(run_of(key))
-        if part is None or part.executor.steps.get(key) is None:
-            for fd in fds.values():
-                os.close(fd)
-            return
-        _, step, attempt = key.split("|")
-        self._pipes.open(key, step, int(attempt), part.journal, fds)
-        self._do(part.executor.armed(key, now_ns))
-
-    def _tree_ended(self, key: str, survivors: tuple[int, ...]) -> None:
-        if survivors:
-            self._pipes.give_up(key)
-        if not self._pipes.has(key):
-            self._launching.drained(key)
-
-    def _stream_ended(self, key: str, stream: Stream, size: int) -> None:
-        now_ns = self._clock.now_ns()
-        self._tell(key, lambda executor: executor.stream_ended(key, stream, size, now_ns))
-        if not self._pipes.has(key):
-            self._launching.drained(key)
-
-    def _tell(self, key: str, call: Call) -> None:
-        if (part := self._parts.get(run_of(key))) is not None:
-            self._do(call(part.executor))
-            part.save()
-
-    def _launcher_died(self, why: str) -> None:
-        for part in list(self._parts.values()):
-            self._do(part.executor.launcher_died(why, self._clock.now_ns()))
-            part.save()
-
-    def _watch(self, fd: int, wanted: bool) -> None:
-        if wanted:
-            self.loop.add(fd, lambda _: self._pipes.readable(fd))
-        else:
-            self.loop.remove(fd)

@@ -34,6 +34,11 @@ class Lane:
         """Whether nothing of it runs or is to come."""
         return not self.queue and self.current is None
 
+    @property
+    def can_move(self) -> bool:
+        """Whether its next step can begin, or there is a skipped one to report."""
+        return self.current is None and bool(self.queue or self.skipped)
+
 
 @dataclass(slots=True)
 class PhasePart:
@@ -43,11 +48,13 @@ class PhasePart:
     phase: str  # repeat/phase
     failed: bool  # a step of this repeat has failed
     stopped: bool  # ... so steps that want success do not begin
+    cut: bool = False  # nothing begins any more
     state: PhaseState = "preparing"
     lanes: dict[str, Lane] = field(default_factory=dict)
     ending: set[str] = field(default_factory=set)  # keys of spawned steps that end before it
     arming: set[str] = field(default_factory=set)
     clock_is_fresh: bool = False
+    is_checked: bool = False
     go: int = 0
     voided: int = 0  # goes up to this number were aborted
     t0_ns: int = 0  # fabric time
@@ -75,7 +82,7 @@ class PhasePart:
     def alone(cls, assign: Assign, phase: str) -> "PhasePart":
         """Do the reset that needs nobody: no go, and no burst of questions for the time."""
         part = cls.of(assign.run, phase, merge(assign.env, assign.reset), failed=True, stopped=True)
-        part.clock_is_fresh = True
+        part.clock_is_fresh = part.is_checked = True
         return part
 
     def is_for(self, message: Prepare) -> bool:
@@ -95,15 +102,20 @@ class PhasePart:
     @property
     def is_prepared(self) -> bool:
         """Whether everything is done that can be done before the go."""
-        return not self.ending and not self.arming and self.clock_is_fresh
+        return not self.ending and not self.arming and self.clock_is_fresh and self.is_checked
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing of any lane runs or is to come."""
         return all(lane.is_idle for lane in self.lanes.values())
 
-    def firsts(self) -> list[StepRun]:
-        """Return the armed first steps."""
+    @property
+    def can_move(self) -> bool:
+        """Whether the next step of a lane can begin."""
+        return any(lane.can_move for lane in self.lanes.values())
+
+    def currents(self) -> list[StepRun]:
+        """Return the present step of each lane, before the phase begins the first one."""
         return [lane.current for lane in self.lanes.values() if lane.current is not None]
 
     def lane_of(self, step: StepRun) -> Lane | None:
@@ -115,13 +127,16 @@ class PhasePart:
         """Take the next step that is to run off a lane's queue, noting those that are not."""
         while lane.queue:
             step = lane.queue.popleft()
-            why_not = self._why_not(step)
+            why_not = self.why_not(step)
             if why_not is None:
                 return step
             lane.skipped.append((step, why_not))
         return None
 
-    def _why_not(self, step: Step) -> str | None:
+    def why_not(self, step: Step) -> str | None:
+        """Say why a step is not to begin, also not once more; None if it is."""
+        if self.cut:
+            return "the phase was ended"
         if step.when == "passed" and self.stopped:
             return "a step has failed or the phase was ended"
         if step.when == "failed" and not self.failed:
@@ -132,9 +147,3 @@ class PhasePart:
         """Take in that a step has failed."""
         self.failed = self.has_failed = True
         self.stopped = self.stopped or step.on_fail == "stop"
-
-    def empty_queues(self, why: str) -> None:
-        """Let nothing more begin."""
-        for lane in self.lanes.values():
-            lane.skipped.extend((step, why) for step in lane.queue)
-            lane.queue.clear()

@@ -35,6 +35,8 @@ class Pipes:
         watch: Have a descriptor polled for reading, or no longer.
         now: Returns fabric time and its bound.
         ended: Called with key, stream and size when a stream was read to its end.
+        is_heard: Returns whether `heard` wants the bytes of the step with this key, beside the journal.
+        heard: Called with key, stream and bytes.
     """
 
     def __init__(
@@ -42,10 +44,14 @@ class Pipes:
         watch: Callable[[int, bool], None],
         now: Callable[[], tuple[int, int]],
         ended: Callable[[str, Stream, int], None],
+        is_heard: Callable[[str], bool],
+        heard: Callable[[str, Stream, bytes], None],
     ) -> None:
         self._watch = watch
         self._now = now
         self._ended = ended
+        self._is_heard = is_heard
+        self._heard = heard
         self._pipes: dict[int, Pipe] = {}
 
     @property
@@ -82,6 +88,8 @@ class Pipes:
                 self._ended(pipe.key, pipe.stream, pipe.spool.end)
                 return
             taken += moved.size
+            if self._is_heard(pipe.key):  # seldom: so the bytes are read back from the spool
+                self._heard(pipe.key, pipe.stream, pipe.journal.read_back(pipe.spool, moved))
 
     def resume(self) -> None:
         """Try the pipes again that wait for room."""

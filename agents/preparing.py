@@ -1,36 +1,9 @@
-"""PURE.  What a node does for a prepare, and how it answers."""
+"""PURE.  How a node answers a prepare."""
 
-from agents.effects import Drop, Effect, Send
+from agents.effects import Effect, Send
 from agents.phase import PhasePart
-from agents.steps import Steps
 from fabric.protocol.messages import Assign, Ready, Refused
 from fabric.timing.offset import Estimate
-
-
-def arm_firsts(part: PhasePart, steps: Steps) -> list[Effect]:
-    """Arm the first step of every role."""
-    effects: list[Effect] = []
-    for lane in part.lanes.values():
-        step = part.take_next(lane)
-        if step is not None:
-            lane.current, arm = steps.arm(step)
-            effects.append(arm)
-            part.arming.add(lane.current.key)
-    return effects
-
-
-def disarm_firsts(part: PhasePart, steps: Steps) -> list[Effect]:
-    """Put the first steps back: the processes that waited at their gates are gone."""
-    effects: list[Effect] = []
-    for lane in part.lanes.values():
-        if lane.current is not None:
-            steps.forget(lane.current)
-            effects.append(Drop(lane.current.key))
-            lane.queue.appendleft(lane.current.step)
-            lane.current = None
-    part.state = "preparing"
-    part.arming.clear()
-    return effects
 
 
 def answer(assign: Assign, part: PhasePart, clock: Estimate | None) -> list[Effect]:

@@ -156,6 +156,10 @@ class Journal:
             self._append_bytes(stream.key, moved.offset, moved.size, t_ns, bound_ns)
         return moved
 
+    def read_back(self, stream: SpoolStream, moved: Moved) -> bytes:
+        """Return what `capture` has just moved."""
+        return self._spool.read([Span(stream.key, moved.offset, moved.size)])
+
     def end_stream(self, stream: SpoolStream, t_ns: int, bound_ns: int) -> None:
         """Append the mark of the end though the pipe goes on (somebody else still holds it)."""
         if not stream.ended:

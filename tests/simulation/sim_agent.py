@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from agents import session as ss
-from agents.effects import Arm, Drop, Effect, End, Hold, RefreshClock, Release, Report, Send, Ship
+from agents.effects import Arm, Check, Drop, Effect, End, Hold, RefreshClock, Release, Report, Send, Ship
 from agents.executor import Executor
 from agents.session import Session
 from agents.step_run import Exit
@@ -191,7 +191,7 @@ class SimAgent:
 
     # --- executor and launcher --------------------------------------------------------------------------
 
-    def _do(self, effects: list[Effect]) -> None:  # noqa: C901 - one case for each effect
+    def _do(self, effects: list[Effect]) -> None:  # noqa: C901, PLR0912 - one case for each effect
         for effect in effects:
             match effect:
                 case Send(message):
@@ -202,6 +202,8 @@ class SimAgent:
                     self._session(self.session.refresh_clock(self.local_ns))
                 case Ship(run, reset_failed):
                     self.shipping[run] = reset_failed
+                case Check(run, phase):
+                    self._do(self.executors[run].checked(phase, None, self.local_ns))
                 case Arm(key, step):
                     self.processes[key] = Process(key, step)
                     self._later(1 * MS, lambda executor, key=key: executor.armed(key, self.local_ns), key)

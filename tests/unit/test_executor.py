@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agents.effects import Arm, Drop, Effect, End, Hold, Release, Report, Send, Ship
+from agents.effects import Arm, Check, Drop, Effect, End, Hold, Release, Report, Send, Ship
 from agents.executor import Executor
 from agents.going import LATE_NS
 from agents.step_run import Exit
@@ -76,6 +76,8 @@ class Node:
                     self.do(self.executor.arm_failed(key, "no such program", self.now_ns))
                 case Arm(key, _) if not self.is_slow:
                     self.do(self.executor.armed(key, self.now_ns))
+                case Check(_, phase):
+                    self.do(self.executor.checked(phase, None, self.now_ns))
                 case _:
                     pass
 
@@ -136,6 +138,7 @@ def test_a_node_is_ready_only_when_the_first_step_of_every_role_is_armed() -> No
     )  # fmt: skip
     effects = node.executor.receive(message, node.now_ns)
     assert [effect.key.split("/")[-1] for effect in effects if isinstance(effect, Arm)] == ["a-1|1", "b-1|1"]
+    node.executor.checked("1/run", None, node.now_ns)
     node.executor.clock_refreshed(node.now_ns)
     assert node.executor.armed(node.key("a-1"), node.now_ns) == []
     (ready,) = node.executor.armed(node.key("b-1"), node.now_ns)

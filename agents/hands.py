@@ -1,0 +1,242 @@
+"""The agent's hands: what executors ask for is done here, and they are told what came of it."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from agents import looking
+from agents.effects import (
+    Arm,
+    Bring,
+    Check,
+    Drop,
+    Effect,
+    End,
+    Hold,
+    Look,
+    RefreshClock,
+    Release,
+    Report,
+    Send,
+    Ship,
+    StopTransfer,
+    Transfer,
+)
+from agents.files import Files
+from agents.launching import Call, Launching, Patience, environment, run_of
+from agents.parts import Part
+from agents.pipes import Pipes
+from agents.probe_pipes import ProbePipes
+from fabric.clock import Clock
+from fabric.loop import Loop
+from fabric.protocol.messages import Message, Step
+from fabric.protocol.records import Stream
+
+
+class Hands:
+    """Launcher, pipes and files of all runs.
+
+    Args:
+        loop: Of the agent.
+        clock: The local monotonic one.
+        state_dir: Of the agent.
+        parts: The runs, which come and go.
+        patience: With the launcher, and of the launcher.
+        say: Sends to the broker, if that is possible now.
+        refresh_clock: Begins a burst of probes.
+        fabric_now: Returns fabric time and its bound.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        clock: Clock,
+        state_dir: Path,
+        parts: Mapping[str, Part],
+        *,
+        patience: Patience,
+        say: Callable[[Message], bool],
+        refresh_clock: Callable[[], None],
+        fabric_now: Callable[[], tuple[int, int]],
+    ) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._parts = parts
+        self._say = say
+        self._refresh_clock = refresh_clock
+        self._effects: deque[Effect] = deque()
+        self._is_busy = False
+        self.pipes = Pipes(
+            self._watch, fabric_now, self._stream_ended, is_heard=self._is_heard, heard=self._wrote
+        )
+        self._probes = ProbePipes(self._watch, self._wrote, self._stream_ended)
+        self._files = Files(self._transferred, self._brought)
+        self.launching = Launching(
+            loop,
+            state_dir,
+            patience=patience,
+            armed=self._armed,
+            tell=self.tell,
+            tree_ended=self._tree_ended,
+            died=self._launcher_died,
+        )
+
+    def tell(self, key: str, call: Call) -> None:
+        """Tell the executor of an attempt's run something, and do what it asks for."""
+        if (part := self._parts.get(run_of(key))) is not None:
+            self.drive(part, call(part.executor))
+
+    def drive(self, part: Part, effects: list[Effect]) -> None:
+        """Do what the executor of a part asks for, and keep what the next life has to know.
+
+        What it asks for when it hears what came of an effect is done after all that it asked for before: an
+        answer that comes at once may take back what stands behind it.
+        """
+        self._effects.extend(effects)
+        if not self._is_busy:
+            self._is_busy = True
+            try:
+                while self._effects:
+                    self._do(self._effects.popleft())
+            finally:
+                self._is_busy = False
+        part.save()
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Send(message):
+                self._say(message)
+            case Report(run, record):
+                self._parts[run].journal.append(record)
+            case RefreshClock():
+                self._refresh_clock()
+            case Ship(run, reset_failed):
+                part = self._parts[run]
+                part.shipping, part.reset_failed = True, reset_failed
+            case Check(run, phase):
+                self._check(run, phase, effect)
+            case Look(key, step, pid):
+                self._look(key, step, pid)
+            case Transfer(key, step):
+                self._files.transfer(key, step)
+            case StopTransfer(key):
+                self._files.stop(key)
+            case Bring(key, step):
+                self._files.bring(key, step)
+            case _:
+                self._do_with_launcher(effect)
+
+    # --- the launcher -----------------------------------------------------------------------------------
+
+    def _do_with_launcher(self, effect: Effect) -> None:
+        client = self.launching.client
+        match effect:
+            case Arm(key, step):
+                self._arm(key, step)
+            case Release(keys, t0_ns):
+                client.release(keys, t0_ns)
+            case Hold(keys):
+                client.hold(keys)
+            case Drop(key):
+                client.drop(key)
+                self.pipes.drop(key)
+                self._probes.drop(key)
+            case End(key, signal, grace_s):
+                client.end(key, signal, grace_s)
+
+    def _arm(self, key: str, step: Step) -> None:
+        part = self._parts[run_of(key)]
+        if taken := looking.port_is_taken(step, part.executor.run):
+            now_ns = self._clock.now_ns()
+            self.tell(key, lambda executor: executor.arm_failed(key, taken, now_ns))
+            return
+        tails = ("", "")
+        if not is_probe(key):
+            tails = part.journal.tail_prefixes(step.step, int(key.split("|")[2]))
+        self.launching.arm(key, step, part.scratch, tails)
+
+    def _armed(self, key: str, fds: dict[Stream, int], now_ns: int) -> None:
+        part = self._parts.get(run_of(key))
+        if part is None or part.executor.steps.get(key) is None:
+            for fd in fds.values():
+                os.close(fd)
+            return
+        if is_probe(key):
+            self._probes.open(key, fds)
+        else:
+            _, step, attempt = key.split("|")
+            self.pipes.open(key, step, int(attempt), part.journal, fds)
+        self.drive(part, part.executor.armed(key, now_ns))
+
+    def _tree_ended(self, key: str, survivors: tuple[int, ...]) -> None:
+        if survivors:
+            self.pipes.give_up(key)
+            self._probes.give_up(key)
+        self._note_drained(key)
+
+    def _stream_ended(self, key: str, stream: Stream, size: int) -> None:
+        now_ns = self._clock.now_ns()
+        self.tell(key, lambda executor: executor.stream_ended(key, stream, size, now_ns))
+        self._note_drained(key)
+
+    def _note_drained(self, key: str) -> None:
+        if not self.pipes.has(key) and not self._probes.has(key):
+            self.launching.drained(key)
+
+    def _launcher_died(self, why: str) -> None:
+        for part in list(self._parts.values()):
+            self.drive(part, part.executor.launcher_died(why, self._clock.now_ns()))
+
+    # --- output -----------------------------------------------------------------------------------------
+
+    def _watch(self, fd: int, wanted: bool) -> None:
+        if wanted:
+            self._loop.add(fd, self._readable(fd))
+        else:
+            self._loop.remove(fd)
+
+    def _readable(self, fd: int) -> Callable[[int], None]:
+        def read(_: int) -> None:
+            if not self._probes.readable(fd):
+                self.pipes.readable(fd)
+
+        return read
+
+    def _is_heard(self, key: str) -> bool:
+        part = self._parts.get(run_of(key))
+        return part is not None and part.executor.reads_output(key)
+
+    def _wrote(self, key: str, stream: Stream, data: bytes) -> None:
+        now_ns = self._clock.now_ns()
+        self.tell(key, lambda executor: executor.wrote(key, stream, data, now_ns))
+
+    # --- looks and files --------------------------------------------------------------------------------
+
+    def _check(self, run: str, phase: str, check: Check) -> None:
+        part = self._parts[run]
+        problems = (
+            (wanted.step.step, looking.why_not(wanted, run, environment(wanted.step), part.scratch))
+            for wanted in check.wanted
+        )
+        refusal = next(((step, why) for step, why in problems if why), None)
+        self.drive(part, part.executor.checked(phase, refusal, self._clock.now_ns()))
+
+    def _look(self, key: str, step: Step, pid: int) -> None:
+        where = self._parts[run_of(key)].scratch / (step.dir or "")
+        what, seen = looking.shows_ready(key, step, pid, where)
+        now_ns = self._clock.now_ns()
+        self.tell(key, lambda executor: executor.looked(key, what, seen, now_ns))
+
+    def _transferred(self, key: str, failed: bool, message: str) -> None:
+        now_ns = self._clock.now_ns()
+        self.tell(key, lambda executor: executor.transferred(key, failed, message, now_ns))
+
+    def _brought(self, key: str) -> None:
+        now_ns = self._clock.now_ns()
+        self.tell(key, lambda executor: executor.brought(key, now_ns))
+
+
+def is_probe(key: str) -> bool:
+    """Whether a key names a command that shows whether a step is ready, not an attempt at a step."""
+    return key.count("|") > 2  # noqa: PLR2004 - run, step, attempt
