@@ -9,6 +9,7 @@ from typing import Literal
 from agents import going
 from agents.effects import Bring, Drop, Effect, Look, Report, StopTransfer, Transfer
 from agents.phase import Lane, PhasePart
+from agents.readiness import command_text
 from agents.stamp import Stamp
 from agents.step_run import TRANSFERS, Done, StepRun
 from agents.steps import Steps
@@ -307,7 +308,7 @@ class Lanes:
         if step is None or step.readiness is None or not step.is_waited_for:
             return []
         if not probe.failed and not probe.ending:
-            return self.ready(step, f"{probe.message()} of the command", now_ns)
+            return self.ready(step, f"`{command_text(probe.step.argv)}` succeeded", now_ns)
         last = f", its last line: {probe.lines.last:.200}" if probe.lines.last else ""
         step.readiness.seen(probe.message() + last, now_ns)
         return []
