@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from fabric.trial.problems import Problems
-from fabric.trial.reading import check_names, read_table
+from fabric.trial.reading import read_table
 from fabric.trial.tables import EnvTable
 
 _EXAMPLE = 'below [env] write NAME = "value"'
@@ -23,7 +23,6 @@ def read_env(raw: Any, taken: Collection[str], problems: Problems) -> dict[str, 
     if not isinstance(raw, dict):
         problems.at_value(("env",), "E016", "`env` needs a table of variables", _EXAMPLE)
         return {}
-    check_names(("env",), raw, problems)
     for name in raw:
         if name in taken:
             hint = "take another name; a single step may set it in its own `env`"

@@ -30,6 +30,8 @@ def parse(text: str) -> JsonPath:
     """
     parts: list[str | int] = []
     at = 0
+    if text[:2] in ("$", "$.", "$["):
+        raise _stuck(text, 0)
     while at < len(text) or not parts:
         if index := _INDEX.match(text, at):
             parts.append(int(index[1]))

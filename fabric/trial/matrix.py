@@ -53,7 +53,8 @@ def check_cells(
         repeats: Of each cell, warm-ups and all.
         problems: Where to note.
     """
-    if not all(matrix.values()) or not all(name in matrix for name in (*distinct, *pairing)):
+    is_sound = all(matrix.values()) and all(name in matrix for name in (*distinct, *pairing))
+    if not is_sound or len(set(distinct)) < len(distinct) or len(set(pairing)) < len(pairing):
         return 1  # there is an error already
     cells = _count(matrix, distinct, pairing)
     where: Path = ("matrix",) if matrix else ("trial", "repeat")
@@ -109,7 +110,8 @@ def _values(name: str, raw: Any, problems: Problems) -> tuple[str, ...]:
             return expand(raw)
         except SpecError as error:
             hint = f'only names and ranges: "lab[1-4]"; a list of other values: {name} = ["{raw}"]'
-            problems.at_value(where, "E020", str(error), hint if error.later else error.hint)
+            hint = hint if error.later else error.hint
+            problems.at_part(where, "E020", str(error), hint, text=raw, start=error.start, end=error.end)
             return ()
     if not isinstance(raw, list):
         hint = f"write {name} = [{_shown(raw)}]" if isinstance(raw, bool | int | float) else _EXAMPLE

@@ -14,6 +14,8 @@ from fabric.trial.tables import MetricTable
 MAX_METRICS: Final = 200
 """Most metrics of a trial; each is a record of every node in every repeat."""
 
+_KEYS: Final = frozenset(field.alias or key for key, field in MetricTable.model_fields.items())
+
 
 def check_metrics(steps: Iterable[RawStep], order: Order, problems: Problems) -> dict[str, MetricSpec]:
     """Return the metrics of all steps by name, as far as their units are right, for the checks.
@@ -42,17 +44,13 @@ def check_metrics(steps: Iterable[RawStep], order: Order, problems: Problems) ->
 def read_metrics(
     where: Path, tables: Mapping[str, MetricTable], problems: Problems
 ) -> tuple[MetricSpec, ...]:
-    """Return the metrics of one step, after noting those that do not say where their number is."""
+    """Return the metrics of one step."""
     return tuple(
         _read_metric(name, (*where, "metric", name), table, problems) for name, table in tables.items()
     )
 
 
 def _read_metric(name: str, where: Path, table: MetricTable, problems: Problems) -> MetricSpec:
-    if (table.regex is None) == (table.json_path is None):
-        how = "it has both" if table.regex else "with `file` too" if table.file else "it has neither"
-        hint = f"write metric.{name} = {{ regex = '= ([0-9.]+)' }} or metric.{name} = {{ json = 'a.b' }}"
-        problems.at_key(where, "E043", f"metric `{name}` needs either `regex` or `json`; {how}", hint)
     return MetricSpec(
         name=name,
         line=problems.positions.key(where).line,
@@ -69,7 +67,14 @@ def _outline(name: str, where: Path, raw: Any, problems: Problems) -> MetricSpec
     if not WORD.fullmatch(name):
         message = f"`{name}` cannot be the name of a metric"
         problems.at_key(where, "E035", message, "letters, digits, `.`, `_` and `-`, at most 63 of them")
-    unit = raw.get("unit") if isinstance(raw, dict) else ""
+    table = raw if isinstance(raw, dict) else {"regex": ""}  # else an error of its own
+    if ("regex" in table) == ("json" in table) and not set(table).difference(_KEYS):
+        how = (
+            "it has both" if "regex" in table else "with `file` too" if "file" in table else "it has neither"
+        )
+        hint = f"write metric.{name} = {{ regex = '= ([0-9.]+)' }} or metric.{name} = {{ json = 'a.b' }}"
+        problems.at_key(where, "E043", f"metric `{name}` needs either `regex` or `json`; {how}", hint)
+    unit = table.get("unit")
     line = problems.positions.key(where).line
     return MetricSpec(name=name, line=line, unit=unit if isinstance(unit, str) else "")
 

@@ -20,7 +20,7 @@ from fabric.trial.roles import read_roles
 from fabric.trial.settings import EXAMPLE, Order, part, read_order, read_settings
 from fabric.trial.steps import read_steps
 from fabric.trial.syntax import read_toml
-from fabric.trial.tables import TrialTable
+from fabric.trial.tables import MAX_PHASES, TrialTable
 from fabric.trial.transfers import Look
 from fabric.trial.vocabulary import LATER_SECTIONS, PHASES, SETTING_SECTIONS, variables_of
 from fabric.trial.wholefile import at_start, key_too_long, too_large, whole_file
@@ -133,11 +133,18 @@ def _trial(
 def _check_sections(document: Mapping[str, Any], order: Order, problems: Problems) -> None:
     if "trial" not in document:
         problems.missing("there is no [trial]", EXAMPLE)
-    split_keys(document, (), (*SETTING_SECTIONS, *order.phases), LATER_SECTIONS, problems)
-    if not any(phase in document for phase in order.phases):
+    left_out = [phase for phase in PHASES if phase in document and phase not in order.phases]
+    for phase in left_out:
+        message = f"`{phase}` is not among the phases of this trial"
+        problems.at_key((phase,), "E013", message, "add it to `phases` under [trial]")
+    known = (*SETTING_SECTIONS, *order.phases)
+    rest = {key: value for key, value in document.items() if key not in left_out}
+    split_keys(rest, (), known, LATER_SECTIONS, problems)
+    if not left_out and not any(phase in document for phase in order.phases):
         hint = 'write [run] and below it client = "command"'
         problems.missing("there is no phase: what is to be done?", hint)
-    for index, phase in enumerate(order.phases):
+    is_sound = not problems.any_errors and len(order.phases) <= MAX_PHASES + 1
+    for index, phase in enumerate(order.phases if is_sound else ()):
         if phase not in document and phase not in PHASES:
             where = ("trial", "phases", index)
             problems.at_value(

@@ -66,7 +66,9 @@ def _note(detail: ErrorDetails, where: Path, problems: Problems) -> None:
     elif detail["type"] == "extra_forbidden":
         _note_unknown(path, key, problems)
     elif detail["type"] == "trial":
-        message, hint = f"`{key}` {context['message']}", context["hint"].replace("{key}", key)
+        message, hint = f"`{key}` {context['message']}", context["hint"]
+        # An item of a list is written without the key.
+        hint = hint.replace("{key} = ", "") if isinstance(path[-1], int) else hint.replace("{key}", key)
         place = (*path, *context["at"])
         start = context["offset"]
         if start >= 0:
@@ -124,8 +126,9 @@ def _type_hint(kind: str, value: Any, loc: tuple[int | str, ...], key: str) -> s
         return f"write {key} = {value}"
     if kind == "bool_type" and isinstance(value, str) and value.lower() in ("true", "yes", "false", "no"):
         return f"write {key} = {'true' if value.lower() in ('true', 'yes') else 'false'}"
-    if key == "quorum":
-        return 'write quorum = "95%"'
+    if key == "quorum" and isinstance(value, int | float):
+        percent = value * 100 if 0 < value < 1 else value
+        return f'write quorum = "{percent:g}%"' if 0 < percent <= 100 else 'write quorum = "95%"'  # noqa: PLR2004
     return ""
 
 

@@ -107,11 +107,7 @@ def _cycle(raw: Any, phases: tuple[str, ...], problems: Problems) -> tuple[str, 
 
 def _check_quorum(raw: Any, problems: Problems) -> None:
     where: Path = ("trial", "quorum")
-    if type(raw) in (int, float):
-        guess = raw * 100 if 0 < raw < 1 else raw
-        hint = f'write quorum = "{guess:g}%"' if 0 < guess <= 100 else 'write quorum = "95%"'  # noqa: PLR2004
-        problems.at_value(where, "E018", "`quorum` needs a part of the nodes, in percent", hint)
-    elif isinstance(raw, str) and _PERCENT.fullmatch(raw) and not 0 < part(raw) <= 1:
+    if isinstance(raw, str) and _PERCENT.fullmatch(raw) and not 0 < part(raw) <= 1:
         problems.at_value(where, "E018", "`quorum` has to be over 0% and at most 100%")
 
 

@@ -72,7 +72,7 @@ def check_sources(where: Path, table: Mapping[str, Any], look: Look, problems: P
     is_list = isinstance(raw, list)
     sources = [raw] if isinstance(raw, str) else list(raw) if isinstance(raw, list | dict) else []
     for index, source in enumerate(sources):
-        problem = look(source) if isinstance(source, str) and source else ""
+        problem = look(source) if isinstance(source, str) and source and not source.startswith("~") else ""
         if problem:
             place = (
                 (*where, "put", index if is_list else source) if not isinstance(raw, str) else (*where, "put")

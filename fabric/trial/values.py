@@ -172,13 +172,13 @@ def limit(value: Any) -> units.Quantity:
 
 def size_bytes(value: Any) -> int:
     """Return an amount of data."""
-    guess = f'"{value} B"' if type(value) is int and value >= 0 else '"100 MB"'
+    hint = 'like {key} = "100 MB" or {key} = "2 GiB"'
     if not isinstance(value, str):
-        raise wrong("E027", "needs an amount of data with its unit", f"write {{key}} = {guess}")
+        raise wrong("E027", "needs an amount of data with its unit", hint)
     try:
         found = units.to_bytes(value)
     except units.UnitError as error:
-        raise wrong("E027", str(error), 'like {key} = "100 MB" or {key} = "2 GiB"') from None
+        raise wrong("E027", str(error), hint) from None
     if found >= 1 << 63:
         raise wrong("E027", "is more than a computer can count")
     return found
