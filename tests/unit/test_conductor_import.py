@@ -1,6 +1,7 @@
 """Conductor's files as trials: nodes, roles, files that are looked for, and a TOML that loads."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -327,3 +328,57 @@ def test_every_text_can_be_written_as_toml(text: str) -> None:
 def test_a_trial_is_called_like_its_file(path: str, name: str) -> None:
     """The name is a part of the run's id and of a path."""
     assert trial_name(path) == name
+
+
+LINE = st.one_of(
+    st.sampled_from(
+        [
+            *(
+                "[Run]",
+                "[Startup]",
+                "[Collect]",
+                "[Reset]",
+                "[Coordinator]",
+                "[DEFAULT]",
+                "[x]",
+                "",
+                "  go on",
+            ),
+            *(
+                "player = 10.0.0.1",
+                "player = \u00fc ::1",
+                "timeout5 = a",
+                "spawn1 = b",
+                "c = spawn:timeout0:d",
+            ),
+            *(
+                "e = %s %(player)s %%",
+                "f = ''' \"\"\" \\",
+                "  'g'",
+                "h = $i ${j} `k`",
+                "\ttab: \x07\x1b[1m\x7f",
+            ),
+        ]
+    ),
+    st.text(st.characters(exclude_characters="\n"), max_size=20),
+)
+
+
+@given(st.lists(LINE, max_size=15), st.text(max_size=10))
+def test_every_file_becomes_a_trial_that_loads_or_is_refused(lines: list[str], name: str) -> None:
+    """Whatever stands in a file: never an exception, and never a TOML that cannot be read."""
+    with TemporaryDirectory() as folder:
+        worker_file = "\n".join(["[Run]", "ok = true", *lines])
+        (Path(folder) / "a.cfg").write_text(worker_file, errors="surrogatepass")
+        path = Path(folder) / "c.cfg"
+        path.write_text(f"[Workers]\nx{name} = a.cfg\nb = a.cfg\n", errors="surrogatepass")
+        try:
+            made, refused = import_trial(path, {}), False
+        except TrialError as error:
+            made, refused = None, any(one.is_error for one in error.diagnostics)
+        if made is None:
+            assert refused
+            return
+        assert len(made.trial.roles) in (1, 2, 3)
+        again = parse_trial(made.imported.text, "x.toml")
+        assert [step.argv for step in again.steps] == [step.argv for step in made.trial.steps]

@@ -11,7 +11,6 @@ from fabric.trial.importers.conductor_nodes import Part, address_table, name_par
 from fabric.trial.importers.conductor_steps import PHASES, ConductorStep
 from fabric.trial.importers.notes import Notes
 from fabric.trial.importers.tomltext import toml_comment, toml_string
-from fabric.trial.keys import STEP_KEYS
 from fabric.trial.shellnames import used_in_shell
 from fabric.trial.vocabulary import OWN_VARIABLES
 
@@ -123,8 +122,7 @@ def _keys(step: ConductorStep) -> Iterator[tuple[str, str]]:
     yield "spawn" if step.is_spawn else "cmd", toml_string(step.command)
     if step.is_spawn:
         yield "until", '"reset"'
-        if "may_exit" in STEP_KEYS:
-            yield "may_exit", "true"
+        yield "may_exit", "true"
     else:
         yield "timeout", f'"{step.timeout_s}s"'
     yield "on_fail", '"continue"'
