@@ -9,12 +9,23 @@ from typing import Any, Final
 
 from fabric.controller.entry import Read
 from fabric.errors import StoreError, UsageError
-from fabric.protocol.records import FileBegun, FileChunk, FileEnded, FileMissing, Output
+from fabric.protocol.names import StepId
+from fabric.protocol.records import (
+    FileBegun,
+    FileChunk,
+    FileEnded,
+    FileMissing,
+    Output,
+    StepFinished,
+    Stream,
+)
 from fabric.report.events import event_line, event_of, is_event, step_of
 from fabric.report.files import FetchedFiles
+from fabric.report.html import REPORT, render
 from fabric.report.junit import junit_text
 from fabric.report.manifest import MANIFEST, hash_file, manifest_text, sync, write_durably
 from fabric.report.outputs import OutputFiles
+from fabric.report.paths import stream_path
 from fabric.trial.model import TrialFile
 
 EVENTS: Final = "events.jsonl"
@@ -57,7 +68,7 @@ class BundleWriter:
             self._events = (directory / EVENTS).open("wb", buffering=_EVENTS_BUFFER_BYTES)
         self._outputs = OutputFiles(directory)
         self._files = FetchedFiles(directory)
-        self._own = [EVENTS, TRIAL, PLAN, RESULT, JUNIT]
+        self._own = [EVENTS, TRIAL, PLAN, RESULT, JUNIT, REPORT]
         self._origin_ns: int | None = None
 
     def write_inputs(self, trial: str, plan: str, files: Iterable[TrialFile] = ()) -> None:
@@ -100,6 +111,16 @@ class BundleWriter:
         else:
             self._files.write(read.node, step, record, read.data)
 
+    def output(self, node: str, end: StepFinished) -> dict[str, Path]:
+        """Return where the streams of an attempt are, by their names; one that is empty may be missing."""
+        streams: tuple[Stream, ...] = ("stdout", "stderr")
+        step = StepId.parse(end.step)
+        return {stream: self.directory / stream_path(node, step, end.attempt, stream) for stream in streams}
+
+    def take_files(self, node: str, end: StepFinished) -> dict[str, Path]:
+        """Return the files that an attempt brought, by their path on the node; once."""
+        return self._files.take_whole(node, end.step, end.attempt)
+
     def flush(self) -> None:
         """Show what was written to whoever reads the bundle now."""
         with _store_errors(self.directory):
@@ -122,6 +143,7 @@ class BundleWriter:
             text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
             write_durably(self.directory / RESULT, text)
             (self.directory / JUNIT).write_text(junit_text(result), encoding="utf-8")
+            (self.directory / REPORT).write_text(render(result, self.directory), encoding="utf-8")
             digests = self._outputs.digests() | self._files.digests()
             for name in self._own:
                 if (self.directory / name).exists():
