@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from fabric.controller.effects import Effect, Note, Tell
 from fabric.controller.history import History
+from fabric.controller.measures import Measures
 from fabric.controller.outbox import Outbox
 from fabric.controller.plan import RunPlan
 from fabric.controller.quorum import lacking
@@ -12,7 +13,7 @@ from fabric.controller.verdict import Findings
 from fabric.protocol.messages import Message
 from fabric.protocol.records import Notice
 from fabric.timing.offset import Estimate
-from fabric.trial.cells import Cell
+from fabric.trial.cells import Cell, Repeat
 
 
 @dataclass(slots=True)
@@ -38,11 +39,16 @@ class Desk:
     history: History = field(default_factory=History)
     progress: Progress = field(default_factory=Progress)
     alive: dict[str, None] = field(default_factory=dict)  # nodes that the run still has
+    measures: Measures = field(init=False)
+    done: list[tuple[Repeat, bool]] = field(default_factory=list)  # repeats, and whether they failed
     excluded: set[str] = field(default_factory=set)  # ... and that only reset, as the quorum allows
     spawned: dict[str, dict[str, str]] = field(default_factory=dict)  # by node: step, phase that ends it
     heard_ns: dict[str, int] = field(default_factory=dict)  # last record of a node
     clock: Estimate | None = None
     is_last_repeat: bool = False  # trouble: the present repeat is the last one
+
+    def __post_init__(self) -> None:
+        self.measures = Measures(self.plan.trial)
 
     def nodes_of(self, cell: Cell) -> tuple[str, ...]:
         """Return the nodes of a cell that the run still has."""

@@ -5,6 +5,7 @@ from typing import Final
 from fabric.controller.barrier import Barrier
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
+from fabric.controller.failures import judge_checks
 from fabric.protocol.messages import CloseRun, Free, Freed
 from fabric.protocol.records import RunEnded
 
@@ -37,7 +38,8 @@ class Ending:
         return self._barrier.is_complete
 
     def begin(self, now_ns: int) -> list[Effect]:
-        """Ask the nodes to come free."""
+        """Look at the checks, and ask the nodes to come free."""
+        judge_checks(self._desk)
         self._desk.outbox.clear()
         effects: list[Effect] = []
         for node in self._desk.alive:

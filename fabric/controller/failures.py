@@ -3,6 +3,7 @@
 from typing import Final
 
 from fabric.controller.desk import Desk
+from fabric.controller.measures import Measured, describe_check
 from fabric.protocol.names import StepId
 from fabric.protocol.records import StepFinished
 
@@ -38,6 +39,33 @@ def judge(desk: Desk, node: str, end: StepFinished) -> bool:
             return False
     desk.progress.stop()
     return True
+
+
+def judge_metric(desk: Desk, measured: Measured) -> bool:
+    """Note a metric; return whether the repeat is not to go on because it could not be found."""
+    step = StepId.parse(measured.step)
+    if measured.value is not None:
+        desk.measures.add(measured.spec.name, (step.cell, step.repeat), measured.node, measured.value)
+        return False
+    where = f"{desk.plan.trial.path}:{measured.spec.line}: metric {measured.spec.name}"
+    place = f"{step.repeat_id}/{step.phase}/{step.role} step {step.label} on {measured.node}"
+    desk.findings.add("fail", f"{where} of {place}: {measured.why}")
+    desk.progress.failed = True
+    source = desk.plan.source(measured.step)
+    if source is not None and source.on_fail == "continue":
+        return False
+    desk.progress.stop()
+    return True
+
+
+def judge_checks(desk: Desk) -> None:
+    """Note which checks do not hold; why a repeat that failed lacks a value is known already."""
+    failed = {(repeat.cell.number, repeat.number) for repeat, has_failed in desk.done if has_failed}
+    for result in desk.measures.check([repeat for repeat, _ in desk.done]):
+        cell, repeat = result.place
+        if not result.ok and not (result.value is None and result.place in failed):
+            where = f"cell {cell}, repeat {repeat}" if cell else f"repeat {repeat}"
+            desk.findings.add("fail", describe_check(desk.plan.trial, result, where))
 
 
 def _check(desk: Desk, node: str, end: StepFinished) -> None:

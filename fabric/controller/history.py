@@ -12,6 +12,8 @@ from fabric.protocol.records import (
     PhaseFinished,
     PhaseStarted,
     Record,
+    RepeatEnded,
+    RepeatStarted,
     RunStarted,
     StepFinished,
     StepSkipped,
@@ -34,6 +36,7 @@ class History:
     finished: dict[tuple[str, str, int], StepFinished] = field(default_factory=dict)
     skipped: dict[tuple[str, str], StepSkipped] = field(default_factory=dict)
     phases: list[PhaseStarted | PhaseAborted | PhaseEnded] = field(default_factory=list)
+    repeats: list[RepeatStarted | RepeatEnded] = field(default_factory=list)
     run_started: RunStarted | None = None
     output_bytes: Counter[StreamKey] = field(default_factory=Counter)
     read_records: Counter[tuple[str, int]] = field(default_factory=Counter)  # by node and incarnation
@@ -57,6 +60,8 @@ class History:
                 self.finished_nodes[record.phase].add(read.node)
             case RunStarted():
                 self.run_started = record
+            case RepeatStarted() | RepeatEnded():
+                self.repeats.append(record)
             case PhaseStarted() | PhaseAborted() | PhaseEnded():
                 self.phases.append(record)
             case _:

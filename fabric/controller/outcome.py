@@ -3,10 +3,18 @@
 from typing import Any, Final
 
 from fabric import __version__
+from fabric.controller.measures import metrics_of
 from fabric.controller.run import Run
 from fabric.controller.verdict import EXIT_CODES
 from fabric.protocol.names import StepId, parse_phase
-from fabric.protocol.records import PhaseAborted, PhaseEnded, PhaseStarted, StepFinished, StepStarted
+from fabric.protocol.records import (
+    PhaseAborted,
+    PhaseEnded,
+    PhaseStarted,
+    RepeatStarted,
+    StepFinished,
+    StepStarted,
+)
 
 NS: Final = 1e9
 
@@ -21,10 +29,12 @@ def result_of(run: Run) -> dict[str, Any]:
         "verdict": verdict,
         "exit_code": EXIT_CODES[verdict],
         "why": list(run.findings.whys),
+        "file": run.plan.trial.path,
         **_times(run),
-        "repeats": len(run.plan.repeats),
+        **_sweep(run),
         "phases": _phases(run),
         "steps": _steps(run),
+        **_measures(run),
         "nodes": _nodes(run),
         "versions": {"testfabric": __version__},
     }
@@ -32,17 +42,74 @@ def result_of(run: Run) -> dict[str, Any]:
 
 def _times(run: Run) -> dict[str, Any]:
     """Return when the run began, and how long it took to the end of its last phase."""
-    started, phases = run.history.run_started, run.history.phases
+    started, phases = run.desk.history.run_started, run.desk.history.phases
     if started is None:
         return {"started": None, "duration_s": None}
     ended_ns = max((record.t_ns for record in phases), default=started.t_ns)
     return {"started": started.t_ns / NS, "duration_s": (ended_ns - started.t_ns) / NS}
 
 
+def _sweep(run: Run) -> dict[str, Any]:
+    """Return what was varied, and which repeats were done."""
+    warmups = [repeat for repeat in run.plan.repeats if repeat.is_warmup]
+    return {
+        "seed": run.plan.trial.seed,
+        "matrix": {name: list(values) for name, values in run.plan.trial.matrix.items()},
+        "repeats": max((repeat.number for repeat in run.plan.repeats if not repeat.is_warmup), default=0)
+        - max((repeat.number for repeat in warmups), default=0),
+        "warmup": max((repeat.number for repeat in warmups), default=0),
+        "cells": _cells(run),
+    }
+
+
+def _cells(run: Run) -> list[dict[str, Any]]:
+    found: dict[int, dict[int, dict[str, Any]]] = {}
+    for record in run.desk.history.repeats:
+        entry = found.setdefault(record.cell, {}).setdefault(record.repeat, {"repeat": record.repeat})
+        if isinstance(record, RepeatStarted):
+            entry |= {"warmup": record.warmup, "started": record.t_ns / NS, "ended": None, "failed": None}
+        else:
+            entry |= {"ended": record.t_ns / NS, "failed": record.failed}
+    return [
+        {
+            "cell": cell.number,
+            "variables": dict(cell.variables),
+            "roles": {role: list(nodes) for role, nodes in run.plan.roles[cell.number].items()},
+            "repeats": list(found.get(cell.number, {}).values()),
+        }
+        for cell in run.plan.cells
+    ]
+
+
+def _measures(run: Run) -> dict[str, Any]:
+    """Return the metrics, and what became of the checks."""
+    desk = run.desk
+    done = [repeat for repeat, _ in desk.done]
+    units = {spec.name: spec.unit for _, spec in metrics_of(run.plan.trial)}
+    return {
+        "metrics": desk.measures.describe(done),
+        "checks": [
+            {
+                "metric": result.check.metric,
+                "kind": result.check.kind,
+                "line": result.check.line,
+                "limit": result.check.limit,
+                "limit_text": result.check.text,
+                "unit": units[result.check.metric],
+                "cell": result.place[0],
+                "repeat": result.place[1],
+                "value": result.value,
+                "ok": result.ok,
+            }
+            for result in desk.measures.check(done)
+        ],
+    }
+
+
 def _phases(run: Run) -> list[dict[str, Any]]:
     """Return each phase that was started, with its skew; and each go that was aborted."""
     found: dict[str, dict[str, Any]] = {}
-    for record in run.history.phases:
+    for record in run.desk.history.phases:
         cell, repeat, name = parse_phase(record.phase)
         entry = found.setdefault(record.phase, {"cell": cell, "repeat": repeat, "phase": name, "aborted": []})
         match record:
@@ -67,24 +134,24 @@ def _ended(record: PhaseEnded) -> dict[str, Any]:
 
 
 def _steps(run: Run) -> list[dict[str, Any]]:
-    history = run.history
+    history = run.desk.history
     keys = dict.fromkeys([*history.started, *history.finished])
     steps = [
-        _step(node, step, attempt, history.started.get(key), history.finished.get(key))
+        _step(_place(run, node, step), attempt, history.started.get(key), history.finished.get(key))
         for key in keys
         for node, step, attempt in [key]
     ]
     skipped = [
-        _place(node, step) | {"state": "skipped", "why": skip.message}
+        _place(run, node, step) | {"state": "skipped", "why": skip.message}
         for (node, step), skip in history.skipped.items()
     ]
     return steps + skipped
 
 
 def _step(
-    node: str, step: str, attempt: int, start: StepStarted | None, end: StepFinished | None
+    place: dict[str, Any], attempt: int, start: StepStarted | None, end: StepFinished | None
 ) -> dict[str, Any]:
-    entry = _place(node, step) | {"attempt": attempt, "state": "finished" if end else "unknown"}
+    entry = place | {"attempt": attempt, "state": "finished" if end else "unknown"}
     if start is not None:
         entry |= {
             "started": start.t_ns / NS,
@@ -96,6 +163,7 @@ def _step(
         entry |= {
             "reason": end.reason,
             "failed": end.failed,
+            "retried": end.retried,
             "exit_code": end.exit_code,
             "signal": end.signal,
             "message": end.message,
@@ -111,18 +179,26 @@ def _step(
     return entry
 
 
-def _place(node: str, step: str) -> dict[str, Any]:
+def _place(run: Run, node: str, step: str) -> dict[str, Any]:
     repeat, phase, role, label, cell = StepId.parse(step)
-    return {"cell": cell, "repeat": repeat, "phase": phase, "role": role, "step": label, "node": node}
+    place = {"cell": cell, "repeat": repeat, "phase": phase, "role": role, "step": label, "node": node}
+    source = run.plan.source(step)
+    return place | ({"line": source.line, "verb": source.verb, "command": source.command} if source else {})
 
 
 def _nodes(run: Run) -> dict[str, Any]:
+    roles: dict[str, dict[str, None]] = {}
+    for members in run.plan.roles.values():
+        for role, nodes in members.items():
+            for node in nodes:
+                roles.setdefault(node, {})[role] = None
     return {
         name: {
-            "roles": [role for role, members in run.plan.trial.roles.items() if name in members],
+            "roles": list(roles.get(name, ())),
             "addresses": dict(info.addresses),
             "labels": list(info.labels),
             "facts": dict(info.facts),
+            "lost": run.lost.get(name),
         }
         for name, info in run.nodes.items()
     }

@@ -40,8 +40,10 @@ class RunPlan:
     puts: Puts = field(default_factory=dict)
     _made: dict[tuple[str, str], NodeSteps] = field(default_factory=dict)
     _sources: dict[tuple[str, str, str], TrialStep] = field(default_factory=dict)
+    _repeats: dict[tuple[int, int], Repeat] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._repeats = {(repeat.cell.number, repeat.number): repeat for repeat in self.repeats}
         self._sources = {(step.phase, step.role, step.label): step for step in self.trial.steps}
 
     @property
@@ -82,6 +84,13 @@ class RunPlan:
         """Return the step of the trial that a step id names, None if it has none."""
         wanted = StepId.parse(step)
         return self._sources.get((wanted.phase, wanted.role, wanted.label))
+
+    def resolved(self, step: str, node: str) -> Step | None:
+        """Return a step as a node got it; None if there is none."""
+        wanted = StepId.parse(step)
+        repeat = self._repeats.get((wanted.cell, wanted.repeat))
+        steps = self.steps(repeat, wanted.phase).get(node, ()) if repeat else ()
+        return next((found for found in steps if found.step == step), None)
 
     def describe(self, step: str, node: str) -> str:
         """Return ``trial.toml:12: run/client step client-1 on lab3``."""

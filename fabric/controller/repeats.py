@@ -1,8 +1,9 @@
-"""PURE.  The records that frame a run and its repeats."""
+"""PURE.  The records of the controller about a run, its repeats and their metrics."""
 
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
-from fabric.protocol.records import RepeatEnded, RepeatStarted, RunStarted
+from fabric.controller.measures import Measured
+from fabric.protocol.records import Metric, RepeatEnded, RepeatStarted, RunStarted
 from fabric.trial.cells import Repeat
 
 
@@ -38,6 +39,7 @@ def repeat_started(desk: Desk, repeat: Repeat, now_ns: int) -> Effect:
 
 def repeat_ended(desk: Desk, repeat: Repeat, now_ns: int) -> Effect:
     """Note that a repeat is over."""
+    desk.done.append((repeat, desk.progress.failed))
     t, bound = desk.fabric(now_ns)
     record = RepeatEnded(
         t_ns=t,
@@ -45,5 +47,21 @@ def repeat_ended(desk: Desk, repeat: Repeat, now_ns: int) -> Effect:
         cell=repeat.cell.number,
         repeat=repeat.number,
         failed=desk.progress.failed,
+    )
+    return Note(record)
+
+
+def metric_note(desk: Desk, measured: Measured, now_ns: int) -> Effect:
+    """Note a metric that was found."""
+    t, bound = desk.fabric(now_ns)
+    record = Metric(
+        t_ns=t,
+        bound_ns=bound,
+        node=measured.node,
+        step=measured.step,
+        attempt=measured.attempt,
+        name=measured.spec.name,
+        value=measured.value or 0.0,
+        unit=measured.spec.unit,
     )
     return Note(record)

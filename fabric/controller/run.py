@@ -16,13 +16,13 @@ from fabric.controller.desk import Desk, Progress
 from fabric.controller.effects import Effect, Over, Tell
 from fabric.controller.ending import Ending
 from fabric.controller.entry import Read
-from fabric.controller.failures import judge
-from fabric.controller.history import History
+from fabric.controller.failures import judge, judge_metric
+from fabric.controller.measures import Measured
 from fabric.controller.phase import PhaseRun
 from fabric.controller.plan import RunPlan
-from fabric.controller.repeats import repeat_ended, repeat_started, run_started
+from fabric.controller.repeats import metric_note, repeat_ended, repeat_started, run_started
 from fabric.controller.roster import Roster
-from fabric.controller.script import INTERRUPTED, Script
+from fabric.controller.script import INTERRUPTED, LEFT, Script
 from fabric.controller.verdict import Findings
 from fabric.protocol.limits import NODE_PATIENCE_S
 from fabric.protocol.messages import (
@@ -70,7 +70,8 @@ class Run:
         self.nodes: dict[str, NodeInfo] = {}
         self.lost: dict[str, str] = {}
         """Nodes that were given up, and why."""
-        self._desk = Desk(run, plan)
+        self.desk = Desk(run, plan)
+        """What was found so far."""
         self._lease_s = lease_s
         self._result = result
         self._script = Script(plan.repeats, plan.phases)
@@ -90,12 +91,7 @@ class Run:
     @property
     def findings(self) -> Findings:
         """What was found so far."""
-        return self._desk.findings
-
-    @property
-    def history(self) -> History:
-        """What the records have said so far."""
-        return self._desk.history
+        return self.desk.findings
 
     # --- inputs -----------------------------------------------------------------------------------------
 
@@ -114,11 +110,11 @@ class Run:
             plan=self.document,
             lease_s=self._lease_s,
         )
-        return self._desk.ask("open", message, now_ns)
+        return self.desk.ask("open", message, now_ns)
 
     def connected(self, now_ns: int) -> list[Effect]:
         """The connection to the broker is new: say again what is unanswered."""
-        return [Tell(message) for message in self._desk.outbox.repeat_all(now_ns)]
+        return [Tell(message) for message in self.desk.outbox.repeat_all(now_ns)]
 
     def receive(self, message: Message, now_ns: int) -> list[Effect]:
         """Take a message of the broker about this run."""
@@ -129,8 +125,8 @@ class Run:
 
     def read(self, read: Read, now_ns: int) -> list[Effect]:
         """Take the next record of the run's log."""
-        self.history.take(read)
-        self._desk.heard_ns[read.node] = now_ns
+        self.desk.history.take(read)
+        self.desk.heard_ns[read.node] = now_ns
         effects: list[Effect] = []
         match read.record:
             case StepFinished():
@@ -145,9 +141,18 @@ class Run:
             self._ending.read(read.node, now_ns)
         return self._go_on(effects, now_ns)
 
+    def measured(self, measured: Measured, now_ns: int) -> list[Effect]:
+        """Take a metric that was found, or was not, in what a step left."""
+        if self.state != "phases":
+            return []
+        effects = [metric_note(self.desk, measured, now_ns)] if measured.value is not None else []
+        if judge_metric(self.desk, measured) and self._phase is not None:
+            effects += self._phase.cut("soft", f"metric {measured.spec.name} was not found", now_ns)
+        return self._go_on(effects, now_ns)
+
     def clock_changed(self, estimate: Estimate | None) -> None:
         """Use this estimate for the run's own records."""
-        self._desk.clock = estimate
+        self.desk.clock = estimate
 
     def broker_gone(self, sentence: str) -> list[Effect]:
         """The broker was away for too long: the agents take care of themselves."""
@@ -164,15 +169,14 @@ class Run:
         self._interrupts += 1
         self.findings.add("interrupted", "interrupted")
         if self._interrupts > 2 or self.state in ("new", "opening"):  # noqa: PLR2004 - as documented
-            if self._desk.alive:
-                lease = f"within {self._lease_s:g} s the nodes end their part of the run and reset alone"
-                self.findings.add("interrupted", f"left before the reset was done: {lease}")
+            if self.desk.alive:
+                self.findings.add("interrupted", LEFT.format(lease_s=self._lease_s))
             return self._over()
-        self._desk.is_last_repeat = True
+        self.desk.is_last_repeat = True
         if self.state != "phases":
             return []
         self._script.skip_to("collect" if self._interrupts == 1 else self.plan.phases[-1])
-        told = self._desk.notice(INTERRUPTED[self._interrupts], now_ns)
+        told = self.desk.notice(INTERRUPTED[self._interrupts], now_ns)
         if self._phase is None:
             return told + self._free(now_ns)
         how: Literal["soft", "hard"] = "soft" if self._interrupts == 1 else "hard"
@@ -183,7 +187,7 @@ class Run:
         """When `expire` has something to do."""
         if self.state in ("new", "over"):
             return None
-        times = [self._desk.outbox.deadline_ns, self._roster.deadline_ns]
+        times = [self.desk.outbox.deadline_ns, self._roster.deadline_ns]
         if self.state == "phases":
             times.append(self._deadline_ns)
         if self._part is not None:
@@ -194,7 +198,7 @@ class Run:
         """Say again, give up on nodes and phases.  Safe to call at any time."""
         if self.state in ("new", "over"):
             return []
-        effects: list[Effect] = [Tell(message) for message in self._desk.outbox.expire(now_ns)]
+        effects: list[Effect] = [Tell(message) for message in self.desk.outbox.expire(now_ns)]
         for node, why in self._roster.due(now_ns):
             effects += self._node_gone(node, why, now_ns)
         if self.state == "phases" and self._deadline_ns is not None and now_ns >= self._deadline_ns:
@@ -210,15 +214,15 @@ class Run:
     # --- reservation ------------------------------------------------------------------------------------
 
     def _on_opened(self, message: RunOpened, now_ns: int) -> list[Effect]:
-        if not self._desk.outbox.answered("open"):
+        if not self.desk.outbox.answered("open"):
             return []
         self.nodes = {info.name: info for info in message.nodes}
-        self._desk.alive = dict.fromkeys(self.plan.nodes)
+        self.desk.alive = dict.fromkeys(self.plan.nodes)
         self.state = "phases"
         return self._assign(now_ns)
 
     def _assign(self, now_ns: int) -> list[Effect]:
-        self._part = Assigning(self._desk, self._script.repeat.cell, self._lease_s)
+        self._part = Assigning(self.desk, self._script.repeat.cell, self._lease_s)
         return self._part.begin(now_ns)
 
     def _on_denied(self, message: Denied, now_ns: int) -> list[Effect]:
@@ -257,23 +261,23 @@ class Run:
     def _assigned(self, now_ns: int) -> list[Effect]:
         """All nodes of the cell have their part: begin it."""
         is_first = not self._script.has_begun
-        if not self._desk.alive or self._desk.is_last_repeat or (is_first and not self._script.advance()):
+        if not self.desk.alive or self.desk.is_last_repeat or (is_first and not self._script.advance()):
             return self._free(now_ns)
         if not is_first:
             return self._begin_repeat(now_ns)
-        return [run_started(self._desk, now_ns), *self._begin_repeat(now_ns)]
+        return [run_started(self.desk, now_ns), *self._begin_repeat(now_ns)]
 
     def _begin_repeat(self, now_ns: int) -> list[Effect]:
-        self._desk.progress = Progress()
-        return [repeat_started(self._desk, self._script.repeat, now_ns), *self._begin_phase(now_ns)]
+        self.desk.progress = Progress()
+        return [repeat_started(self.desk, self._script.repeat, now_ns), *self._begin_phase(now_ns)]
 
     def _begin_phase(self, now_ns: int) -> list[Effect]:
-        phase = PhaseRun(self._desk, self._script.repeat, self._script.phase)
+        phase = PhaseRun(self.desk, self._script.repeat, self._script.phase)
         self._part = phase
         return phase.begin(now_ns)
 
     def _next_phase(self, now_ns: int) -> list[Effect]:
-        desk, script, present = self._desk, self._script, self._script.repeat
+        desk, script, present = self.desk, self._script, self._script.repeat
         script.is_last_repeat = script.is_last_repeat or desk.is_last_repeat
         if desk.progress.stopped and script.phase not in self.plan.trial.cycle:
             script.leave_cell()  # what its further repeats would build on was not set up
@@ -290,7 +294,7 @@ class Run:
         return [] if self._phase is None else _PHASE_WORDS[type(message)](self._phase, message, now_ns)
 
     def _step_finished(self, node: str, end: StepFinished, now_ns: int) -> list[Effect]:
-        phase, stops = self._phase, judge(self._desk, node, end)
+        phase, stops = self._phase, judge(self.desk, node, end)
         if phase is None:
             return []
         if end.failed and not end.retried and end.step.startswith(f"{phase.id}/"):
@@ -301,8 +305,8 @@ class Run:
 
     def _stop(self, why: str, now_ns: int) -> list[Effect]:
         """End the present phase early, and let this repeat be the last."""
-        self._desk.progress.stop()
-        self._desk.is_last_repeat = True
+        self.desk.progress.stop()
+        self.desk.is_last_repeat = True
         effects = [] if self._phase is None else self._phase.cut("soft", why, now_ns)
         return self._go_on(effects, now_ns)
 
@@ -313,13 +317,13 @@ class Run:
         return self._stop("the trial's timeout is over", now_ns)
 
     def _on_node_lost(self, message: NodeLost, now_ns: int) -> list[Effect]:
-        is_news = message.node in self._desk.alive and self._roster.lost(message, now_ns)
+        is_news = message.node in self.desk.alive and self._roster.lost(message, now_ns)
         if is_news and self.state in ("phases", "freeing"):
-            return self._desk.notice(f"{message.sentence}; waiting {NODE_PATIENCE_S:g} s for it", now_ns)
+            return self.desk.notice(f"{message.sentence}; waiting {NODE_PATIENCE_S:g} s for it", now_ns)
         return []
 
     def _on_node_back(self, message: NodeBack, now_ns: int) -> list[Effect]:
-        if message.node not in self._desk.alive:
+        if message.node not in self.desk.alive:
             return []
         self._roster.back(message.node)
         freed = self._ending is not None and self._ending.has(message.node)
@@ -332,18 +336,18 @@ class Run:
     def _node_gone(self, node: str, why: str, now_ns: int) -> list[Effect]:
         """Go on without a node: what it had to do is void, the others collect and reset."""
         self._roster.back(node)
-        if node not in self._desk.alive:
+        if node not in self.desk.alive:
             return []
-        is_needed = not self._desk.can_do_without(node)
-        del self._desk.alive[node]
+        is_needed = not self.desk.can_do_without(node)
+        del self.desk.alive[node]
         self.lost[node] = why
         effects: list[Effect] = []
         if is_needed:
             self.findings.add("error", f"{why} ({self._where()})")
-            self._desk.is_last_repeat = True
-            self._desk.progress.stop()
+            self.desk.is_last_repeat = True
+            self.desk.progress.stop()
         else:
-            effects = self._desk.notice(f"{why} ({self._where()}); the quorum holds without it", now_ns)
+            effects = self.desk.notice(f"{why} ({self._where()}); the quorum holds without it", now_ns)
         if isinstance(self._part, PhaseRun):
             effects += self._part.node_gone(node, why, now_ns, is_needed=is_needed)
         elif self._part is not None:
@@ -358,21 +362,21 @@ class Run:
 
     def _free(self, now_ns: int) -> list[Effect]:
         self.state = "freeing"
-        ending = Ending(self._desk, now_ns)
+        ending = Ending(self.desk, now_ns)
         self._part = ending
         return self._go_on(ending.begin(now_ns), now_ns)
 
     def _on_freed(self, message: Freed, now_ns: int) -> list[Effect]:
-        if self.state == "freeing" and self._ending is not None and message.node in self._desk.alive:
+        if self.state == "freeing" and self._ending is not None and message.node in self.desk.alive:
             self._ending.freed(message, now_ns)
         return []
 
     def _on_closed(self, message: RunClosed, now_ns: int) -> list[Effect]:
-        return self._over() if self._desk.outbox.answered("close") else []
+        return self._over() if self.desk.outbox.answered("close") else []
 
     def _over(self) -> list[Effect]:
         self.state = "over"
-        self._desk.outbox.clear()
+        self.desk.outbox.clear()
         return [Over()]
 
 

@@ -11,6 +11,10 @@ INTERRUPTED: Final = {
 }
 """What a user is told at Ctrl-C."""
 
+LEFT: Final = (
+    "left before the reset was done: within {lease_s:g} s the nodes end their part of the run and reset alone"
+)
+
 
 class Script:
     """The repeats of a run, each with its phases.

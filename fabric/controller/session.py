@@ -2,13 +2,14 @@
 
 import secrets
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from fabric.controller.connection import Connection
 from fabric.controller.effects import Effect, Note, Over, Tell
 from fabric.controller.entry import Entry, Read
 from fabric.controller.fileserver import FileServer
+from fabric.controller.measures import Measured
 from fabric.controller.notes import Notes
 from fabric.controller.reader import Ask, Deliver, RunReader
 from fabric.controller.reader import Effect as ReaderEffect
@@ -35,7 +36,7 @@ PROBE_NS: Final = 5_000_000_000
 PROBES: Final = 4
 """Questions for the time at the beginning of a connection."""
 
-Show = Callable[[Sequence[Read], int], None]
+Show = Callable[[Sequence[Read], int], Iterable[Measured]]
 
 
 class Session:
@@ -44,7 +45,7 @@ class Session:
     Args:
         connection: To the broker; it serves this session from now on.
         run: The machine, not started.
-        show: Called with records as they are read, and the instant.
+        show: Called with records as they are read, and the instant; returns the metrics that they bring.
         show_deadline_ns: Says when to call it though nothing was read.
         files: That nodes may ask for, by SHA-256.
     """
@@ -113,7 +114,8 @@ class Session:
         """Show what was read in this turn, also if it is nothing: time goes by."""
         reads, self._reads = self._reads, []
         try:
-            self._show(reads, self._connection.now_ns())
+            for measured in self._show(reads, self._connection.now_ns()):
+                self._do(self._run.measured(measured, self._connection.now_ns()))
         except StoreError as error:
             self._do(self._run.bundle_failed(str(error), self._connection.now_ns()))
 

@@ -11,6 +11,8 @@ from typing import Any, Final, Protocol
 from fabric.controller.connection import Connection
 from fabric.controller.entry import Read
 from fabric.controller.local import LocalFabric, new_run_id
+from fabric.controller.measures import Measured
+from fabric.controller.measuring import measure
 from fabric.controller.outcome import result_of
 from fabric.controller.plan import RunPlan, plain_plan
 from fabric.controller.run import Run
@@ -21,6 +23,7 @@ from fabric.errors import FabricError, UsageError
 from fabric.keys import OperatorAccess, find_operator_access
 from fabric.protocol.limits import LEASE_S
 from fabric.protocol.messages import Nodes, NodesRequest
+from fabric.protocol.records import StepFinished
 from fabric.report.bundle import BundleWriter
 from fabric.trial.model import Trial
 from fabric.trial.plan import node_names, plan_document
@@ -217,19 +220,26 @@ class _Writer:
         self._bundle: BundleWriter | None = None
         self._broken = False
 
-    def take(self, reads: Sequence[Read], now_ns: int) -> None:
-        """Write records, then show them."""
+    def take(self, reads: Sequence[Read], now_ns: int) -> list[Measured]:
+        """Show records, and write them; return the metrics of the steps that have ended."""
         self._show(reads, now_ns)
         if self._broken or not self._run.nodes:
-            return
+            return []
         try:
             for read in reads:
                 self._open().write(read)
             if reads:
                 self._open().flush()
+            ends = [(read.node, read.record) for read in reads if isinstance(read.record, StepFinished)]
+            return [measured for node, end in ends for measured in self._measure(node, end)]
         except FabricError:
             self._broken = True
             raise
+
+    def _measure(self, node: str, end: StepFinished) -> Iterator[Measured]:
+        step, resolved = self._run.plan.source(end.step), self._run.plan.resolved(end.step, node)
+        if step is not None and resolved is not None:
+            yield from measure(self._open(), node, end, step, resolved)
 
     def finish(self, result: Mapping[str, Any]) -> Path | None:
         """Complete the bundle; return its directory."""

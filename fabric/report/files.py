@@ -44,7 +44,7 @@ class _Fetched:
 class FetchedFiles:
     """Writes fetched files and checks that they are what the nodes sent.
 
-    Memory: a path and a hash for each file; the bytes pass through.
+    Memory: two paths and a hash for each file; the bytes pass through.
     """
 
     def __init__(self, directory: Path, *, open_files: int = _OPEN_FILES) -> None:
@@ -55,6 +55,7 @@ class FetchedFiles:
         self._begun: dict[Key, _Fetched] = {}
         self._open: OrderedDict[Key, FileIO] = OrderedDict()  # the one used last stands last
         self._digests: dict[str, str] = {}
+        self._whole: dict[tuple[str, str, int], dict[str, Path]] = {}
         self._missing: _Missing | None = None
 
     def write(self, node: str, step: StepId, record: FileRecord, data: bytes | memoryview) -> None:
@@ -82,6 +83,10 @@ class FetchedFiles:
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of each file in hex, by its path in the bundle; call `finish` before."""
         return dict(self._digests)
+
+    def take_whole(self, node: str, step: str, attempt: int) -> dict[str, Path]:
+        """Return the files of an attempt that came whole, by their path on the node, and forget them."""
+        return self._whole.pop((node, step, attempt), {})
 
     def finish(self) -> None:
         """Note the files whose end never came, and close everything."""
@@ -144,6 +149,8 @@ class FetchedFiles:
             target = target.rename(self._directory / fetched.path)
             why = f"{problem}; {fetched.offset} bytes of it are in {fetched.path}"
             self._note_missing(key[0], step, fetched.source, why)
+        else:
+            self._whole.setdefault(key[:3], {})[fetched.source] = target
         target.chmod(fetched.mode & 0o755 | 0o600)
         _set_mtime(target, fetched.mtime_ns)
         self._digests[fetched.path] = digest or fetched.digest.hexdigest()

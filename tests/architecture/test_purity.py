@@ -17,6 +17,7 @@ SHELLS = {
         "fileserver",
         "local",
         "lookup",
+        "measuring",
         "position",
         "session",
         "sources",
@@ -49,7 +50,7 @@ COMMON = {"fabric.errors"}
 STDLIB = {
     *("__future__", "bisect", "codecs", "collections", "dataclasses", "datetime", "difflib", "enum"),
     *("fractions", "functools", "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator"),
-    *("pathlib", "re", "shlex", "signal"),
+    *("pathlib", "re", "shlex", "signal", "statistics"),
     *("string", "struct", "tomllib", "types", "typing", "unicodedata", "warnings", "xml", "zlib"),
 }
 FOREIGN = {"msgpack", "pydantic", "pydantic_core", "tree_sitter", "tree_sitter_toml"}

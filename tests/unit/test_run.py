@@ -1,188 +1,25 @@
 """The Run with a scripted broker: what becomes of a trial in every sort of trouble."""
 
-import itertools
-from typing import Any
-
 import pytest
 
-from fabric.controller.effects import Effect, Note, Over, Tell
-from fabric.controller.entry import Read
 from fabric.controller.outcome import result_of
-from fabric.controller.plan import plain_plan
-from fabric.controller.run import Run, S
 from fabric.protocol.limits import BARRIER_S, GO_ATTEMPTS, NODE_PATIENCE_S
 from fabric.protocol.messages import (
     Assign,
-    Assigned,
     Cancel,
     CloseRun,
     Denied,
     Free,
     Freed,
-    GoAborted,
-    GoCommitted,
     NodeBack,
-    NodeInfo,
     NodeLost,
     OpenRun,
     Prepare,
-    Ready,
     Refused,
-    RunClosed,
-    RunOpened,
     StartPhase,
 )
-from fabric.protocol.records import Output, PhaseEnded, PhaseFinished, RunEnded, StepFinished, StepStarted
-from fabric.trial.load import parse_trial
-
-RUN = "20260301-102207-ping-k3f9"
-T0_NS = 10**18
-
-TRIAL = """
-[trial]
-name = "t"
-[nodes]
-a = ["n1", "n2"]
-[run]
-a = "work"
-[collect]
-a = "gather"
-[reset]
-a = "clean"
-"""
-
-
-class Lab:
-    """A run, and a broker and nodes that do as the test says."""
-
-    def __init__(
-        self, trial: str = TRIAL, repeats: int = 1, phases: tuple[str, ...] = ("run", "collect")
-    ) -> None:
-        plan = plain_plan(parse_trial(trial, "t.toml"), {}, phases, repeats)
-        self.run = Run(run=RUN, plan=plan, lease_s=20.0, document="{}", result=lambda _: "{}")
-        self.now_ns = 5 * S
-        self.told: list[Any] = []
-        self.notes: list[Any] = []
-        self.over = False
-        self.numbers = itertools.count(1)
-        self.do(self.run.start(self.now_ns))
-
-    def do(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case Tell(message):
-                    self.told.append(message)
-                case Note(record):
-                    self.notes.append(record)
-                    if isinstance(record, RunEnded):
-                        self.read("", record)
-                case Over():
-                    self.over = True
-
-    def hear(self, message: Any) -> None:
-        self.do(self.run.receive(message, self.now_ns))
-
-    def read(self, node: str, record: Any, data: bytes = b"") -> None:
-        self.do(self.run.read(Read(next(self.numbers), node, record, data, 1), self.now_ns))
-
-    def wait(self, seconds: float) -> None:
-        self.now_ns += round(seconds * S)
-        self.do(self.run.expire(self.now_ns))
-
-    def last(self, kind: type) -> Any:
-        return next(message for message in reversed(self.told) if isinstance(message, kind))
-
-    def count(self, kind: type) -> int:
-        return sum(isinstance(message, kind) for message in self.told)
-
-    def open(self) -> None:
-        infos = tuple(
-            NodeInfo(
-                name=name, state="busy", incarnation=1, labels=(), addresses={}, facts={}, run=RUN, heard_ns=1
-            )
-            for name in ("n1", "n2")
-        )  # fmt: skip
-        self.hear(RunOpened(request=1, run=RUN, nodes=infos))
-        for node in ("n1", "n2"):
-            self.hear(Assigned(run=RUN, node=node))
-
-    @property
-    def phase(self) -> str:
-        return str(self.last(Prepare).phase)
-
-    def ready(self, *nodes: str) -> None:
-        for node in nodes or ("n1", "n2"):
-            self.hear(Ready(run=RUN, node=node, phase=self.phase, clock_bound_ns=1000, rtt_ns=2000))
-
-    def commit(self) -> None:
-        start = self.last(StartPhase)
-        self.hear(GoCommitted(run=RUN, phase=start.phase, go=start.go, t0_ns=T0_NS, lead_ns=20_000_000))
-
-    def abort(self, reasons: dict[str, str], started: tuple[str, ...] = ()) -> None:
-        start = self.last(StartPhase)
-        self.hear(GoAborted(run=RUN, phase=start.phase, go=start.go, reasons=reasons, started=started))
-
-    def start(self, *, late_ns: int = 0) -> None:
-        self.ready()
-        self.commit()
-        for node, offset_ns in (("n1", 0), ("n2", late_ns)):
-            self.read(node, started(f"{self.phase}/a/a-1", T0_NS + offset_ns))
-
-    def finish(self, *nodes: str, **changes: Any) -> None:
-        phase = self.phase
-        for node in nodes or ("n1", "n2"):
-            self.read(node, finished(f"{phase}/a/a-1", **changes))
-            self.read(node, PhaseFinished(t_ns=0, bound_ns=0, phase=phase, failed=False))
-
-    def go_through(self) -> None:
-        """Take the present phase to its end."""
-        self.start()
-        self.finish()
-
-    def end(self) -> None:
-        """Set the nodes free and close the run."""
-        for node in ("n1", "n2"):
-            self.hear(Freed(run=RUN, node=node, incarnation=1, records=0, reset_failed=False))
-        self.hear(RunClosed(request=2, run=RUN))
-
-    @property
-    def verdict(self) -> str:
-        return self.run.findings.verdict
-
-    @property
-    def whys(self) -> str:
-        return " | ".join(self.run.findings.whys)
-
-
-def started(step: str, t_ns: int) -> StepStarted:
-    return StepStarted(
-        t_ns=t_ns, bound_ns=500, step=step, attempt=1, pid=1, event="exec", planned_ns=T0_NS, go=1
-    )
-
-
-def finished(step: str, **changes: Any) -> StepFinished:
-    fields: dict[str, Any] = {
-        "t_ns": 0, "bound_ns": 0, "step": step, "attempt": 1, "reason": "exited", "failed": False,
-        "exit_code": 0, "signal": None, "message": "exit 0", "duration_ns": 2 * S, "stdout_bytes": 0,
-        "stderr_bytes": 0, "user_s": 0.0, "system_s": 0.0, "max_rss_kib": 0, "pipe_held": False,
-        "survivors": (),
-    }  # fmt: skip
-    return StepFinished(**(fields | changes))
-
-
-def running(trial: str = TRIAL, **options: Any) -> Lab:
-    lab = Lab(trial, **options)
-    lab.open()
-    lab.start()
-    return lab
-
-
-def through(lab: Lab) -> Lab:
-    """Take a lab through everything that follows."""
-    while lab.run.state == "phases":
-        lab.go_through()
-    lab.end()
-    return lab
+from fabric.protocol.records import Output, PhaseEnded, PhaseFinished, RunEnded
+from tests.unit.run_lab import RUN, TRIAL, Lab, finished, running, through
 
 
 def test_a_run_goes_through_its_phases_and_passes() -> None:
@@ -442,7 +279,7 @@ def test_the_verdict_waits_until_every_record_of_a_free_node_was_read() -> None:
     lab.go_through()
     lab.go_through()
     assert lab.count(Free) == 2
-    known = lab.run.history.read_records["n1", 1]
+    known = lab.run.desk.history.read_records["n1", 1]
     lab.hear(Freed(run=RUN, node="n1", incarnation=1, records=known + 1, reset_failed=False))
     lab.hear(Freed(run=RUN, node="n2", incarnation=1, records=0, reset_failed=False))
     assert not any(isinstance(note, RunEnded) for note in lab.notes)

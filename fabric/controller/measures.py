@@ -1,0 +1,146 @@
+"""PURE.  The metrics of a run: over the nodes of a role, over the repeats, and against the checks."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fabric.trial import units
+from fabric.trial.cells import Repeat
+from fabric.trial.model import Across, CheckSpec, MetricSpec, Trial, TrialStep
+
+_ACROSS: Final[Mapping[Across, Callable[[Sequence[float]], float]]] = {
+    "mean": statistics.fmean,
+    "median": statistics.median,
+    "sum": sum,
+    "min": min,
+    "max": max,
+}
+
+Place = tuple[int, int]
+"""Cell and repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What an attempt of a step on a node came to."""
+
+    node: str
+    step: str
+    attempt: int
+    spec: MetricSpec
+    value: float | None
+    why: str
+    """Why there is no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What became of a check in one repeat."""
+
+    check: CheckSpec
+    place: Place
+    value: float | None
+    """In the unit of the metric; None: there is none."""
+
+    ok: bool
+
+
+@dataclass(slots=True)
+class Measures:
+    """All values of the metrics of a trial."""
+
+    trial: Trial
+    _values: dict[tuple[str, Place], dict[str, float]] = field(default_factory=dict)
+
+    def add(self, name: str, place: Place, node: str, value: float) -> None:
+        """Take the value of a metric that a node came to; of several attempts the last one counts."""
+        self._values.setdefault((name, place), {})[node] = value
+
+    def value(self, spec: MetricSpec, place: Place) -> float | None:
+        """Return the value of a metric in a repeat, over the nodes."""
+        nodes = self._values.get((spec.name, place))
+        return _ACROSS[spec.across](list(nodes.values())) if nodes else None
+
+    def check(self, repeats: Sequence[Repeat]) -> list[CheckResult]:
+        """Return what became of all checks in the repeats that count."""
+        specs = {spec.name: spec for _, spec in metrics_of(self.trial)}
+        results = []
+        for check in self.trial.checks:
+            for repeat in repeats:
+                if not repeat.is_warmup:
+                    place = (repeat.cell.number, repeat.number)
+                    value = self.value(specs[check.metric], place)
+                    results.append(CheckResult(check, place, value, ok=_holds(check, value)))
+        return results
+
+    def describe(self, repeats: Sequence[Repeat]) -> list[dict[str, Any]]:
+        """Return the metrics as they stand in result.json."""
+        return [
+            {
+                "name": spec.name,
+                "unit": spec.unit,
+                "better": spec.better,
+                "across": spec.across,
+                "step": f"{step.phase}/{step.role}/{step.label}",
+                "cells": self._cells(spec, repeats),
+            }
+            for step, spec in metrics_of(self.trial)
+        ]
+
+    def _cells(self, spec: MetricSpec, repeats: Sequence[Repeat]) -> list[dict[str, Any]]:
+        cells: dict[int, list[dict[str, Any]]] = {}
+        for repeat in repeats:
+            place = (repeat.cell.number, repeat.number)
+            nodes = self._values.get((spec.name, place), {})
+            if nodes and not repeat.is_warmup:
+                entry = {"repeat": repeat.number, "value": self.value(spec, place), "nodes": dict(nodes)}
+                cells.setdefault(repeat.cell.number, []).append(entry)
+        return [
+            {"cell": cell, "repeats": entries} | summary([entry["value"] for entry in entries])
+            for cell, entries in cells.items()
+        ]
+
+
+def metrics_of(trial: Trial) -> list[tuple[TrialStep, MetricSpec]]:
+    """Return all metrics of a trial, each with its step."""
+    return [(step, spec) for step in trial.steps for spec in step.metrics]
+
+
+def summary(values: Sequence[float]) -> dict[str, Any]:
+    """Return count, centre and spread of values; the standard deviation is the sample's."""
+    return {
+        "n": len(values),
+        "median": statistics.median(values),
+        "mean": statistics.fmean(values),
+        "min": min(values),
+        "max": max(values),
+        "stdev": statistics.stdev(values) if len(values) > 1 else None,
+    }
+
+
+def describe_check(trial: Trial, result: CheckResult, where: str) -> str:
+    """Return ``trial.toml:40: check rtt.max: 3.1 ms in repeat 2 is not at most 2 ms``."""
+    check = result.check
+    head = f"{trial.path}:{check.line}: check {check.metric}.{check.kind}"
+    if result.value is None:
+        return f"{head}: there is no value in {where}"
+    words = {"min": "at least", "max": "at most", "equals": "equal to"}
+    return f"{head}: {_shown(trial, check, result.value)} in {where} is not {words[check.kind]} {check.text}"
+
+
+def _shown(trial: Trial, check: CheckSpec, value: float) -> str:
+    """Return a value in the unit in which the check is written."""
+    unit = next(spec.unit for _, spec in metrics_of(trial) if spec.name == check.metric)
+    wanted = units.parse(check.text).unit or unit
+    return f"{units.convert(value, unit, wanted):.6g} {wanted}".rstrip()
+
+
+def _holds(check: CheckSpec, value: float | None) -> bool:
+    if value is None:
+        return False
+    if check.kind == "min":
+        return value >= check.limit
+    if check.kind == "max":
+        return value <= check.limit
+    return value == check.limit
