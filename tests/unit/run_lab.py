@@ -75,8 +75,7 @@ class Lab:
                     self.told.append(message)
                 case Note(record):
                     self.notes.append(record)
-                    if isinstance(record, RepeatStarted | RepeatEnded | RunEnded):
-                        self.read("", record)
+                    self.read("", record)  # they come back by the feed
                 case Over():
                     self.over = True
 
