@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -52,15 +52,20 @@ class LocalFabric:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self, nodes: Iterable[str]) -> OperatorAccess:
+    def start(self, nodes: Mapping[str, Sequence[str]], network: str = "") -> OperatorAccess:
         """Start the agents; return how to reach the broker, which waits for them.
 
         The agents are told the address later, when the broker has it, and load their modules meanwhile.
 
+        Args:
+            nodes: Their names, each with the labels that it bears.
+            network: In which they have an address too, besides the default one; "": none.
+
         Raises:
             FabricError: If the broker does not come up.
         """
-        told = [self._start_agent(node) for node in nodes]
+        networks = ("", network) if network else ("",)
+        told = [self._start_agent(node, labels, networks) for node, labels in nodes.items()]
         announced = self._await_broker()
         for fd in told:
             with suppress(BrokenPipeError), os.fdopen(fd, "w", encoding="ascii") as pipe:
@@ -123,13 +128,15 @@ class LocalFabric:
         announced: dict[str, str] = json.loads(line)
         return announced
 
-    def _start_agent(self, node: str) -> int:
+    def _start_agent(self, node: str, labels: Sequence[str], networks: Sequence[str]) -> int:
         """Return where it is to be told of the broker."""
         read_fd, write_fd = os.pipe()
         self._spawn(
             node,
             "agents",
-            *(f"fd:{read_fd}", "--name", node, "--addr", "=127.0.0.1"),
+            *(f"fd:{read_fd}", "--name", node),
+            *(word for network in networks for word in ("--addr", f"{network}=127.0.0.1")),
+            *(word for label in labels for word in ("--label", label)),
             *("--state-dir", str(self.directory / f"agent-{node}")),
             pass_fd=read_fd,
         )

@@ -137,7 +137,7 @@ def _access(trial: Trial, options: Options) -> OperatorAccess:
         return find_operator_access(options.broker)
     fabric = options.local
     nodes = node_names(trial)
-    access = fabric.start(nodes)
+    access = fabric.start(dict.fromkeys(nodes, ()))
     _await_nodes(access, nodes, fabric)
     return access
 

@@ -1,6 +1,6 @@
 """PURE.  The nodes that a private fabric needs to be for a trial."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from fabric.trial.cells import Cell
@@ -53,8 +53,3 @@ def _labels(pool: Pool) -> list[str]:
 
 def _terms(pool: Pool) -> tuple[Term, ...]:
     return pool.terms if isinstance(pool, Both) else (pool,)
-
-
-def addresses(network: str) -> Mapping[str, str]:
-    """Return the addresses that such a node announces."""
-    return {"": "127.0.0.1"} | ({network: "127.0.0.1"} if network else {})

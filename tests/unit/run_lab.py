@@ -22,9 +22,6 @@ from fabric.protocol.messages import (
 )
 from fabric.protocol.records import (
     PhaseFinished,
-    RepeatEnded,
-    RepeatStarted,
-    RunEnded,
     StepFinished,
     StepStarted,
 )
