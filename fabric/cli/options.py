@@ -118,6 +118,11 @@ def reported_errors() -> Iterator[None]:
         _fail(sentence, "" if _is_verbose() else "--verbose shows where it came from", EXIT_UNEXPECTED)
 
 
+def print_error(error: FabricError) -> None:
+    """Print an error as `reported_errors` does, where the command goes on."""
+    _print(str(error), error.hint, is_rendered=error.is_rendered)
+
+
 def _is_verbose() -> bool:
     context = click.get_current_context(silent=True)
     return bool(context and context.params.get("verbose"))
@@ -128,10 +133,14 @@ def _fail(sentence: str, hint: str, exit_code: int, *, is_rendered: bool = False
         import traceback
 
         traceback.print_exc()
+    _print(sentence, hint, is_rendered=is_rendered)
+    sys.exit(exit_code)
+
+
+def _print(sentence: str, hint: str, *, is_rendered: bool) -> None:
     click.echo(sentence if is_rendered else f"error: {sentence}", err=True)
     if hint:
         click.echo(f"hint: {hint}", err=True)
-    sys.exit(exit_code)
 
 
 def _leave_closed_pipe() -> NoReturn:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fabric.cli.answers import FORMATS, answering
+from fabric.cli.checking import check_option, explain_option, only_trial
 from fabric.cli.options import (
     assignment,
     broker_option,
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 
 
 @click.command("fabric-run", context_settings=settings("run"))
-@click.argument("trial", type=click.Path(path_type=Path))
+@click.argument(
+    "trial", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="TRIAL", callback=only_trial
+)
+@check_option
+@explain_option
 @broker_option
 @option("--local", is_flag=True, help="On this machine: a private broker, and an agent for every node.")
 @option(

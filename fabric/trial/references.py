@@ -1,12 +1,15 @@
 """Checks the `$names` in the commands and values of a step against what will be there at run time."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from fabric.trial.positions import Path
 from fabric.trial.problems import Problems, did_you_mean
 from fabric.trial.shellnames import used_in_shell, used_in_value
 from fabric.trial.vocabulary import is_well_known
+
+
+_SHELLS: Final = frozenset({"sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"})
 
 
 class ReferenceChecker:
@@ -31,12 +34,14 @@ class ReferenceChecker:
             elif isinstance(command, list):
                 self._check_list((*where, *key), command, own)
         for path, value in _values(table):
-            self._check_value((*where, *path), value)
+            # A step's own variables may be made of those of [env]; the rest cannot.
+            known = self._variables | self._env if path[0] == "env" else self._variables
+            self._check_value((*where, *path), value, known)
 
     def check_env(self, table: Any) -> None:
         """Note every name in [env] that nothing sets."""
         for name, value in table.items() if isinstance(table, dict) else ():
-            self._check_value(("env", name), value)
+            self._check_value(("env", name), value, self._variables)
 
     def _check_line(self, where: Path, command: str, own: frozenset[str]) -> None:
         for name, written in used_in_shell(command).items():
@@ -47,8 +52,8 @@ class ReferenceChecker:
             self._problems.within_value(where, written, "W001", f"nothing sets ${name}", hint)
 
     def _check_list(self, where: Path, arguments: list[Any], own: frozenset[str]) -> None:
-        if "-c" in arguments[:3]:
-            return  # a shell that is called by its name does expand them
+        if _calls_a_shell(arguments):
+            return
         hint = "a list is run as it stands; write the command as one text, for the shell"
         for index, argument in enumerate(arguments):
             for name in used_in_value(argument) if isinstance(argument, str) else ():
@@ -56,12 +61,18 @@ class ReferenceChecker:
                     message = f"${name} is not expanded in a list"
                     self._problems.at_value((*where, index), "W002", message, hint)
 
-    def _check_value(self, where: Path, value: Any) -> None:
+    def _check_value(self, where: Path, value: Any, known: Collection[str]) -> None:
         """Outside of commands the fabric expands the names itself, and knows only its own."""
         for name in used_in_value(value) if isinstance(value, str) else ():
-            if name not in self._variables:
-                hint = did_you_mean(name, sorted(self._variables), "write $$ for a dollar that stays one")
+            if name not in known:
+                hint = did_you_mean(name, sorted(known), "write $$ for a dollar that stays one")
                 self._problems.within_value(where, f"${name}", "E037", f"nothing sets ${name} here", hint)
+
+
+def _calls_a_shell(arguments: list[Any]) -> bool:
+    """Whether a list is something like `bash -e -c LINE`, where a shell does expand the names."""
+    before = arguments[: arguments.index("-c")] if "-c" in arguments else []
+    return any(isinstance(one, str) and one.rpartition("/")[2] in _SHELLS for one in before)
 
 
 def _values(table: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:

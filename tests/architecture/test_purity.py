@@ -10,7 +10,7 @@ from tests.architecture.source import closure, foreign, modules, stdlib, tree
 SHELLS = {
     "fabric.protocol": set(),
     "fabric.timing": set(),
-    "fabric.trial": {"load"},
+    "fabric.trial": {"explain", "load"},
     "fabric.trial.importers": {"foreign"},
     "fabric.controller": {
         "connection",

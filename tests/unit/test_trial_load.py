@@ -160,7 +160,9 @@ def test_an_unknown_name_in_a_command_is_a_warning() -> None:
 def test_a_name_in_a_list_is_a_warning() -> None:
     """A list is executed as it stands; that `$server` stays `$server` surprises everybody once."""
     assert [one.code for one in trial('[run]\nclient = { cmd = ["echo", "$server"] }').warnings] == ["W002"]
-    assert trial('[run]\nclient = { cmd = ["sh", "-c", "echo $server"] }').warnings == ()
+    for shell in ('"sh", "-c"', '"/bin/bash", "-e", "-c"', '"env", "A=1", "dash", "-c"'):
+        assert trial(f'[run]\nclient = {{ cmd = [{shell}, "echo $server"] }}').warnings == ()
+    assert len(trial('[run]\nclient = { cmd = ["ping", "-c", "3", "$server"] }').warnings) == 1
 
 
 def test_the_longest_role_leaves_room_for_the_name_of_a_step() -> None:

@@ -1,0 +1,115 @@
+"""What ``fabric-run --check`` and ``--explain`` do instead of a run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from fabric.trial.model import Trial
+
+
+def explain_option(command: Any) -> Any:
+    """Add ``--explain [CODE]``, which explains a code, or lists all of them, and exits."""
+    return click.option(
+        "--explain",
+        is_flag=False,
+        flag_value="",
+        default=None,
+        metavar="[CODE]",
+        is_eager=True,
+        expose_value=False,
+        allow_from_autoenv=False,
+        callback=_explain,
+        help="Say what a code means, as in E012, with examples; without a code, list them.",
+    )(command)
+
+
+def check_option(command: Any) -> Any:
+    """Add ``--check``, which reads the trials and exits."""
+    return click.option(
+        "--check",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        allow_from_autoenv=False,
+        callback=_remember,
+        help="Only read the file, or several; exit with 0 if nothing is wrong, else with 2.",
+    )(command)
+
+
+def only_trial(ctx: click.Context, parameter: click.Parameter, paths: Sequence[Path]) -> Path:
+    """Return the file that is to be run, or check all of them and exit."""
+    if not paths:
+        raise click.MissingParameter(ctx=ctx, param=parameter)
+    if ctx.meta.get(__name__):
+        from fabric.cli.options import reported_errors
+
+        with reported_errors():
+            ctx.exit(check_files(paths))
+    if len(paths) > 1:
+        raise click.UsageError("one trial is run at a time; --check takes several", ctx)
+    return paths[0]
+
+
+def check_files(paths: Sequence[Path]) -> int:
+    """Read trials, print what is wrong with them, and return the exit code."""
+    from fabric.cli.options import print_error
+    from fabric.errors import FabricError
+    from fabric.trial.importers.foreign import open_trial
+
+    code = 0
+    for path in paths:
+        try:
+            trial, _ = open_trial(path, {})
+            summary = summarize(trial)
+        except FabricError as error:
+            print_error(error)
+            code = error.exit_code
+            continue
+        for warning in trial.warnings:
+            click.echo(warning.render(), err=True)
+        click.echo(f"{path}: ok: {summary}")
+    return code
+
+
+def summarize(trial: "Trial") -> str:
+    """Return what a trial consists of: ``24 cells, 5 repeats, 3 phases, 2 roles, 7 steps``."""
+    from fabric.trial.cells import cells_of
+
+    used = {step.phase for step in trial.steps}
+    parts = [
+        _count(len(cells_of(trial)), "cell") if trial.matrix else "",
+        _count(trial.repeat, "repeat") + (f" after {_count(trial.warmup, 'warm-up')}" if trial.warmup else ""),
+        _count(len(used), "phase"),
+        _count(len(trial.roles), "role"),
+        _count(len(trial.steps), "step"),
+        _count(sum(len(step.metrics) for step in trial.steps), "metric"),
+        _count(len(trial.checks), "check"),
+        _count(len(trial.warnings), "warning"),
+    ]
+    return ", ".join(part for part in parts if part and not part.startswith("0 "))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _remember(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    ctx.meta[__name__] = value
+
+
+def _explain(ctx: click.Context, parameter: click.Parameter, code: str | None) -> None:
+    if code is None or ctx.resilient_parsing:
+        return
+    from fabric.cli.options import reported_errors
+    from fabric.trial.explain import explain, explanations
+
+    with reported_errors():
+        if code:
+            click.echo(explain(code).render())
+        else:
+            for one in explanations().values():
+                click.echo(f"{one.code}  {one.title}")
+    ctx.exit()
