@@ -81,7 +81,8 @@ def summarize(trial: "Trial") -> str:
     used = {step.phase for step in trial.steps}
     parts = [
         _count(len(cells_of(trial)), "cell") if trial.matrix else "",
-        _count(trial.repeat, "repeat") + (f" after {_count(trial.warmup, 'warm-up')}" if trial.warmup else ""),
+        _count(trial.repeat, "repeat")
+        + (f" after {_count(trial.warmup, 'warm-up')}" if trial.warmup else ""),
         _count(len(used), "phase"),
         _count(len(trial.roles), "role"),
         _count(len(trial.steps), "step"),
