@@ -97,11 +97,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _remember(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     ctx.meta[__name__] = value
 
 
-def _explain(ctx: click.Context, parameter: click.Parameter, code: str | None) -> None:
+def _explain(ctx: click.Context, _: click.Parameter, code: str | None) -> None:
     if code is None or ctx.resilient_parsing:
         return
     from fabric.cli.options import reported_errors

@@ -8,7 +8,6 @@ from fabric.trial.problems import Problems, did_you_mean
 from fabric.trial.shellnames import used_in_shell, used_in_value
 from fabric.trial.vocabulary import is_well_known
 
-
 _SHELLS: Final = frozenset({"sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"})
 
 
