@@ -72,11 +72,15 @@ def test_every_option_is_described() -> None:
                 assert flag in text, f"{flag} of {name}"
 
 
+INSTEAD = ("-h", "--help", "--version", "--check", "--explain")
+"""What a command does instead of its work: in the environment it would keep everybody from working."""
+
+
 def test_every_option_has_a_variable() -> None:
     """A lab's settings go into the environment once; `--help` says under which names."""
     for name, context in contexts().items():
         for flag, option in documents.options(context).items():
-            if not option.hidden and flag not in ("-h", "--help", "--version"):
+            if not option.hidden and flag not in INSTEAD:
                 assert documents.variable(context, option).startswith("FABRIC_"), f"{flag} of {name}"
 
 
