@@ -23,11 +23,11 @@ from agents.effects import (
     StopTransfer,
     Transfer,
 )
-from agents.files import Files
 from agents.launching import Call, Launching, Patience, environment, run_of
 from agents.parts import Part
 from agents.pipes import Pipes
 from agents.probe_pipes import ProbePipes
+from agents.transfers import Transfers
 from fabric.clock import Clock
 from fabric.loop import Loop
 from fabric.protocol.messages import Message, Step
@@ -40,6 +40,7 @@ class Hands:
     Args:
         loop: Of the agent.
         clock: The local monotonic one.
+        node: Name of this one.
         state_dir: Of the agent.
         parts: The runs, which come and go.
         patience: With the launcher, and of the launcher.
@@ -52,6 +53,7 @@ class Hands:
         self,
         loop: Loop,
         clock: Clock,
+        node: str,
         state_dir: Path,
         parts: Mapping[str, Part],
         *,
@@ -71,7 +73,14 @@ class Hands:
             self._watch, fabric_now, self._stream_ended, is_heard=self._is_heard, heard=self._wrote
         )
         self._probes = ProbePipes(self._watch, self._wrote, self._stream_ended)
-        self._files = Files(self._transferred, self._brought)
+        self.transfers = Transfers(
+            node,
+            state_dir,
+            send=say,
+            stamp=fabric_now,
+            transferred=self._transferred,
+            brought=self._brought,
+        )
         self.launching = Launching(
             loop,
             state_dir,
@@ -119,11 +128,13 @@ class Hands:
             case Look(key, step, pid):
                 self._look(key, step, pid)
             case Transfer(key, step):
-                self._files.transfer(key, step)
+                part = self._parts[run_of(key)]
+                self.transfers.begin(key, step, part.journal, part.scratch)
             case StopTransfer(key):
-                self._files.stop(key)
+                self.transfers.stop(key)
             case Bring(key, step):
-                self._files.bring(key, step)
+                part = self._parts[run_of(key)]
+                self.transfers.bring(key, step, part.journal, part.scratch)
             case _:
                 self._do_with_launcher(effect)
 

@@ -30,6 +30,7 @@ from fabric.protocol.messages import (
     Acknowledged,
     AgentHello,
     Assign,
+    FilePart,
     Forget,
     Free,
     Freed,
@@ -96,6 +97,7 @@ class Node:
         self._hands = Hands(
             self.loop,
             self._clock,
+            identity.name,
             state.directory,
             self._parts,
             patience=patience,
@@ -134,6 +136,7 @@ class Node:
             self._hands.launching.beat(now_ns)
         if self._resume_ns is not None and now_ns >= self._resume_ns:
             self._hands.pipes.resume()
+        self._hands.transfers.work(now_ns)
         self._ship(now_ns)
 
     def _deadline_ns(self) -> int:
@@ -142,13 +145,14 @@ class Node:
         self._resume_ns = (
             self._clock.now_ns() + round(FULL_PAUSE_S * S) if self._hands.pipes.has_paused else None
         )
-        times.append(self._resume_ns)
+        times += [self._resume_ns, self._hands.transfers.deadline_ns]
         return min(time for time in times if time is not None)
 
     def _leave(self) -> None:
         """End what runs, keep what is not shipped for the next life, say nothing more."""
         log.info("agent_stopped", why=self._stopping, runs=len(self._parts))
         self._hands.launching.quit()
+        self._hands.transfers.close()
         now_ns = self._clock.now_ns()
         if self._session.state == "up":
             self._shipper.push(now_ns)
@@ -185,6 +189,8 @@ class Node:
                     self._hands.pipes.resume()
             case Resend():
                 self._shipper.resend(message)
+            case FilePart():
+                self._hands.transfers.take(message, now_ns)
             case Forget():
                 journal = self._shipper.forget(message)
                 if journal is not None:
@@ -313,6 +319,7 @@ class Node:
         if part is None or not part.shipping:
             return
         del self._parts[journal.run]
+        self._hands.transfers.forget(journal.run)
         freed = part.freed(self._state.incarnation)
         self._freed[journal.run] = freed
         while len(self._freed) > FREED_KEPT:

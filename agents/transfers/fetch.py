@@ -53,6 +53,7 @@ class Fetch:
         journal: Of the run.
         step: Id of the step.
         attempt: At it.
+        scratch: The run's directory on this node; paths in it are reported without it.
         base: Where relative patterns begin.
         patterns: What is wanted.
         stamp: Tells the time for the records.
@@ -64,6 +65,7 @@ class Fetch:
         step: str,
         attempt: int,
         *,
+        scratch: str,
         base: str,
         patterns: Sequence[str],
         stamp: Stamp,
@@ -74,6 +76,7 @@ class Fetch:
         self._journal = journal
         self._step, self._attempt = step, attempt
         self._stamp = stamp
+        self._scratch = scratch.rstrip("/") + "/"
         self._seen: set[str] = set()
         self._sights = self._look(base, patterns)
         self._reading: _Reading | None = None
@@ -150,7 +153,7 @@ class Fetch:
             case Missed(path, why, serious):
                 self._miss(path, why)
                 if serious:
-                    self._note_problem(f"{shown(path)}: {why}")
+                    self._note_problem(f"{self._shown(path)}: {why}")
             case _:
                 pass
 
@@ -181,7 +184,7 @@ class Fetch:
                 step=self._step,
                 attempt=self._attempt,
                 file=self.files,
-                path=shown(os.path.normpath(path)),
+                path=self._shown(path),
                 size=status.st_size,
                 mode=stat.S_IMODE(status.st_mode),
                 mtime_ns=status.st_mtime_ns,
@@ -240,9 +243,13 @@ class Fetch:
             )
         )
         if problem:
-            self._note_problem(f"{shown(reading.path)} {problem}")
+            self._note_problem(f"{self._shown(reading.path)} {problem}")
 
     # --- trouble ----------------------------------------------------------------------------------------
+
+    def _shown(self, path: str) -> str:
+        """Return what a file is called: nobody knows the name of the scratch directory beforehand."""
+        return shown(os.path.normpath(path).removeprefix(self._scratch))
 
     def _miss(self, path: str, why: str) -> None:
         t_ns, bound_ns = self._stamp()
@@ -252,7 +259,7 @@ class Fetch:
                 bound_ns=bound_ns,
                 step=self._step,
                 attempt=self._attempt,
-                path=shown(path),
+                path=self._shown(path),
                 why=why,
             )
         )

@@ -58,16 +58,15 @@ class Transfers:
 
     def begin(self, key: str, step: Step, journal: Journal, scratch: Path) -> None:
         """Begin a put or a fetch; the attempt is the last part of the key."""
-        base = scratch / (step.dir or "")
         if step.verb == "put":
+            base = scratch / (step.dir or "")
             self._jobs[key] = _Job(Put(self._stock(journal.run), base, step.files, self._send))
         else:
-            self._jobs[key] = _Job(self._fetch(key, step, step.paths, journal, base))
+            self._jobs[key] = _Job(self._fetch(key, step, step.paths, journal, scratch))
 
     def bring(self, key: str, step: Step, journal: Journal, scratch: Path) -> None:
         """Fetch what the metrics of a step are read from."""
-        base = scratch / (step.dir or "")
-        self._jobs[key] = _Job(self._fetch(key, step, step.bring, journal, base), is_brought=True)
+        self._jobs[key] = _Job(self._fetch(key, step, step.bring, journal, scratch), is_brought=True)
 
     def stop(self, key: str) -> None:
         """Leave a transfer as it is, and say so."""
@@ -126,9 +125,18 @@ class Transfers:
         self._jobs.clear()
         shutil.rmtree(self._parts, ignore_errors=True)
 
-    def _fetch(self, key: str, step: Step, patterns: tuple[str, ...], journal: Journal, base: Path) -> Fetch:
-        attempt = int(key.rpartition("|")[2])
-        return Fetch(journal, step.step, attempt, base=str(base), patterns=patterns, stamp=self._stamp)
+    def _fetch(
+        self, key: str, step: Step, patterns: tuple[str, ...], journal: Journal, scratch: Path
+    ) -> Fetch:
+        return Fetch(
+            journal,
+            step.step,
+            int(key.rpartition("|")[2]),
+            scratch=str(scratch),
+            base=str(scratch / (step.dir or "")),
+            patterns=patterns,
+            stamp=self._stamp,
+        )
 
     def _stock(self, run: str) -> Stock:
         stock = self._stocks.get(run)

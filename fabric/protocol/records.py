@@ -62,7 +62,7 @@ class FileBegun:
     step: str
     attempt: int
     file: int  # counts the files of this attempt, from 1
-    path: str  # on the node, absolute
+    path: str  # on the node: absolute, or in the run's scratch directory
     size: int  # bytes, as it begins; -1: not known
     mode: int
     mtime_ns: int  # by the node's wall clock

@@ -196,4 +196,5 @@ def _resolve(step: TrialStep, repeat: int, variables: Mapping[str, str]) -> Step
         when=step.when,
         signal=step.signal,
         grace_s=step.grace_s,
+        paths=tuple(expand(pattern, variables) for pattern in step.fetch),
     )

@@ -31,7 +31,7 @@ SHELLS = {
     "agents": {
         *("__main__", "cli", "run", "node", "facts", "identity", "state"),
         *("launching", "parts", "pipes", "recovery", "shipping", "sockets"),
-        *("files", "hands", "listeners", "looking", "probe_pipes"),
+        *("hands", "listeners", "looking", "probe_pipes"),
     },
 }
 MORE_PURE = {

@@ -36,7 +36,15 @@ class Node:
         return path
 
     def begin(self, *patterns: str) -> Fetch:
-        return Fetch(self.journal, STEP, 1, base=str(self.place), patterns=patterns, stamp=lambda: (1, 1))
+        return Fetch(
+            self.journal,
+            STEP,
+            1,
+            scratch="/nowhere",
+            base=str(self.place),
+            patterns=patterns,
+            stamp=lambda: (1, 1),
+        )
 
     def fetch(self, *patterns: str) -> Fetch:
         fetch = self.begin(*patterns)
@@ -117,6 +125,24 @@ def test_a_pattern_means_what_it_does_in_a_shell(node: Node, pattern: str, wante
     assert all(data == name.encode() for name, data in node.files.items())
     assert not fetch.failed
     assert node.missing == {}
+
+
+def test_the_name_of_the_scratch_directory_is_left_out(node: Node) -> None:
+    """It has the run's id in it: nobody would find `out.json` in a bundle under such a path."""
+    node.write("dir/out.json")
+    fetch = Fetch(
+        node.journal,
+        STEP,
+        1,
+        scratch=str(node.place),
+        base=f"{node.place}/dir",
+        patterns=("out.json", "*.txt", "../nothing"),
+        stamp=lambda: (1, 1),
+    )
+    assert fetch.work(TURN_BYTES, 0) == "done"
+    node.ship()
+    assert node.files == {"dir/out.json": b"x"}
+    assert list(node.missing) == ["*.txt", "../nothing"]
 
 
 def test_a_file_comes_once(node: Node) -> None:

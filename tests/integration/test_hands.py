@@ -38,6 +38,7 @@ class Bench:
         self.hands = Hands(
             self.loop,
             self.clock,
+            "lab1",
             directory,
             parts,
             patience=Patience(),
