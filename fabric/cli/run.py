@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 @option("--repeat", type=click.IntRange(min=1), help="How often; default: as the trial says.")
 @option(
     "--ui",
-    type=click.Choice(["auto", "plain", "jsonl"]),
+    type=click.Choice(["auto", "live", "plain", "jsonl"]),
     default="auto",
     show_default=True,
-    help="What is shown live.",
+    help="What is shown: live is a table below the lines, auto is live on a terminal, else plain.",
 )
 @option(
     "--format",

@@ -43,9 +43,11 @@ def watching(ui: str, trial: "Trial", *, verbose: bool, quiet: bool) -> "Iterato
     with Printer(sys.stdout.fileno(), encoding=sys.stdout.encoding or "utf-8", tell=tell) as printer:
         stream = cast("TextIO", _LogStream(printer)) if kind == "live" and sys.stderr.isatty() else None
         set_up("debug" if verbose else "error" if quiet else "warning", stream=stream)
+        watch = _watch(kind, printer, trial, quiet=quiet)
         try:
-            yield _watch(kind, printer, trial, quiet=quiet)
+            yield watch
         finally:
+            watch.close()
             set_up("debug" if verbose else "error" if quiet else "warning")
             _close(printer)
 
@@ -84,13 +86,26 @@ def _kind(ui: str) -> Ui:
 
 
 def _watch(kind: Ui, printer: "Printer", trial: "Trial", *, quiet: bool) -> "Watch":
+    from fabric.report.printer import terminal_size
     from fabric.report.watch import JsonWatch, QuietWatch, TextWatch
 
     if kind == "jsonl":
         return JsonWatch(printer)
     if quiet:
         return QuietWatch(printer)
-    return TextWatch(printer, _Sources(trial), color=kind == "live" and wants_color(sys.stdout))
+    if kind == "plain":
+        return TextWatch(printer, _Sources(trial))
+    from fabric.report.live import LiveWatch
+
+    fd = sys.stdout.fileno()
+
+    def size() -> tuple[int, int]:
+        now = terminal_size(fd)
+        return now.columns, now.lines
+
+    # whoever has stopped us and let us go on (Ctrl-Z, fg) has written to the terminal meanwhile
+    signal.signal(signal.SIGCONT, lambda *_: printer.forget())
+    return LiveWatch(printer, _Sources(trial), size, color=wants_color(sys.stdout))
 
 
 class _Sources:

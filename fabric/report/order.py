@@ -6,7 +6,6 @@ one node's way is longer, or it had more to send.  Each is held for a moment and
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import count
 from typing import Final
 
@@ -14,6 +13,9 @@ from fabric.controller.entry import Read
 
 HOLD_NS: Final = 150_000_000
 """Each record is held so long for earlier ones: a network's round trip and an agent's turn fit in well."""
+
+STEP_NS: Final = 20_000_000
+"""Records are let go at multiples of it, some at a time: to be woken for each costs more than to print it."""
 
 HELD_BYTES: Final = 512 * 1024
 """Most output that is held; over it, records are let go sooner and perhaps in another order."""
@@ -40,11 +42,14 @@ class TimeOrder:
     def take(self, reads: Iterable[Read], now_ns: int) -> list[Read]:
         """Take records in, return those whose time has come."""
         ready: list[Read] = []
+        due_ns = -(-(now_ns + self._hold_ns) // STEP_NS) * STEP_NS
         for read in reads:
             place_ns = max(read.record.t_ns, self._latest.get(read.node, 0))
             self._latest[read.node] = place_ns
-            own = replace(read, data=bytes(read.data)) if read.data else read  # not to keep its message
-            heapq.heappush(self._held, (place_ns, next(self._came), now_ns + self._hold_ns, own))
+            own = read  # with bytes of its own, not to keep the message that they came in
+            if read.data:
+                own = Read(read.number, read.node, read.record, bytes(read.data), read.incarnation)
+            heapq.heappush(self._held, (place_ns, next(self._came), due_ns, own))
             self._size += _COST_BYTES + len(read.data)
             while self._size > HELD_BYTES:
                 ready.append(self._pop())

@@ -30,6 +30,9 @@ CHUNK_BYTES: Final = 4096
 
 POLL_MS: Final = 200
 
+PACE_S: Final = 0.02
+"""Between two writes: a line each would cost as much as all the rest, and nobody sees the difference."""
+
 ENDED_S: Final = 5.0
 """How long a terminal may take nothing when the run is over, before the rest is given up."""
 
@@ -200,8 +203,8 @@ class Printer:
         while True:
             with self._changed:
                 self._busy = False
-                while not self._due:
-                    self._changed.wait()
+                self._changed.wait_for(lambda: self._ending, PACE_S)
+                self._changed.wait_for(lambda: self._due)
                 self._due = False
                 is_last, footer = self._ending, self._footer
                 gap, texts = self._backlog.take()

@@ -27,6 +27,9 @@ SEPARATORS: Final = {"stdout": "│", "stderr": "!"}
 _WIDTH: Final = 32
 """Names up to this width are padded, so that the text stands in a column."""
 
+_Key = tuple[str, str, int, str]
+"""Node, step, attempt, stream."""
+
 
 @dataclass(slots=True)
 class _Stream:
@@ -49,7 +52,8 @@ class TextRenderer:
         """Count times from ``origin_ns`` in fabric time, or from the first record that comes."""
         self._origin_ns = origin_ns
         self._palette = Palette(color=color)
-        self._streams: dict[tuple[str, str, int, str], _Stream] = {}
+        self._streams: dict[_Key, _Stream] = {}
+        self._waiting: dict[_Key, _Stream] = {}  # with an unfinished line: few, of perhaps thousands
         self._idle = IdlePhases()
         self._width = 0
 
@@ -61,7 +65,7 @@ class TextRenderer:
     @property
     def deadline_ns(self) -> int | None:
         """When to call `expire`."""
-        waiting = [stream.since_ns for stream in self._streams.values() if stream.cutter.pending]
+        waiting = [stream.since_ns for stream in self._waiting.values()]
         if self._idle.since_ns is not None:
             waiting.append(self._idle.since_ns)
         return min(waiting) + IDLE_NS if waiting else None
@@ -87,18 +91,17 @@ class TextRenderer:
         is_long = idle_ns is not None and now_ns - idle_ns >= IDLE_NS
         return (self._phases(self._idle.flush()) if is_long else []) + [
             line
-            for stream in self._streams.values()
-            if stream.cutter.pending and now_ns - stream.since_ns >= IDLE_NS
+            for key in self._long_waiting(now_ns)
+            for stream in [self._waiting.pop(key)]
             for line in self._lines(stream, stream.cutter.flush(ends=False))
         ]
 
     def finish(self) -> list[str]:
         """Return all unfinished lines: nothing more comes."""
-        streams, self._streams = self._streams, {}
+        streams, self._streams, self._waiting = self._waiting, {}, {}
         return self._phases(self._idle.flush()) + [
             line
             for stream in streams.values()
-            if stream.cutter.pending
             for line in self._lines(stream, stream.cutter.flush(ends=True))
         ]
 
@@ -126,7 +129,14 @@ class TextRenderer:
             del self._streams[key]
             if stream.cutter.pending:
                 found += self._lines(stream, stream.cutter.flush(ends=True))
+        if stream.cutter.pending:
+            self._waiting[key] = stream
+        else:
+            self._waiting.pop(key, None)
         return found
+
+    def _long_waiting(self, now_ns: int) -> list[_Key]:
+        return [key for key, stream in self._waiting.items() if now_ns - stream.since_ns >= IDLE_NS]
 
     def _lines(self, stream: _Stream, piece: Piece) -> list[str]:
         """Return the piece, a head before each line; nothing if it is but the late newline of a shown one."""

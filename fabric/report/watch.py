@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from fabric.controller.entry import Read
 from fabric.protocol.names import StepId
@@ -18,6 +18,9 @@ from fabric.report.text import TextRenderer
 
 Source = Callable[[StepId], str]
 """Says where a step stands in the trial, as ``trial.toml:12``; "" if it does not."""
+
+AGAIN: Final = 3
+"""So many different failures are told in full once more when the run is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,9 @@ class Watch(Protocol):
     def conclude(self, conclusion: Conclusion) -> None:
         """Show what the run came to."""
 
+    def close(self) -> None:
+        """Show what is left, also where there is no conclusion.  Safe to repeat."""
+
 
 class QuietWatch:
     """Shows the verdict only."""
@@ -66,6 +72,9 @@ class QuietWatch:
         """Print why, and the verdict."""
         for line in (*map(printable, conclusion.whys), verdict_line(conclusion)):
             self._printer.put(line, keep=True)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class JsonWatch:
@@ -92,12 +101,23 @@ class JsonWatch:
         bundle = str(conclusion.bundle) if conclusion.bundle is not None else None
         self._printer.put(event_line({"type": "result", **conclusion.result, "bundle": bundle}), keep=True)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class TextWatch:
-    """For people: a line for each event and each line of output, in the order of their time."""
+    """For people: a line for each event and each line of output, in the order of their time.
 
-    def __init__(self, printer: Printer, source: Source, *, color: bool = False) -> None:
+    Args:
+        printer: Of the lines.
+        source: Says where a step stands in the trial.
+        color: Use colours.
+        hold: Let lines wait for the printer's next footer.
+    """
+
+    def __init__(self, printer: Printer, source: Source, *, color: bool = False, hold: bool = False) -> None:
         self._printer = printer
+        self._hold = hold
         self._palette = Palette(color=color)
         self._renderer = TextRenderer(color=color)
         self._order = TimeOrder()
@@ -126,15 +146,8 @@ class TextWatch:
 
     def conclude(self, conclusion: Conclusion) -> None:
         """Print what is left, the failures once more, and what the run came to."""
-        self._print(self._order.rest(), 0)
-        for line in self._renderer.finish():
-            self._printer.put(line, keep=True)
-        self._failures.rest()
-        lines = [""] if self._failures.all else []
-        for failure in self._failures.all:
-            lines += self._failure_text.lines(failure, self._bundle)
-        if self._failures.more:
-            lines.append(f"... and {self._failures.more} more failures in result.json")
+        self.close()
+        lines = self._failed()
         # the reasons were shown with the last record, if there was one
         is_long = conclusion.verdict == "interrupted" or not self._concluded
         lines += summary(conclusion.result, self._palette, is_long=is_long)
@@ -144,18 +157,35 @@ class TextWatch:
         lines.append(self._palette.level(level, verdict_line(conclusion)))
         self._printer.put("\n".join(lines), keep=True)
 
+    def close(self) -> None:
+        """Print what is left."""
+        self._print(self._order.rest(), 0)
+        for line in self._renderer.finish():
+            self._printer.put(line, keep=True)
+
+    def _failed(self) -> list[str]:
+        """Return the failures, the first ones in full; those that were told before, too."""
+        self._failures.rest()
+        lines = [""] if self._failures.all else []
+        for place, failure in enumerate(self._failures.all):
+            told = self._failure_text.lines(failure, self._bundle)
+            lines += told if place < AGAIN else told[:1]
+        if self._failures.more:
+            lines.append(f"... and {self._failures.more} more failures in result.json")
+        return lines
+
     def _print(self, reads: Iterable[Read], now_ns: int) -> None:
         for read in reads:
             is_output = read.record.kind == "output"
             self._concluded |= read.record.kind == "run_ended"
             for line in self._renderer.render(read, now_ns):
-                self._printer.put(line, keep=not is_output, mark=read.number)
+                self._printer.put(line, keep=not is_output, mark=read.number, wait=self._hold)
         for line in self._renderer.expire(now_ns):
-            self._printer.put(line)
+            self._printer.put(line, wait=self._hold)
 
     def _tell(self, failure: Failure) -> None:
         for line in self._failure_text.lines(failure, self._bundle):
-            self._printer.put(line, keep=True)
+            self._printer.put(line, keep=True, wait=self._hold)
 
 
 def verdict_line(conclusion: Conclusion) -> str:

@@ -1,6 +1,6 @@
 """Lines in the order of their time, as far as a moment's wait can bring it about."""
 
-from fabric.report.order import HELD_BYTES, HOLD_NS, TimeOrder
+from fabric.report.order import HELD_BYTES, HOLD_NS, STEP_NS, TimeOrder
 from tests.unit.reads import said
 
 
@@ -10,9 +10,11 @@ def test_a_record_waits_a_moment_for_earlier_ones() -> None:
     later, earlier = said("b", t_s=2), said("a", node="lab2", t_s=1)
     assert order.take([later], 0) == []
     assert order.take([earlier], 1) == []
-    assert order.deadline_ns == 1 + HOLD_NS
-    assert order.take([], HOLD_NS) == []
-    assert order.take([], 1 + HOLD_NS) == [earlier, later]
+    due_ns = order.deadline_ns
+    assert due_ns is not None
+    assert HOLD_NS < due_ns <= HOLD_NS + STEP_NS
+    assert order.take([], due_ns - 1) == []
+    assert order.take([], due_ns) == [earlier, later]
     assert order.deadline_ns is None
 
 

@@ -1,6 +1,7 @@
 """The thread between a run and its reader: nothing waits, nothing grows, nothing is lost in silence."""
 
 import os
+import pty
 import threading
 from collections.abc import Iterator
 
@@ -93,3 +94,15 @@ def test_characters_that_the_terminal_lacks_are_replaced(pipe: tuple[int, int]) 
     with Printer(pipe[1], encoding="ascii", tell=tell) as printer:
         printer.put("a │ b")
     assert os.read(pipe[0], 100) == b"a ? b\n"
+
+
+def test_a_terminal_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is over and its bundle written: a hung ssh must not keep the exit code back for ever."""
+    monkeypatch.setattr("fabric.report.printer.ENDED_S", 0.1)
+    master, slave = pty.openpty()
+    printer = Printer(slave, encoding="utf-8", tell=tell)
+    for _ in range(100):
+        printer.put("x" * 10_000)
+    printer.close()
+    for fd in (master, slave):
+        os.close(fd)
