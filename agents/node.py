@@ -34,6 +34,7 @@ from fabric.protocol.messages import (
     Forget,
     Free,
     Freed,
+    Goodbye,
     Message,
     Rejected,
     Resend,
@@ -149,13 +150,14 @@ class Node:
         return min(time for time in times if time is not None)
 
     def _leave(self) -> None:
-        """End what runs, keep what is not shipped for the next life, say nothing more."""
+        """End what runs, keep what is not shipped for the next life, say goodbye."""
         log.info("agent_stopped", why=self._stopping, runs=len(self._parts))
         self._hands.launching.quit()
         self._hands.transfers.close()
         now_ns = self._clock.now_ns()
         if self._session.state == "up":
             self._shipper.push(now_ns)
+            self._sockets.say(Goodbye(sentence=self._stopping))
         self._sockets.close()
         for part in self._parts.values():
             part.save()

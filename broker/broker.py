@@ -38,6 +38,7 @@ TABLE: Final[Mapping[type, Handler]] = {
     m.AgentHello: joining.agent_hello,
     m.OperatorHello: joining.operator_hello,
     m.Beat: joining.beat,
+    m.Goodbye: joining.goodbye,
     m.Probe: joining.probe,
     m.NodesRequest: joining.nodes_request,
     m.OpenRun: working.open_run,

@@ -25,6 +25,7 @@ MESSAGE_RIGHTS: Final[Mapping[Role, frozenset[type]]] = {
             m.Enrol,  # again, if the answer to the first one was lost
             m.AgentHello,
             m.Beat,
+            m.Goodbye,
             m.Probe,
             m.Assigned,
             m.FileRequest,

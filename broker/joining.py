@@ -8,6 +8,7 @@ from fabric.protocol.messages import (
     AgentHello,
     Beat,
     Enrol,
+    Goodbye,
     Nodes,
     NodesRequest,
     OperatorHello,
@@ -56,6 +57,15 @@ def operator_hello(parts: Parts, peer: Peer, message: OperatorHello, now_ns: int
 def beat(parts: Parts, peer: Peer, message: Beat, now_ns: int) -> list[Effect]:  # noqa: ARG001
     """Do nothing more: that the peer spoke has been noted."""
     return []
+
+
+def goodbye(parts: Parts, peer: Peer, message: Goodbye, now_ns: int) -> list[Effect]:
+    """Let a node be away at once: its agent ends."""
+    parts.registry.left(peer)
+    held = parts.runs.holding(peer.name)
+    sentence = f"the agent on {peer.name} has ended: {message.sentence}"
+    told = [] if held is None else held.node_left(peer.name, sentence, now_ns)
+    return [Note("node_left", peer.name, message.sentence), *told]
 
 
 def probe(parts: Parts, peer: Peer, message: Probe, now_ns: int) -> list[Effect]:

@@ -107,6 +107,12 @@ class Registry:
         known.heard_ns = now_ns
         return True
 
+    def left(self, peer: Peer) -> None:
+        """Note that a node's agent has said that it ends."""
+        known = self._nodes.get(peer.name)
+        if known is not None and known.peer == peer:
+            known.peer, known.listening = None, False
+
     def heard_by_sink(self, node: str, now_ns: int) -> None:
         """Note that a node's records came: a busy sink must not make the node look silent."""
         known = self._nodes.get(node)

@@ -90,6 +90,13 @@ class Run:
         part.incarnation, part.works_on, part.heard_ns = incarnation, works_on, now_ns
         return self._back(node, part) if is_news else []
 
+    def node_left(self, node: str, sentence: str, now_ns: int) -> list[Effect]:
+        """Note that a node's agent has ended, and with it what it did for this run."""
+        part = self.parts[node]
+        part.works_on, part.heard_ns = False, now_ns
+        part.news = NodeLost(run=self.facts.run, node=node, sentence=sentence, gone=True)
+        return [ToController(self.facts.run, part.news)]
+
     def _back(self, node: str, part: Part) -> list[Effect]:
         run, incarnation = self.facts.run, part.incarnation or 0
         part.news = NodeBack(run=run, node=node, incarnation=incarnation, works_on=part.works_on)

@@ -15,9 +15,16 @@ class Roster:
         self._silent: dict[str, tuple[int, str]] = {}  # until when, and why then
 
     def lost(self, message: NodeLost, now_ns: int) -> bool:
-        """Wait for a node; the first word about it counts.  Return whether this is it."""
+        """Wait for a node; the first word about it counts.  Return whether this is it.
+
+        One whose agent has said goodbye is not waited for.
+        """
+        if message.gone:
+            self._silent[message.node] = (now_ns, message.sentence)
+            return True
+        again = f"{message.sentence}, nor in the {NODE_PATIENCE_S:g} s after that"
         is_news = message.node not in self._silent
-        self._silent.setdefault(message.node, (now_ns + PATIENCE_NS, message.sentence))
+        self._silent.setdefault(message.node, (now_ns + PATIENCE_NS, again))
         return is_news
 
     def back(self, node: str) -> None:
@@ -31,7 +38,4 @@ class Roster:
 
     def due(self, now_ns: int) -> list[tuple[str, str]]:
         """Return the nodes that were waited for long enough, and why they are given up."""
-        again = f"nor in the {NODE_PATIENCE_S:g} s after that"
-        return [
-            (node, f"{why}, {again}") for node, (until_ns, why) in self._silent.items() if now_ns >= until_ns
-        ]
+        return [(node, why) for node, (until_ns, why) in self._silent.items() if now_ns >= until_ns]

@@ -318,7 +318,7 @@ class Run:
 
     def _on_node_lost(self, message: NodeLost, now_ns: int) -> list[Effect]:
         is_news = message.node in self.desk.alive and self._roster.lost(message, now_ns)
-        if is_news and self.state in ("phases", "freeing"):
+        if is_news and not message.gone and self.state in ("phases", "freeing"):
             return self.desk.notice(f"{message.sentence}; waiting {NODE_PATIENCE_S:g} s for it", now_ns)
         return []
 

@@ -114,6 +114,15 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Goodbye:
+    """Agent to broker, last on a connection: this agent ends, so it is away from now on."""
+
+    kind: ClassVar[str] = "goodbye"
+
+    sentence: str  # why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """Agent or controller to broker: what time is it?"""
 
@@ -533,13 +542,14 @@ class Abandon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeLost:
-    """Broker to controller: nothing is heard of a node of your run."""
+    """Broker to controller: nothing is heard of a node of your run, or its agent has ended."""
 
     kind: ClassVar[str] = "node_lost"
 
     run: str
     node: str
     sentence: str
+    gone: bool = False  # its agent said goodbye: it will not come back to its part of the run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -712,6 +722,7 @@ Message = (
     | Rejected
     | HelloWanted
     | Beat
+    | Goodbye
     | Probe
     | ProbeReply
     | NodesRequest

@@ -45,6 +45,18 @@ def test_a_second_agent_with_a_name_in_use_is_refused_until_the_first_is_silent(
     assert registry.peer("lab1") == SECOND
 
 
+def test_a_node_that_said_goodbye_is_away_at_once_and_its_name_is_free() -> None:
+    """A reservation of it would only wait for a silence; the goodbye of an old connection says nothing."""
+    registry = Registry()
+    registry.agent_hello(FIRST, hello(), S)
+    registry.left(SECOND)
+    assert registry.info("lab1", "", S).state == "free"
+    registry.left(FIRST)
+    assert registry.info("lab1", "", S).state == "away"
+    assert not registry.is_listening("lab1")
+    assert not isinstance(registry.agent_hello(SECOND, hello(instance="two"), S), Rejected)
+
+
 @pytest.mark.parametrize("incarnation", [1, 2])
 def test_the_same_agent_replaces_its_old_connection_at_once(incarnation: int) -> None:
     """A half-open connection must not keep an honest agent out."""

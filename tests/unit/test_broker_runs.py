@@ -68,6 +68,20 @@ def test_a_new_start_of_an_agent_is_news_even_without_a_silence() -> None:
     assert run.node_hello("lab1", 2, False, 2 * S) == [back(2, works_on=False)]
 
 
+def test_a_node_whose_agent_ends_is_lost_at_once_and_told_once() -> None:
+    """Its silence needs no waiting for; the controller that comes back later is told of it too."""
+    run = opened()
+    (told,) = run.node_left("lab1", "the agent on lab1 has ended: SIGTERM", S)
+    assert isinstance(told, ToController)
+    assert told.message == NodeLost(
+        run=RUN, node="lab1", sentence="the agent on lab1 has ended: SIGTERM", gone=True
+    )
+    run.node_heard("lab2", 20 * S)
+    assert run.expire(20 * S - 1) == []
+    assert "lab1" not in run.unfreed()
+    assert run.node_hello("lab1", 2, False, 21 * S) == [back(2, works_on=False)]
+
+
 def test_a_controller_that_comes_by_another_connection_is_told_the_news_again() -> None:
     """What was sent to its old connection may be lost."""
     run = opened()

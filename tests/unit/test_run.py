@@ -229,6 +229,16 @@ def test_a_node_that_restarted_is_lost_at_once() -> None:
     assert "n2 has restarted" in lab.whys
 
 
+def test_a_node_whose_agent_said_goodbye_is_lost_at_once() -> None:
+    """Somebody has stopped it: there is nothing to wait for."""
+    lab = running()
+    lab.hear(NodeLost(run=RUN, node="n2", sentence="the agent on n2 has ended: SIGTERM", gone=True))
+    lab.wait(0)
+    assert "the agent on n2 has ended: SIGTERM (running" in lab.whys
+    assert lab.last(Cancel).node == "n1"
+    assert lab.verdict == "error"
+
+
 def test_the_timeout_of_the_trial_fails_it() -> None:
     """And collect and reset still happen."""
     lab = running(TRIAL.replace('name = "t"', 'name = "t"\ntimeout = "10s"'))

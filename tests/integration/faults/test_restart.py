@@ -1,8 +1,10 @@
 """An agent is killed in the middle of a run and started again before its launcher has given up."""
 
 import sys
+import time
 from typing import Final
 
+from fabric.protocol.limits import SILENCE_S
 from tests.integration.faults.lab import Lab
 from tests.integration.faults.processes import until
 
@@ -85,3 +87,20 @@ def test_a_restarted_agent_has_lost_its_part_but_none_of_its_output(lab: Lab) ->
     assert after.wait() == 0, after.said()
     for name in ("reset-victim", "reset-other"):
         assert (files / name).read_text() == "done\n"
+
+
+def test_an_agent_that_is_stopped_says_so_and_the_run_does_not_wait_for_it(lab: Lab) -> None:
+    """Whoever upgrades an agent has a node that is away at once, and a run that says who was stopped."""
+    lab.start_agents("victim", "other")
+    run = lab.run(TRIAL.format(python=sys.executable, files=lab.directory))
+    until(lambda: "victim/numbers" in run.said(), run.said)
+    lab.agents["victim"].end()
+    stopped_s = time.monotonic()
+    assert lab.nodes()["victim"]["state"] == "away"
+    assert run.wait() == 3, run.said()
+    assert time.monotonic() - stopped_s < SILENCE_S  # nobody waited for a silence
+    whys = run.result["why"]
+    assert any("the agent on victim has ended: SIGTERM" in why for why in whys), whys
+    lab.start_agents("victim")
+    lab.wait_free("victim", "other")
+    until((lab.directory / "reset-victim").exists, "the victim's own reset")
