@@ -78,10 +78,13 @@ class Run:
     # --- its nodes ----------------------------------------------------------------------------------
 
     def node_heard(self, node: str, now_ns: int) -> list[Effect]:
-        """Note that a node spoke; the controller hears of it if the node was lost."""
+        """Note that a node spoke; the controller hears of it if the node was lost.
+
+        Records of an agent that has ended may still come; that it is back, its hello says.
+        """
         part = self.parts[node]
         part.heard_ns = now_ns
-        return self._back(node, part) if isinstance(part.news, NodeLost) else []
+        return self._back(node, part) if isinstance(part.news, NodeLost) and not part.news.gone else []
 
     def node_hello(self, node: str, incarnation: int, works_on: bool, now_ns: int) -> list[Effect]:
         """Note a node's hello; the controller hears of a new start of its agent, and after a silence."""

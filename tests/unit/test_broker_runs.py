@@ -76,6 +76,7 @@ def test_a_node_whose_agent_ends_is_lost_at_once_and_told_once() -> None:
     assert told.message == NodeLost(
         run=RUN, node="lab1", sentence="the agent on lab1 has ended: SIGTERM", gone=True
     )
+    assert run.node_heard("lab1", 2 * S) == []  # its last records come by another way
     run.node_heard("lab2", 20 * S)
     assert run.expire(20 * S - 1) == []
     assert "lab1" not in run.unfreed()
