@@ -14,6 +14,7 @@ from agents.journal import FULL_PAUSE_S, Journal
 from agents.launching import Patience
 from agents.parts import Part
 from agents.recovery import owed_resets, recover_journals
+from agents.removal import remove_later, remove_leftovers
 from agents.shipping import Shipper
 from agents.sockets import Sockets
 from agents.state import AgentState
@@ -169,6 +170,7 @@ class Node:
 
     def _recover(self) -> None:
         """Ship what earlier lives left, and do the resets that they owe."""
+        remove_leftovers(self._state.directory)
         journals = recover_journals(self._state.directory)
         for journal in journals:
             self._shipper.add(journal)
@@ -327,7 +329,7 @@ class Node:
         while len(self._freed) > FREED_KEPT:
             self._freed.popitem(last=False)
         self._shipper.remove(journal.run, journal.incarnation)
-        part.clean_up()
+        remove_later(self._state.directory, part.scratch)
         self._sockets.say(freed)
         log.info("run_freed", run=journal.run)
 

@@ -1,6 +1,5 @@
 """A node's part of a run: executor, journal, scratch directory, and what the next life must know."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +37,3 @@ class Part:
             records=self.journal.appended,
             reset_failed=self.reset_failed,
         )
-
-    def clean_up(self) -> None:
-        """Delete the scratch directory."""
-        shutil.rmtree(self.scratch, ignore_errors=True)

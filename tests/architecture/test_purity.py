@@ -30,7 +30,7 @@ SHELLS = {
     },
     "agents": {
         *("__main__", "cli", "run", "node", "facts", "identity", "state"),
-        *("launching", "parts", "pipes", "recovery", "shipping", "sockets"),
+        *("launching", "parts", "pipes", "recovery", "removal", "shipping", "sockets"),
         *("hands", "listeners", "looking", "probe_pipes"),
     },
 }

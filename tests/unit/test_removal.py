@@ -1,0 +1,40 @@
+"""Large directories are taken away at once, and deleted beside the loop."""
+
+import threading
+from pathlib import Path
+
+from agents.removal import remove_later, remove_leftovers
+
+
+def finish() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "removal":
+            thread.join()
+
+
+def test_a_directory_is_gone_at_once_and_deleted_soon(tmp_path: Path) -> None:
+    """The next run may want the name; the agent must be heard of meanwhile."""
+    scratch = tmp_path / "scratch" / "run"
+    (scratch / "dir").mkdir(parents=True)
+    (scratch / "dir/file").touch()
+    remove_later(tmp_path, scratch)
+    assert not scratch.exists()
+    finish()
+    assert not list((tmp_path / "gone").iterdir())
+
+
+def test_what_an_earlier_life_left_is_deleted(tmp_path: Path) -> None:
+    """It died before it was done."""
+    (tmp_path / "gone/run/dir").mkdir(parents=True)
+    remove_leftovers(tmp_path)
+    finish()
+    assert not (tmp_path / "gone").exists()
+
+
+def test_nothing_that_is_in_the_way_keeps_it(tmp_path: Path) -> None:
+    """A run whose part was taken up again after a restart ends twice."""
+    (tmp_path / "gone/run/dir").mkdir(parents=True)
+    scratch = tmp_path / "scratch" / "run"
+    (scratch / "dir").mkdir(parents=True)
+    remove_later(tmp_path, scratch)
+    assert not scratch.exists()
