@@ -125,8 +125,8 @@ def _code(step: StepResult) -> int:
     entry = step.last
     if entry.get("exit_code") is not None:
         return int(entry["exit_code"])
-    if entry.get("reason") == "stopped" and not step.failed:
-        return 0  # a spawned one, ended as the trial says
+    if entry.get("reason") == "stopped" and not step.failed and entry.get("verb", "spawn") == "spawn":
+        return 0  # ended as the trial says
     if entry.get("signal") is not None:
         return -int(entry["signal"])
     if entry.get("reason") == "not_started":

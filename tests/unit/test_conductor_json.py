@@ -75,7 +75,8 @@ def test_a_failing_step_has_its_whole_output(bundle: Path) -> None:
     ("entry", "code"),
     [
         (step(exit_code=7), 7),
-        (step(exit_code=None, signal=15, reason="stopped"), 0),
+        (step(exit_code=None, signal=15, reason="stopped", verb="spawn"), 0),
+        (step(exit_code=None, signal=15, reason="stopped", verb="cmd"), -15),
         (failed(exit_code=None, signal=9, reason="timeout"), -9),
         (failed(exit_code=None, reason="not_started"), 127),
         (failed(exit_code=None, reason="lost"), -1),
