@@ -30,6 +30,7 @@ def result_of(run: Run) -> dict[str, Any]:
         "exit_code": EXIT_CODES[verdict],
         "why": list(run.findings.whys),
         "file": run.plan.trial.path,
+        "max_skew_s": run.plan.trial.max_skew_s,
         **_times(run),
         **_sweep(run),
         "phases": _phases(run),
@@ -183,7 +184,10 @@ def _place(run: Run, node: str, step: str) -> dict[str, Any]:
     repeat, phase, role, label, cell = StepId.parse(step)
     place = {"cell": cell, "repeat": repeat, "phase": phase, "role": role, "step": label, "node": node}
     source = run.plan.source(step)
-    return place | ({"line": source.line, "verb": source.verb, "command": source.command} if source else {})
+    if source is None:
+        return place
+    origin = {"origin": source.origin} if source.origin else {}
+    return place | {"line": source.line, **origin, "verb": source.verb, "command": source.command}
 
 
 def _nodes(run: Run) -> dict[str, Any]:

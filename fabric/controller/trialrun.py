@@ -197,8 +197,7 @@ def _carry_out(
     show.begun(run.run, options.directory / run.run)
     try:
         Session(connection, run, writer.take, lambda: show.deadline_ns, files=sources.files).serve()
-        result = result_of(run)
-        directory = writer.finish(result)
+        directory, result = writer.finish(result_of(run))
     finally:
         writer.close()
     return Outcome(
@@ -241,13 +240,13 @@ class _Writer:
         if step is not None and resolved is not None:
             yield from measure(self._open(), node, end, step, resolved)
 
-    def finish(self, result: Mapping[str, Any]) -> Path | None:
-        """Complete the bundle; return its directory."""
+    def finish(self, result: Mapping[str, Any]) -> tuple[Path | None, Mapping[str, Any]]:
+        """Complete the bundle; return its directory, and the result as it stands there."""
         if not self._run.nodes:
-            return None
+            return None, result
         if not self._broken:
-            self._open().finish(result)
-        return self._directory if self._directory.exists() else None
+            result = self._open().finish(result)
+        return self._directory if self._directory.exists() else None, result
 
     def close(self) -> None:
         """Leave the bundle as it is."""

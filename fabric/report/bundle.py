@@ -26,6 +26,7 @@ from fabric.report.junit import junit_text
 from fabric.report.manifest import MANIFEST, hash_file, manifest_text, sync, write_durably
 from fabric.report.outputs import OutputFiles
 from fabric.report.paths import stream_path
+from fabric.report.tails import with_last_lines
 from fabric.trial.model import TrialFile
 
 EVENTS: Final = "events.jsonl"
@@ -126,12 +127,15 @@ class BundleWriter:
         with _store_errors(self.directory):
             self._events.flush()
 
-    def finish(self, result: Mapping[str, Any], *, latest: bool = True) -> None:
-        """Write result.json and the manifest, and make all of it durable.  Blocks for the disk.
+    def finish(self, result: Mapping[str, Any], *, latest: bool = True) -> dict[str, Any]:
+        """Write result.json, the reports and the manifest, and make all durable.  Blocks for the disk.
 
         Args:
-            result: The content of result.json.
+            result: The content of result.json, without the last lines of failed steps.
             latest: Let ``latest`` beside the directory point to it.
+
+        Returns:
+            The content of result.json.
 
         Raises:
             StoreError: If it cannot be written.
@@ -140,6 +144,7 @@ class BundleWriter:
             self._outputs.close()
             self._files.finish()
             self._events.close()
+            result = with_last_lines(result, self.directory)
             text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
             write_durably(self.directory / RESULT, text)
             (self.directory / JUNIT).write_text(junit_text(result), encoding="utf-8")
@@ -153,6 +158,7 @@ class BundleWriter:
             sync(self.directory.parent)
             if latest:
                 point_latest(self.directory)
+        return result
 
     def close(self) -> None:
         """Leave the bundle as it is.  Safe to call at any time, and after `finish`."""

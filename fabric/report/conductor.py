@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from fabric.protocol.names import StepId
+from fabric.report.paths import stream_path
 from fabric.report.results import (
     PhaseKey,
     Result,
@@ -136,14 +138,11 @@ def _code(step: StepResult) -> int:
 
 def _message(step: StepResult, bundle: Path) -> str:
     streams = ("stdout", "stderr") if step.failed else ("stdout",)
-    text = b"".join(_read(bundle / _path(step, stream)) for stream in streams)
-    return text[:MAX_MESSAGE_BYTES].decode(errors="replace")
-
-
-def _path(step: StepResult, stream: str) -> str:
+    place = StepId(step.key.repeat, step.key.phase, step.role, step.label, step.key.cell)
     attempt = step.last.get("attempt") or 1
-    again = f"~{attempt}" if attempt > 1 else ""
-    return f"out/{step.key.phase_id}/{step.node}/{step.label}{again}.{stream}"
+    paths = [stream_path(step.node, place, attempt, stream) for stream in streams]
+    text = b"".join(_read(bundle / path) for path in paths)
+    return text[:MAX_MESSAGE_BYTES].decode(errors="replace")
 
 
 def _read(path: Path) -> bytes:

@@ -142,7 +142,7 @@ def summary_blocks(result: Result, bundle: Path | None) -> Iterator[str]:
 def _facts(result: Result, bundle: Path | None) -> Iterator[str]:
     run, duration_s = result.get("run"), result.get("duration_s")
     took = f" took {duration_s:.1f} s" if duration_s is not None else ""
-    yield f"\nRun {_code(str(run))}{took}, look closer with {_code(f'fabric-tail {run}')}"
+    yield f"\nRun {_code(str(run))}{took}"
     yield f", bundle {_code(str(bundle))}\n" if bundle is not None else "\n"
 
 

@@ -9,6 +9,7 @@ from fabric.protocol.names import StepId
 from fabric.report.paths import stream_path
 from fabric.report.plots import Column, dots
 from fabric.report.quantities import duration, quantity, size
+from fabric.report.tails import tail
 
 REPORT: Final = "report.html"
 
@@ -192,24 +193,10 @@ def _failure(step: Mapping[str, Any], bundle: Path) -> dict[str, Any]:
     streams = []
     for name in ("stderr", "stdout"):
         path = stream_path(step["node"], place, step["attempt"], name)
-        text = _tail(bundle / path)
+        text = tail(bundle / path, TAIL_BYTES)
         if text:
             streams.append({"name": name, "path": path, "text": text})
     return _step(step) | {"line": step.get("line"), "streams": streams}
-
-
-def _tail(path: Path) -> str:
-    """Return the end of a file as text, from the beginning of a line on; "" if there is none."""
-    try:
-        with path.open("rb") as file:
-            length = file.seek(0, 2)
-            file.seek(max(0, length - TAIL_BYTES))
-            data = file.read()
-    except OSError:
-        return ""
-    if length > TAIL_BYTES:
-        data = data.partition(b"\n")[2] or data
-    return data.decode("utf-8", "replace")
 
 
 def _node(name: str, node: Mapping[str, Any]) -> dict[str, Any]:

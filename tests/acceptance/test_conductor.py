@@ -24,6 +24,8 @@ def test_a_test_of_conductor_runs_as_it_is(command: Command, tmp_path: Path) -> 
     result = json.loads((bundle / "result.json").read_text())
     assert len(result["why"]) == 1
     assert result["why"][0].startswith("a.cfg:8: run/a step a-1 on a: exit 3")
+    (failed,) = [step for step in result["steps"] if step["failed"]]
+    assert (failed["origin"], failed["last"]) == ("a.cfg:8", ["no"])
     outputs = {
         str(path.relative_to(bundle / "out" / "1")): path.read_text()
         for path in bundle.glob("out/1/*/*/*.stdout")
