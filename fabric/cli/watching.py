@@ -116,7 +116,7 @@ class _Sources:
 
     def __call__(self, step: "StepId") -> str:
         with suppress(KeyError):
-            return f"{self._trial.path}:{self._trial.step(step.phase, step.role, step.label).line}"
+            return self._trial.place(self._trial.step(step.phase, step.role, step.label))
         return ""
 
 

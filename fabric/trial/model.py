@@ -161,10 +161,13 @@ class Trial:
                 return step
         raise KeyError(f"{phase}/{role}/{label}")
 
+    def place(self, step: TrialStep) -> str:
+        """Return where a step is written, as editors and CI read it: ``trial.toml:12``."""
+        return step.origin or f"{self.path}:{step.line}"
+
     def describe(self, step: TrialStep, node: str) -> str:
         """Return what a message about a step at run time begins with.
 
         ``trial.toml:12: run/client step client-1 on lab3``
         """
-        place = step.origin or f"{self.path}:{step.line}"
-        return f"{place}: {step.phase}/{step.role} step {step.label} on {node}"
+        return f"{self.place(step)}: {step.phase}/{step.role} step {step.label} on {node}"
