@@ -16,7 +16,7 @@ UNITS_S: Final = {
     "h": Fraction(3600),
 }
 PATTERN: Final = (
-    r"^(?=.)" + "".join(rf"([0-9]+(\.[0-9]+)? ?{unit} ?)?" for unit in ("h", "m", "s", "ms", "us")) + "$"
+    "^" + "".join(rf"([0-9]+(\.[0-9]+)? ?{unit} ?)?" for unit in ("h", "m", "s", "ms", "us")) + "$"
 )
 """For the JSON Schema: what a duration looks like."""
 

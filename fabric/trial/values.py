@@ -185,7 +185,9 @@ def size_bytes(value: Any) -> int:
 
 
 def _duration_check(unit: str, smallest: str = "positive") -> PlainValidator:
-    written = Annotated[str, Field(pattern=durations.PATTERN, examples=["30s", "200ms", "1h30m"])]
+    written = Annotated[
+        str, Field(min_length=2, pattern=durations.PATTERN, examples=["30s", "200ms", "1h30m"])
+    ]
     return PlainValidator(partial(_duration, unit, smallest), json_schema_input_type=written)
 
 

@@ -13,13 +13,17 @@ import click
 
 from tests.architecture.source import ROOT
 
-GENERATED = {"docs/protocol.md"}
+GENERATED = {"docs/protocol.md", "configs/trial.schema.json"}
 DOCUMENTS = [
     file.relative_to(ROOT)
     for file in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
     if str(file.relative_to(ROOT)) not in GENERATED
 ]
-EXAMPLES = [file.relative_to(ROOT) for file in sorted((ROOT / "configs").rglob("*")) if file.is_file()]
+EXAMPLES = [
+    file.relative_to(ROOT)
+    for file in sorted((ROOT / "configs").rglob("*"))
+    if file.is_file() and str(file.relative_to(ROOT)) not in GENERATED
+]
 
 PROGRAMS = {
     "fabric": "fabric.cli.main:main",

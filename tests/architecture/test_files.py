@@ -22,6 +22,11 @@ def test_every_example_loads(file: Path) -> None:
         files = import_trial(ROOT / CONDUCTOR / "conductor.cfg", {}).trial.files
         assert f"imported/{file.relative_to(CONDUCTOR)}" in {one.name for one in files}
         return
+    if file.suffix != ".toml":
+        trials = [load_trial(trial) for trial in (ROOT / TRIALS).glob("*.toml")]
+        sources = {one.source for trial in trials for step in trial.steps for one in step.put}
+        assert str(file.relative_to(TRIALS)) in sources, f"no trial puts {file} anywhere"
+        return
     assert file.parent == TRIALS, f"nothing here loads {file}: add it with what reads it"
     assert load_trial(ROOT / file).warnings == ()
 
