@@ -40,6 +40,19 @@ if TYPE_CHECKING:
     help="Other nodes for a role, as in client=lab[1-4]; repeatable.",
 )
 @option("--phases", metavar="PHASE,...", help="Only these phases.  The reset is always done.")
+@option(
+    "--only",
+    multiple=True,
+    metavar="NAME=VALUE,...",
+    help="Only the cells of the matrix with these values, as in streams=8 or cell=3; repeatable.",
+)
+@option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="NAME=VALUE,...",
+    help="Other values for a variable of [matrix] or [env]; repeatable.",
+)
 @option("--repeat", type=click.IntRange(min=1), help="How often; default: as the trial says.")
 @option(
     "--ui",
@@ -81,6 +94,8 @@ def main(
     local: bool,
     nodes: tuple[str, ...],
     phases: str | None,
+    only: tuple[str, ...],
+    sets: tuple[str, ...],
     repeat: int | None,
     ui: str,
     form: str,
@@ -103,15 +118,15 @@ def main(
         from fabric.cli.watching import conclude, watching
         from fabric.controller.trialrun import Options, run_trial
         from fabric.trial.plan import select_phases
-        from fabric.trial.vocabulary import PHASES
 
         answer = stack.enter_context(answering(form))
-        loaded = _load(trial, nodes)
-        selected = select_phases(phases.split(",") if phases else PHASES)
+        loaded = _load(trial, nodes, sets)
+        selected = select_phases(phases.split(",") if phases else loaded.phases, loaded.phases)
         options = Options(
             broker=broker,
             local=private,
             repeats=repeat,
+            only=only,
             directory=output,
             patience_s=patience,
             lease_s=lease,
@@ -133,13 +148,14 @@ def _private_fabric() -> "LocalFabric":
     return LocalFabric()
 
 
-def _load(path: Path, nodes: "Sequence[str]") -> "Trial":
-    """Read what is to be run, with other nodes for some roles."""
+def _load(path: Path, nodes: "Sequence[str]", sets: "Sequence[str]") -> "Trial":
+    """Read what is to be run, with other values for some variables and other nodes for some roles."""
+    from fabric.trial.cells import set_variables
     from fabric.trial.importers.foreign import open_trial
     from fabric.trial.plan import override_nodes
 
     trial, others = open_trial(path, dict(map(assignment, nodes)))
-    return override_nodes(trial, others) if others else trial
+    return override_nodes(set_variables(trial, sets), others)
 
 
 def _warn(trial: "Trial", *, quiet: bool) -> None:

@@ -42,7 +42,8 @@ class Desk:
     measures: Measures = field(init=False)
     done: list[tuple[Repeat, bool]] = field(default_factory=list)  # repeats, and whether they failed
     excluded: set[str] = field(default_factory=set)  # ... and that only reset, as the quorum allows
-    spawned: dict[str, dict[str, str]] = field(default_factory=dict)  # by node: step, phase that ends it
+    spawned: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    """By node: step, and the phases that end it."""
     heard_ns: dict[str, int] = field(default_factory=dict)  # last record of a node
     clock: Estimate | None = None
     is_last_repeat: bool = False  # trouble: the present repeat is the last one

@@ -37,6 +37,7 @@ def result_of(run: Run) -> dict[str, Any]:
         "steps": _steps(run),
         **_measures(run),
         "nodes": _nodes(run),
+        "missing_nodes": [{"node": node, "why": why} for node, why in run.plan.missing.items()],
         "versions": {"testfabric": __version__},
     }
 
@@ -54,7 +55,7 @@ def _sweep(run: Run) -> dict[str, Any]:
     """Return what was varied, and which repeats were done."""
     warmups = [repeat for repeat in run.plan.repeats if repeat.is_warmup]
     return {
-        "seed": run.plan.trial.seed,
+        "seed": run.plan.seed,
         "matrix": {name: list(values) for name, values in run.plan.trial.matrix.items()},
         "repeats": max((repeat.number for repeat in run.plan.repeats if not repeat.is_warmup), default=0)
         - max((repeat.number for repeat in warmups), default=0),
@@ -191,14 +192,10 @@ def _place(run: Run, node: str, step: str) -> dict[str, Any]:
 
 
 def _nodes(run: Run) -> dict[str, Any]:
-    roles: dict[str, dict[str, None]] = {}
-    for members in run.plan.roles.values():
-        for role, nodes in members.items():
-            for node in nodes:
-                roles.setdefault(node, {})[role] = None
+    roles = run.plan.roles_by_node
     return {
         name: {
-            "roles": list(roles.get(name, ())),
+            "roles": list(roles[name]),
             "addresses": dict(info.addresses),
             "labels": list(info.labels),
             "facts": dict(info.facts),

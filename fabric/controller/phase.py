@@ -118,7 +118,7 @@ class PhaseRun:
     def _ends(self, node: str) -> tuple[str, ...]:
         """Return the spawned steps of a node whose time is over when this phase begins."""
         steps = self._desk.spawned.get(node, {}).items()
-        return tuple(step for step, until in steps if self.is_reset or until == self._phase)
+        return tuple(step for step, until in steps if self.is_reset or self._phase in until)
 
     def ready(self, message: Ready, now_ns: int) -> list[Effect]:
         """Take a node's readiness; the last one's starts the phase."""
@@ -271,7 +271,7 @@ class PhaseRun:
             for step in steps.get(node, ()):
                 source = desk.plan.source(step.step)
                 if step.verb == "spawn" and source is not None:
-                    lives[step.step] = desk.plan.until(source)
+                    lives[step.step] = desk.plan.ends(source)
 
     def finished(self, node: str, now_ns: int) -> list[Effect]:
         """A node has done all that it had to do."""

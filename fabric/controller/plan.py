@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from fabric.controller.puts import Puts, with_files
 from fabric.protocol.messages import Step
 from fabric.protocol.names import StepId
-from fabric.trial.cells import Cell, Repeat
+from fabric.trial.cells import Cell, Repeat, cells_of, schedule
 from fabric.trial.model import Trial, TrialStep
-from fabric.trial.plan import phase_steps, reset_steps
+from fabric.trial.plan import check_stops, ends_with, phase_steps, reset_steps
+from fabric.trial.resolve import Resolution, Roles, resolve
 
 NodeSteps = Mapping[str, tuple[Step, ...]]
 """For each node its steps, a role's in their order."""
-
-Roles = Mapping[str, tuple[str, ...]]
-"""For each role its nodes."""
 
 
 @dataclass(slots=True)
@@ -29,6 +27,9 @@ class RunPlan:
         roles: For each cell's number the nodes of each role.
         absent: For each cell's number and role how many nodes it lacks, as the quorum allows.
         puts: The files of the steps that put some.
+        missing: The nodes that it lacks, each with the reason.
+        notes: What is to be said of that.
+        seed: What every choice by chance follows from.
     """
 
     trial: Trial
@@ -38,6 +39,9 @@ class RunPlan:
     roles: Mapping[int, Roles]
     absent: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     puts: Puts = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    seed: int = 0
     _made: dict[tuple[str, str], NodeSteps] = field(default_factory=dict)
     _sources: dict[tuple[str, str, str], TrialStep] = field(default_factory=dict)
     _repeats: dict[tuple[int, int], Repeat] = field(default_factory=dict)
@@ -52,6 +56,16 @@ class RunPlan:
         return tuple(
             dict.fromkeys(node for roles in self.roles.values() for nodes in roles.values() for node in nodes)
         )
+
+    @property
+    def roles_by_node(self) -> Mapping[str, tuple[str, ...]]:
+        """The roles that each node plays in any cell."""
+        found: dict[str, dict[str, None]] = {}
+        for roles in {id(roles): roles for roles in self.roles.values()}.values():
+            for role, nodes in roles.items():
+                for node in nodes:
+                    found.setdefault(node, {})[role] = None
+        return {node: tuple(roles) for node, roles in found.items()}
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -70,15 +84,17 @@ class RunPlan:
         return self._made[key]
 
     def _make(self, repeat: Repeat, phase: str) -> NodeSteps:
-        return with_files(phase_steps(self.trial, repeat.number, phase, self.addresses), self.puts)
+        steps = phase_steps(self.trial, repeat, phase, self.roles[repeat.cell.number], self.addresses)
+        return with_files(steps, self.puts)
 
     def reset_alone(self, cell: Cell) -> NodeSteps:
         """Return for each node of a cell the reset that it does without a controller."""
-        return with_files(reset_steps(self.trial, self.addresses), self.puts)
+        steps = reset_steps(self.trial, cell, self.roles[cell.number], self.addresses)
+        return with_files(steps, self.puts)
 
-    def until(self, step: TrialStep) -> str:
-        """Return the phase at whose beginning a spawned step ends: the reset if its own does not come."""
-        return step.until if step.until in self.phases and step.until else self.phases[-1]
+    def ends(self, step: TrialStep) -> tuple[str, ...]:
+        """Return the phases at whose beginning a spawned step ends, whichever comes first."""
+        return ends_with(self.trial, step, self.phases)
 
     def source(self, step: str) -> TrialStep | None:
         """Return the step of the trial that a step id names, None if it has none."""
@@ -98,16 +114,49 @@ class RunPlan:
         return self.trial.describe(source, node) if source else f"step {step} on {node}"
 
 
-def plain_plan(
-    trial: Trial, addresses: Mapping[str, Mapping[str, str]], phases: Sequence[str], repeats: int
+def make_plan(
+    trial: Trial,
+    cells: Sequence[Cell],
+    found: Resolution,
+    addresses: Mapping[str, Mapping[str, str]],
+    *,
+    phases: Sequence[str],
+    repeats: int,
+    seed: int,
 ) -> RunPlan:
-    """Return the plan of a trial without a matrix whose nodes are all named; ``phases`` without the reset."""
-    every = (*phases, "reset")
-    numbers = range(1, repeats + 1)
+    """Return the plan of a trial.
+
+    Args:
+        trial: As read.
+        cells: That are gone through.
+        found: Their nodes.
+        addresses: For each node its addresses by network.
+        phases: That are done, as `select_phases` returns them.
+        repeats: That count, of each cell.
+        seed: Of the run.
+
+    Raises:
+        UsageError: If they are too many repeats, or a step is to be stopped where it was not spawned.
+    """
+    if tuple(phases) == trial.phases:
+        check_stops(trial, found.roles.values())
     return RunPlan(
         trial=trial,
         addresses=addresses,
-        phases=every,
-        repeats=tuple(Repeat(Cell(0, {}), number, is_warmup=False, phases=every) for number in numbers),
-        roles={0: trial.roles},
+        phases=tuple(phases),
+        repeats=schedule(trial, cells, repeats, seed, phases),
+        roles=found.roles,
+        absent=found.absent,
+        missing=found.missing,
+        notes=found.notes,
+        seed=seed,
     )
+
+
+def plain_plan(
+    trial: Trial, addresses: Mapping[str, Mapping[str, str]], phases: Sequence[str], repeats: int
+) -> RunPlan:
+    """Return the plan of a trial whose nodes are all named and there; ``phases`` without the reset."""
+    cells = cells_of(trial)
+    found, every = resolve(trial, cells, None, seed=0), (*phases, trial.phases[-1])
+    return make_plan(trial, cells, found, addresses, phases=every, repeats=repeats, seed=0)

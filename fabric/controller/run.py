@@ -265,7 +265,8 @@ class Run:
             return self._free(now_ns)
         if not is_first:
             return self._begin_repeat(now_ns)
-        return [run_started(self.desk, now_ns), *self._begin_repeat(now_ns)]
+        notes = [effect for words in self.plan.notes for effect in self.desk.notice(words, now_ns)]
+        return [run_started(self.desk, now_ns), *notes, *self._begin_repeat(now_ns)]
 
     def _begin_repeat(self, now_ns: int) -> list[Effect]:
         self.desk.progress = Progress()

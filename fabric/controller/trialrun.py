@@ -1,6 +1,7 @@
 """One call that runs a trial: find the nodes, carry it out, leave the bundle, return the verdict."""
 
 import json
+import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from fabric.controller.connection import Connection
+from fabric.controller.document import plan_document, plan_text
 from fabric.controller.entry import Read
 from fabric.controller.local import LocalFabric, new_run_id
 from fabric.controller.measures import Measured
 from fabric.controller.measuring import measure
 from fabric.controller.outcome import result_of
-from fabric.controller.plan import RunPlan, plain_plan
+from fabric.controller.plan import RunPlan, make_plan
 from fabric.controller.run import Run
 from fabric.controller.session import Session
 from fabric.controller.sources import Sources, find_sources
@@ -25,13 +27,17 @@ from fabric.protocol.limits import LEASE_S
 from fabric.protocol.messages import Nodes, NodesRequest
 from fabric.protocol.records import StepFinished
 from fabric.report.bundle import BundleWriter
+from fabric.trial.cells import cells_of
 from fabric.trial.model import Trial
-from fabric.trial.plan import node_names, plan_document
+from fabric.trial.resolve import resolve
 
 NODES_S: Final = 30.0
 NODE_S: Final = 1.0
 """A private fabric's agents have joined by then, with so much more for each: 64 of them take 20 s on two
 cores that have nothing else to do, nearly all of it for importing their modules."""
+
+MAX_SEED: Final = 1 << 31
+"""A seed that is drawn is below this, so that it can be typed."""
 
 POLL_NS: Final = 20_000_000
 """Between two looks for the agents of a private fabric."""
@@ -59,6 +65,7 @@ class Options:
     local: LocalFabric | None = None  # a private one, instead of a broker
     phases: tuple[str, ...] = ()  # without the reset; empty: all
     repeats: int | None = None
+    only: tuple[str, ...] = ()  # cells of the matrix, as `cells_of` takes them
     directory: Path = field(default_factory=lambda: Path("runs"))
     patience_s: float = 60.0
     lease_s: float = LEASE_S
@@ -95,7 +102,11 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
     with ExitStack() as stack:
         stack.enter_context(_place(options.directory))
         sources = find_sources(trial)
-        access = _access(trial, options)
+        cells = cells_of(trial, options.only)
+        seed = secrets.randbelow(MAX_SEED) if trial.seed is None else trial.seed
+        # On a private fabric what is named is there; a broker has to be asked.
+        found = resolve(trial, cells, None, seed) if options.local else None
+        access = _access(found.nodes if found else (), options)
         connection = Connection(
             access,
             program="fabric-run",
@@ -104,7 +115,16 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         )
         stack.callback(connection.close)
         connection.wait_up()
-        plan = plain_plan(trial, _addresses(connection), phases, options.repeats or trial.repeat)
+        nodes = _nodes(connection).nodes
+        plan = make_plan(
+            trial,
+            cells,
+            found or resolve(trial, cells, nodes, seed),
+            {info.name: info.addresses for info in nodes},
+            phases=(*phases, trial.phases[-1]),
+            repeats=options.repeats or trial.repeat,
+            seed=seed,
+        )
         plan.puts = sources.puts
         return _carry_out(connection, plan, sources, options, show)
 
@@ -132,11 +152,10 @@ def _place(directory: Path) -> Iterator[None]:
                 directory.rmdir()
 
 
-def _access(trial: Trial, options: Options) -> OperatorAccess:
+def _access(nodes: Sequence[str], options: Options) -> OperatorAccess:
     if options.local is None:
         return find_operator_access(options.broker)
     fabric = options.local
-    nodes = node_names(trial)
     access = fabric.start(dict.fromkeys(nodes, ()))
     _await_nodes(access, nodes, fabric)
     return access
@@ -178,19 +197,15 @@ def _nodes(connection: Connection) -> Nodes:
     return answer
 
 
-def _addresses(connection: Connection) -> dict[str, Mapping[str, str]]:
-    return {info.name: info.addresses for info in _nodes(connection).nodes}
-
-
 def _carry_out(
     connection: Connection, plan: RunPlan, sources: Sources, options: Options, show: Show
 ) -> Outcome:
-    document = plan_document(plan.trial, len(plan.repeats), plan.phases, plan.addresses)
+    document = plan_document(plan)
     run = Run(
         run=new_run_id(plan.trial.name, time.time()),
         plan=plan,
         lease_s=options.lease_s,
-        document=json.dumps(document),
+        document=plan_text(document),
         result=lambda run: json.dumps(result_of(run)),
     )
     writer = _Writer(options.directory / run.run, run, show)
@@ -256,7 +271,7 @@ class _Writer:
     def _open(self) -> BundleWriter:
         if self._bundle is None:
             self._bundle = BundleWriter(self._directory)
-            plan = json.dumps(json.loads(self._run.document), indent=2) + "\n"
+            plan = json.dumps(plan_document(self._run.plan), indent=2) + "\n"
             trial = self._run.plan.trial
             self._bundle.write_inputs(trial.text, plan, trial.files)
         return self._bundle

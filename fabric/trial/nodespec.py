@@ -120,13 +120,11 @@ def expand(spec: str) -> tuple[str, ...]:
     """
     hint = 'name the nodes: "lab1" or "lab[1-4]"'
     if "$" in spec:
-        raise SpecError(f"`{spec}` is not supported by this version", hint, end=len(spec), later=True)
+        raise SpecError(f"`{spec}` does not name nodes", hint, end=len(spec), later=True)
     names: list[str] = []
     for part in parse(spec):
         if isinstance(part, Some):
-            raise SpecError(
-                f"`{part.text}` is not supported by this version", hint, end=len(spec), later=True
-            )
+            raise SpecError(f"`{part.text}` does not name nodes", hint, end=len(spec), later=True)
         names += part.names
     return tuple(names)
 
@@ -337,18 +335,3 @@ def _node(name: str, token: _Token) -> str:
     raise SpecError(
         f"`{name:.80}` cannot be the name of a node", _NAME_HINT, start=token.start, end=token.end
     )
-
-
-def expand_all(specs: Iterable[str]) -> tuple[str, ...]:
-    """Return the nodes of one role.
-
-    Raises:
-        SpecError: As `expand`, or if a node is named twice.
-    """
-    nodes: dict[str, None] = {}
-    for spec in specs:
-        for node in expand(spec):
-            if node in nodes:
-                raise SpecError(f"node `{node}` is named twice in one role", end=len(spec))
-            nodes[node] = None
-    return tuple(nodes)

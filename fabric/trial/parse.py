@@ -16,7 +16,7 @@ from fabric.trial.model import Trial, TrialStep
 from fabric.trial.positions import Positions
 from fabric.trial.problems import Problems
 from fabric.trial.references import ReferenceChecker
-from fabric.trial.roles import read_roles
+from fabric.trial.roles import check_roles, read_roles
 from fabric.trial.settings import EXAMPLE, Order, part, read_order, read_settings
 from fabric.trial.steps import read_steps
 from fabric.trial.syntax import read_toml
@@ -79,6 +79,7 @@ def _build(document: dict[str, Any], text: str, look: Look | None, problems: Pro
     _check_sections(document, order, problems)
     roles = _roles(document, problems)
     matrix = read_matrix(document.get("matrix"), tuple(roles), problems)
+    named = check_roles(document.get("nodes"), roles, matrix, problems)
     table = read_settings(document, matrix, problems)
     variables = (*variables_of(tuple(roles)), *matrix)
     env = read_env(document.get("env"), variables, problems)
@@ -86,7 +87,7 @@ def _build(document: dict[str, Any], text: str, look: Look | None, problems: Pro
     references.check_env(document.get("env"))
     found = find_steps(document, order.phases, tuple(roles), problems)
     metrics = check_metrics(found, order, problems)
-    steps = read_steps(found, roles, order, references, look=look, problems=problems)
+    steps = read_steps(found, named, order, references, look=look, problems=problems)
     checks = read_checks(document.get("check"), metrics, problems)
     if table is not None:
         check_cells(matrix, table.distinct, table.pairing, table.repeat + table.warmup, problems)

@@ -1,28 +1,31 @@
-"""From a trial to what every node gets to do: steps with every name and address filled in."""
+"""PURE.  From a trial to what every node gets to do: steps with every name and address filled in."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from fabric.errors import UsageError
-from fabric.protocol.messages import Step
+from fabric.protocol.messages import ReadyWhen, Step
 from fabric.protocol.names import StepId
-from fabric.trial.model import Trial, TrialStep
-from fabric.trial.nodespec import MAX_NODES, SpecError, expand_all
+from fabric.trial.cells import Cell, Repeat
+from fabric.trial.model import ReadyCondition, Trial, TrialStep
+from fabric.trial.nodespec import SpecError
 from fabric.trial.problems import did_you_mean
+from fabric.trial.resolve import Roles
+from fabric.trial.rolespec import check_spec
 from fabric.trial.shellnames import expand
+from fabric.trial.stops import find_spawned
+from fabric.trial.variables import (
+    NodeAddresses,
+    environment,
+    own_variables,
+    repeat_variable,
+    shared_variables,
+)
 from fabric.trial.vocabulary import PHASES
-
-NodeAddresses = Mapping[str, str]
-"""A node's addresses by network; "" is the default one."""
 
 LOCAL_RESET: Final = 0
 """The repeat of the reset that an agent does by itself when a lease has ended (see `StepId`)."""
-
-
-def node_names(trial: Trial) -> tuple[str, ...]:
-    """Return all nodes of a trial, in the order in which it first names them."""
-    return tuple(dict.fromkeys(node for nodes in trial.roles.values() for node in nodes))
 
 
 def override_nodes(trial: Trial, specs: Mapping[str, str]) -> Trial:
@@ -37,164 +40,154 @@ def override_nodes(trial: Trial, specs: Mapping[str, str]) -> Trial:
             hint = did_you_mean(role, roles, f"roles: {', '.join(roles)}")
             raise UsageError(f"no role `{role}` in {trial.path}", hint)
         try:
-            roles[role] = expand_all(part.strip() for part in spec.split(","))
+            check_spec(spec, trial.matrix)
         except SpecError as error:
             raise UsageError(f"nodes of role `{role}`: {error}", error.hint) from None
-    changed = replace(trial, roles=roles)
-    if len(node_names(changed)) > MAX_NODES:
-        raise UsageError(f"{len(node_names(changed))} nodes are over the limit of {MAX_NODES}")
-    return changed
+        roles[role] = (spec,)
+    return replace(trial, roles=roles)
 
 
-def select_phases(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the phases to go through, in their order; `reset` is always one of them.
+def select_phases(names: Iterable[str], phases: Sequence[str] = PHASES) -> tuple[str, ...]:
+    """Return the phases to go through, in their order; the reset, the last one, is always among them.
 
     Raises:
         UsageError: If one of the names is no phase.
     """
     wanted = set(names)
-    for name in sorted(wanted.difference(PHASES)):
+    for name in sorted(wanted.difference(phases)):
         raise UsageError(
-            f"there is no phase `{name}`", did_you_mean(name, PHASES, f"phases: {', '.join(PHASES)}")
+            f"there is no phase `{name}`", did_you_mean(name, phases, f"phases: {', '.join(phases)}")
         )
-    return tuple(phase for phase in PHASES if phase in wanted or phase == PHASES[-1])
+    return tuple(phase for phase in phases if phase in wanted or phase == phases[-1])
 
 
 def phase_steps(
-    trial: Trial, repeat: int, phase: str, nodes: Mapping[str, NodeAddresses]
+    trial: Trial, repeat: Repeat, phase: str, roles: Roles, addresses: Mapping[str, NodeAddresses]
 ) -> dict[str, tuple[Step, ...]]:
-    """Return the steps of a phase for every node of the trial, a role's in their order.
+    """Return the steps of a phase for every node of a cell, a role's in their order.
+
+    What a put takes along is not in them: that is known where the files are.
 
     Args:
         trial: The trial.
-        repeat: From 1; LOCAL_RESET for the agents' own reset.
+        repeat: Which one; with number LOCAL_RESET for the agents' own reset.
         phase: Which one.
-        nodes: The addresses of each node; of one that is missing, its name is its address.
+        roles: The nodes of each role in the cell.
+        addresses: Of each node; of one that is missing, its name is its address.
     """
-    shared = _role_variables(trial, nodes)
-    found: dict[str, list[Step]] = {node: [] for node in node_names(trial)}
+    shared = shared_variables(trial, repeat.cell, roles, addresses) | repeat_variable(repeat)
+    found: dict[str, list[Step]] = {node: [] for nodes in roles.values() for node in nodes}
     for step in trial.steps:
         if step.phase != phase:
             continue
-        for index, node in enumerate(trial.roles[step.role]):
-            own = _node_variables(node, nodes) | _place_variables(step.role, index, repeat)
-            found[node].append(_resolve(step, repeat, shared | own))
+        nodes, target = roles[step.role], _target(trial, step, repeat)
+        for index, node in enumerate(nodes):
+            variables = shared | own_variables(trial, step, node, index, addresses)
+            at_s = (step.at_s or 0.0) + step.spread_s * index / len(nodes) if step.spread_s else step.at_s
+            found[node].append(_resolve(trial, step, repeat, variables, at_s=at_s, target=target))
     return {node: tuple(steps) for node, steps in found.items()}
 
 
-def phase_ends(
-    trial: Trial, repeat: int, phase: str, selected: Sequence[str] = PHASES
-) -> dict[str, tuple[str, ...]]:
-    """Return, for every node, the ids of the spawned steps that end when a phase begins.
+def reset_steps(
+    trial: Trial, cell: Cell, roles: Roles, addresses: Mapping[str, NodeAddresses]
+) -> dict[str, tuple[Step, ...]]:
+    """Return the reset that every node of a cell does by itself if a lease ends."""
+    alone = Repeat(cell, LOCAL_RESET, is_warmup=False, phases=trial.phases[-1:])
+    return phase_steps(trial, alone, trial.phases[-1], roles, addresses)
 
-    A step whose `until` is not among the ``selected`` phases ends at the reset, which always comes.
+
+def ends_with(trial: Trial, step: TrialStep, phases: Sequence[str]) -> tuple[str, ...]:
+    """Return the phases at whose beginning a spawned step ends, whichever comes first.
+
+    It is the one of its `until`, or the reset if that is not done.  A step of the cycle that is to live
+    beyond it ends before the next pass through the cycle, which starts it anew.
+
+    Args:
+        trial: The trial.
+        step: Spawned.
+        phases: That are done, in order, the reset last.
     """
-    ends: dict[str, list[str]] = {node: [] for node in node_names(trial)}
-    for step in trial.steps:
-        if step.phase in selected and _end(step, selected) == phase:
-            for node in trial.roles[step.role]:
-                ends[node].append(str(StepId(repeat, step.phase, step.role, step.label)))
-    return {node: tuple(steps) for node, steps in ends.items()}
+    until = step.until if step.until in phases and step.until else phases[-1]
+    if step.phase in trial.cycle and until not in trial.cycle:
+        return (until, next(phase for phase in phases if phase in trial.cycle))
+    return (until,)
 
 
-def reset_steps(trial: Trial, nodes: Mapping[str, NodeAddresses]) -> dict[str, tuple[Step, ...]]:
-    """Return the reset that every node does by itself if a lease ends."""
-    return phase_steps(trial, LOCAL_RESET, PHASES[-1], nodes)
+def check_stops(trial: Trial, roles_of_cells: Iterable[Roles]) -> None:
+    """Check that what is to be stopped is spawned on the same node.
 
-
-def plan_document(
-    trial: Trial, repeats: int, phases: Sequence[str], nodes: Mapping[str, NodeAddresses]
-) -> dict[str, Any]:
-    """Return what plan.json holds: every command, node and repeat, in plain JSON values.
-
-    A step's environment on a node is ``variables``, then ``me`` (the node's address), ``my_name``,
-    ``my_role``, ``my_index`` (the node's place in its role) and ``repeat``, then the step's own ``env``, in
-    which a `$name` stands for one of these.  So the plan grows with the nodes plus the steps, not with their
-    product: it has to fit into a message.
+    Raises:
+        UsageError: If it is not.
     """
-    return {
-        "format": 1,
-        "trial": {
-            "name": trial.name,
-            "file": trial.path,
-            "timeout_s": trial.timeout_s,
-            "max_skew_s": trial.max_skew_s,
-            "lead_s": trial.lead_s,
-            "on_lost": trial.on_lost,
-        },
-        "repeats": repeats,
-        "phases": list(phases),
-        "roles": {role: list(members) for role, members in trial.roles.items()},
-        "variables": _role_variables(trial, nodes),
-        "nodes": {node: {"address": _address(node, nodes)} for node in node_names(trial)},
-        "steps": [_describe(step, phases) for step in trial.steps if step.phase in phases],
-    }
+    stops = [(step, _stopped(trial, step)) for step in trial.steps if step.stop]
+    for roles in {id(roles): roles for roles in roles_of_cells}.values() if stops else ():
+        for step, spawned in stops:
+            there = () if spawned is None else roles[spawned.role]
+            for node in roles[step.role]:
+                if node not in there:
+                    raise UsageError(
+                        f"{trial.describe(step, node)}: no step `{step.stop}` is spawned on {node} before",
+                        "" if spawned is None else f"stop it in a step of role `{spawned.role}`",
+                    )
 
 
-def _end(step: TrialStep, selected: Sequence[str]) -> str | None:
-    return step.until if step.until is None or step.until in selected else PHASES[-1]
+def _stopped(trial: Trial, step: TrialStep) -> TrialStep | None:
+    return find_spawned(trial.steps, [it for it in trial.steps if it.verb == "spawn"], step, step.stop)
 
 
-def _describe(step: TrialStep, phases: Sequence[str]) -> dict[str, Any]:
-    return {
-        "phase": step.phase,
-        "role": step.role,
-        "step": step.label,
-        "line": step.line,
-        "verb": step.verb,
-        "argv": list(step.argv),
-        "env": {"PYTHONUNBUFFERED": "1", **step.env},
-        "dir": step.dir,
-        "timeout_s": step.timeout_s,
-        "at_s": step.at_s,
-        "until": _end(step, phases),
-        "ok": list(step.ok),
-        "on_fail": step.on_fail,
-        "when": step.when,
-        "signal": step.signal,
-        "grace_s": step.grace_s,
-    }
+def _target(trial: Trial, step: TrialStep, repeat: Repeat) -> str:
+    """Return the id of what a stop means, "" if it is none."""
+    spawned = _stopped(trial, step) if step.stop else None
+    if spawned is None:
+        return ""
+    is_before_cycle = trial.phases.index(spawned.phase) < trial.phases.index(trial.cycle[0])
+    number = min(repeat.number, 1) if is_before_cycle else repeat.number
+    return str(StepId(number, spawned.phase, spawned.role, spawned.label, repeat.cell.number))
 
 
-# --- variables ----------------------------------------------------------------------------------------
-
-
-def _address(node: str, nodes: Mapping[str, NodeAddresses]) -> str:
-    return nodes.get(node, {}).get("") or node
-
-
-def _role_variables(trial: Trial, nodes: Mapping[str, NodeAddresses]) -> dict[str, str]:
-    variables = {}
-    for role, members in trial.roles.items():
-        addresses = [_address(node, nodes) for node in members]
-        variables[role] = addresses[0]
-        variables[f"{role}_all"] = " ".join(addresses)
-    return variables
-
-
-def _node_variables(node: str, nodes: Mapping[str, NodeAddresses]) -> dict[str, str]:
-    return {"me": _address(node, nodes), "my_name": node}
-
-
-def _place_variables(role: str, index: int, repeat: int) -> dict[str, str]:
-    return {"my_role": role, "my_index": str(index), "repeat": str(repeat)}
-
-
-def _resolve(step: TrialStep, repeat: int, variables: Mapping[str, str]) -> Step:
-    own = {name: expand(value, variables) for name, value in step.env.items()}
+def _resolve(
+    trial: Trial,
+    step: TrialStep,
+    repeat: Repeat,
+    variables: Mapping[str, str],
+    *,
+    at_s: float | None,
+    target: str,
+) -> Step:
+    env = environment(trial, step, variables)
+    brought = dict.fromkeys(expand(metric.file, env) for metric in step.metrics if metric.file)
     return Step(
-        step=str(StepId(repeat, step.phase, step.role, step.label)),
+        step=str(StepId(repeat.number, step.phase, step.role, step.label, repeat.cell.number)),
         verb=step.verb,
         argv=step.argv,
-        # Python programs buffer by the block when they write to a pipe; nobody would see them live.
-        env={"PYTHONUNBUFFERED": "1", **variables, **own},
-        dir=None if step.dir is None else expand(step.dir, variables),
+        env=env,
+        dir=None if step.dir is None else expand(step.dir, env),
         timeout_s=step.timeout_s,
-        at_s=step.at_s,
+        at_s=at_s,
         ok=step.ok,
         on_fail=step.on_fail,
         when=step.when,
         signal=step.signal,
         grace_s=step.grace_s,
-        paths=tuple(expand(pattern, variables) for pattern in step.fetch),
+        attempts=step.attempts,
+        retry_on=step.retry_on,
+        may_exit=step.may_exit,
+        ready=None if step.ready is None else _ready(step.ready, env),
+        user=step.user,
+        pty=step.pty,
+        stdin=None if step.stdin is None else step.stdin.encode(),
+        stdin_file=expand(step.stdin_file, env),
+        limits=dict(step.limits),
+        output=step.output,
+        output_limit_bytes=trial.output_limit_bytes,
+        paths=tuple(expand(pattern, env) for pattern in step.fetch),
+        target=target,
+        wait_s=step.wait_s,
+        bring=tuple(brought),
+    )
+
+
+def _ready(ready: ReadyCondition, env: Mapping[str, str]) -> ReadyWhen:
+    return ReadyWhen(
+        port=ready.port, log=ready.log, cmd=ready.cmd, file=expand(ready.file, env), within_s=ready.within_s
     )

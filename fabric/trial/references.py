@@ -33,8 +33,8 @@ class ReferenceChecker:
             elif isinstance(command, list):
                 self._check_list((*where, *key), command, own)
         for path, value in _values(table):
-            # A step's own variables may be made of those of [env]; the rest cannot.
-            known = self._variables | self._env if path[0] == "env" else self._variables
+            # A step's own variables may be made of those of [env]; the rest of the step's own, too.
+            known = self._variables | (self._env if path[0] == "env" else own)
             self._check_value((*where, *path), value, known)
 
     def check_env(self, table: Any) -> None:

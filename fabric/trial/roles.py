@@ -1,9 +1,12 @@
 """[nodes]: which nodes play which role."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from fabric.trial.nodespec import MAX_NODES, SpecError, expand
+from fabric.trial.nodespec import MAX_NODES, Names, SpecError, parse
+from fabric.trial.positions import Path
 from fabric.trial.problems import Problems
+from fabric.trial.rolespec import UnsetError, check_spec
 from fabric.trial.tables import TrialTable
 from fabric.trial.vocabulary import MAX_ROLE_CHARS, VARIABLE, is_well_known
 
@@ -14,7 +17,10 @@ _EXAMPLE: Final = 'write client = "lab1", client = "lab[1-4]" or client = ["lab1
 
 
 def read_roles(raw: Any, problems: Problems) -> dict[str, tuple[str, ...]]:
-    """Return the nodes of every role; of one that is wrong only the name, after noting what is wrong."""
+    """Return the specs of every role; of one that is wrong only the name, after noting what is wrong.
+
+    What depends on the variables of the matrix is left to `check_roles`, for it needs these.
+    """
     if not isinstance(raw, dict):
         problems.at_value(
             ("nodes",), "E016", "`nodes` needs a table of roles", "write [nodes] and a role on each line"
@@ -26,11 +32,50 @@ def read_roles(raw: Any, problems: Problems) -> dict[str, tuple[str, ...]]:
         problems.at_key(("nodes",), "E022", f"the trial has {len(raw)} roles, over the limit of {MAX_ROLES}")
     for role in raw:
         _check_name(role, raw, problems)
-    roles = {role: _read_nodes(role, spec, problems) for role, spec in raw.items()}
-    count = len({node for nodes in roles.values() for node in nodes})
+    return {role: _read_specs(role, spec, problems) for role, spec in raw.items()}
+
+
+def check_roles(
+    raw: Any, roles: Mapping[str, tuple[str, ...]], matrix: Mapping[str, tuple[str, ...]], problems: Problems
+) -> dict[str, tuple[str, ...]]:
+    """Return the nodes of the roles whose specs just name them, after noting what is wrong with any spec."""
+    named: dict[str, tuple[str, ...]] = {}
+    for role, specs in roles.items():
+        is_list = isinstance(raw[role], list)
+        places: list[Path] = [
+            ("nodes", role, index) if is_list else ("nodes", role) for index in range(len(specs))
+        ]
+        right = [_is_right(spec, place, matrix, problems) for spec, place in zip(specs, places, strict=True)]
+        if all(right):
+            named[role] = _named(role, specs, places, problems)
+    count = len({node for nodes in named.values() for node in nodes})
     if count > MAX_NODES:
         problems.at_key(("nodes",), "E022", f"the trial has {count} nodes, over the limit of {MAX_NODES}")
-    return roles
+    return {role: nodes for role, nodes in named.items() if nodes}
+
+
+def _is_right(spec: str, place: Path, matrix: Mapping[str, tuple[str, ...]], problems: Problems) -> bool:
+    try:
+        check_spec(spec, matrix)
+    except SpecError as error:
+        code = "E037" if isinstance(error, UnsetError) else "E020"
+        problems.at_part(place, code, str(error), error.hint, text=spec, start=error.start, end=error.end)
+        return False
+    return True
+
+
+def _named(role: str, specs: Sequence[str], places: Sequence[Path], problems: Problems) -> tuple[str, ...]:
+    """Return the nodes of a role that names them all, else none; note a node that is named twice."""
+    nodes: dict[str, None] = {}
+    is_whole = True
+    for spec, place in zip(specs, places, strict=True):
+        parts = () if "$" in spec else parse(spec)
+        is_whole = is_whole and bool(parts) and all(isinstance(part, Names) for part in parts)
+        for name in (name for part in parts if isinstance(part, Names) for name in part.names):
+            if name in nodes:
+                problems.at_value(place, "E021", f"node `{name}` is in role `{role}` twice")
+            nodes[name] = None
+    return tuple(nodes) if is_whole else ()
 
 
 def _check_name(role: str, roles: dict[str, Any], problems: Problems) -> None:
@@ -59,27 +104,14 @@ def _check_name(role: str, roles: dict[str, Any], problems: Problems) -> None:
         )
 
 
-def _read_nodes(role: str, spec: Any, problems: Problems) -> tuple[str, ...]:
+def _read_specs(role: str, spec: Any, problems: Problems) -> tuple[str, ...]:
     where = ("nodes", role)
     is_list = isinstance(spec, list)
     specs = spec if is_list else [spec]
     if not specs:
         problems.at_value(where, "E020", f"role `{role}` has no node", _EXAMPLE)
-    nodes: dict[str, None] = {}
-    for index, one in enumerate(specs):
+    wrong = [index for index, one in enumerate(specs) if not isinstance(one, str)]
+    for index in wrong:
         place = (*where, index) if is_list else where
-        if not isinstance(one, str):
-            problems.at_value(
-                place, "E016", f"`{role}` needs the name of a node, or a list of names", _EXAMPLE
-            )
-            continue
-        try:
-            named = expand(one)
-        except SpecError as error:
-            code = "E014" if error.later else "E020"
-            problems.at_part(place, code, str(error), error.hint, text=one, start=error.start, end=error.end)
-            continue
-        if twice := next((node for node in named if node in nodes), None):
-            problems.at_value(place, "E021", f"node `{twice}` is in role `{role}` twice")
-        nodes.update(dict.fromkeys(named))
-    return tuple(nodes)
+        problems.at_value(place, "E016", f"`{role}` needs the name of a node, or a list of names", _EXAMPLE)
+    return () if wrong else tuple(specs)

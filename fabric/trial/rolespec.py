@@ -12,6 +12,10 @@ MAX_TRIED: Final = 1000
 """Most combinations of values that a spec is tried with before anything runs."""
 
 
+class UnsetError(SpecError):
+    """A spec has a `$name` that is no variable of the matrix."""
+
+
 def parts_of(texts: Iterable[str], variables: Mapping[str, str]) -> tuple[Part, ...]:
     """Return the parts of a role in the cell that has these variables.
 
@@ -41,7 +45,7 @@ def check_spec(text: str, matrix: Mapping[str, Sequence[str]]) -> None:
         if name not in matrix:
             hint = did_you_mean(name, matrix, f"variables of [matrix]: {', '.join(matrix) or 'none'}")
             start = max(text.find(f"${name}"), text.find(f"${{{name}}}"), 0)
-            raise SpecError(f"nothing sets ${name} here", hint, start=start, end=start + len(name) + 1)
+            raise UnsetError(f"nothing sets ${name} here", hint, start=start, end=start + len(name) + 1)
     if not used:
         parse(text)
         return

@@ -49,7 +49,7 @@ def check_stops(
 ) -> list[RawStep]:
     """Return the steps that a stop ends, after noting the stops that would find nothing.
 
-    ``nodes`` are those of every role.
+    ``nodes`` are those of the roles that name them; of the others it is found out when they are known.
     """
     spawned = [step for step in steps if "spawn" in step.table]
     stopped = []
@@ -82,7 +82,8 @@ def _about_target(
     name, until = target.label, until_of(target.phase, target.table.get("until"), order)
     if target.phase != stop.phase and order.phases.index(until) <= order.phases.index(stop.phase):
         return f"`{name}` has ended when `{until}` begins", "give it a later `until`"
-    if not set(nodes.get(stop.role, ())) <= set(nodes.get(target.role, ())):
+    known = nodes.keys() >= {stop.role, target.role}
+    if known and not set(nodes[stop.role]) <= set(nodes[target.role]):
         return (
             f"`{name}` runs on the nodes of role `{target.role}`, this step on those of `{stop.role}`",
             f"stop it in a step of role `{target.role}`",

@@ -184,7 +184,7 @@ def test_nodes_are_mapped_by_role_address_or_port(key: str) -> None:
     """A lab has names; Conductor's files have addresses."""
     path = coordinator("[Workers]\na = a.cfg\nb = b.cfg\n", a="10.0.0.1", b="10.0.0.2")
     made = import_trial(path, {key: "lab[1-2], spare"})
-    assert dict(made.trial.roles) == {"a": ("lab1", "lab2", "spare"), "b": ("10.0.0.2",)}
+    assert dict(made.trial.roles) == {"a": ("lab[1-2]", "spare"), "b": ("10.0.0.2",)}
     assert made.imported.nodes()[0].startswith("10.0.0.1 -> node lab[1-2], spare (role a;")
     with pytest.raises(UsageError, match=r"--nodes 10\.0\.0\.9") as raised:
         import_trial(path, {"10.0.0.9": "x"})

@@ -43,7 +43,7 @@ def test_the_settings_have_their_defaults() -> None:
     short = trial()
     assert (short.name, short.repeat, short.on_lost) == ("t", 1, "stop")
     assert (short.timeout_s, short.max_skew_s, short.lead_s) == (None, None, None)
-    assert short.roles == {"server": ("lab1",), "client": ("lab2", "lab3")}
+    assert short.roles == {"server": ("lab1",), "client": ("lab[2-3]",)}
     assert short.warnings == ()
 
 
@@ -55,7 +55,7 @@ def test_the_settings_are_read() -> None:
     )
     assert (full.name, full.repeat, full.on_lost) == ("full-1", 5, "continue")
     assert (full.timeout_s, full.max_skew_s, full.lead_s) == (5400.0, 0.02, 0.5)
-    assert full.roles == {"client": ("a", "b08", "b09", "b10")}
+    assert full.roles == {"client": ("a", "b[08-10]")}
 
 
 def test_a_cmd_has_its_defaults() -> None:

@@ -17,7 +17,6 @@ from fabric.trial.nodespec import (
     Some,
     SpecError,
     expand,
-    expand_all,
     needs_lab,
     parse,
 )
@@ -148,12 +147,6 @@ def test_where_only_names_can_stand_the_rest_is_said_to_be_right_elsewhere(spec:
 def test_what_can_be_told_without_a_broker_is_known(spec: str, needed: bool) -> None:
     """`--plan` asks a broker only if it has to."""
     assert needs_lab(parse(spec)) is needed
-
-
-def test_a_node_plays_a_role_once() -> None:
-    """It would run every step twice, under one name."""
-    with pytest.raises(SpecError, match="`lab2` is named twice"):
-        expand_all(["lab[1-2]", "lab2"])
 
 
 @pytest.mark.parametrize(

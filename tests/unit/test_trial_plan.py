@@ -1,26 +1,27 @@
 """What every node gets to do."""
 
-import json
 import shutil
 import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from fabric.errors import UsageError
 from fabric.protocol.codec import decode, encode
-from fabric.protocol.limits import MAX_TEXT_BYTES
-from fabric.protocol.messages import Prepare, Step
+from fabric.protocol.messages import Prepare, ReadyWhen, Step
+from fabric.trial.cells import Cell, Repeat, cells_of, schedule
 from fabric.trial.load import parse_trial
-from fabric.trial.nodespec import MAX_NODES
+from fabric.trial.model import Trial
 from fabric.trial.plan import (
-    node_names,
+    check_stops,
+    ends_with,
     override_nodes,
-    phase_ends,
     phase_steps,
-    plan_document,
     reset_steps,
     select_phases,
 )
+from fabric.trial.resolve import Roles, resolve
 
 TEXT = """
 [trial]
@@ -54,27 +55,40 @@ TRIAL = parse_trial(TEXT, "t.toml")
 NODES = {"lab1": {"": "10.0.0.1", "test": "10.1.0.1"}, "lab2": {"": "10.0.0.2"}, "lab3": {"test": "10.1.0.3"}}
 
 
-def test_nodes_come_in_the_order_of_the_file() -> None:
-    """A node that plays two roles is one node."""
-    assert node_names(TRIAL) == ("lab1", "lab3", "lab2")
+PHASES = ("startup", "run", "collect", "reset")
+
+
+def roles_of(trial: Trial) -> Roles:
+    return resolve(trial, cells_of(trial), None, 0).roles[cells_of(trial)[0].number]
+
+
+def steps(
+    trial: Trial, phase: str, number: int = 1, nodes: Mapping[str, Mapping[str, str]] = NODES
+) -> dict[str, tuple[Step, ...]]:
+    """Return the steps of a repeat of the first cell."""
+    return phase_steps(trial, repeat(trial, number), phase, roles_of(trial), nodes)
+
+
+def repeat(trial: Trial, number: int = 1) -> Repeat:
+    return schedule(replace(trial, order="sequential"), cells_of(trial), 9, 0)[number - 1]
 
 
 def test_every_node_has_its_steps_in_their_order() -> None:
     """A node may play several roles, and one without steps still takes part in the barrier."""
-    run = phase_steps(TRIAL, 2, "run", NODES)
+    run = steps(TRIAL, "run", 2)
     assert [step.step for step in run["lab2"]] == ["2/run/client/client-1", "2/run/client/client-2"]
     assert {step.step for step in run["lab1"]} == {
         "2/run/client/client-1",
         "2/run/client/client-2",
         "2/run/server/server-1",
     }
-    assert phase_steps(TRIAL, 2, "startup", NODES)["lab2"] == ()
-    assert phase_steps(TRIAL, 2, "collect", NODES) == {"lab1": (), "lab3": (), "lab2": ()}
+    assert steps(TRIAL, "startup", 2)["lab2"] == ()
+    assert steps(TRIAL, "collect", 2) == {"lab1": (), "lab3": (), "lab2": ()}
 
 
 def test_a_step_is_fully_resolved() -> None:
     """The agent knows nothing of the trial: all that it needs is in the message."""
-    first = phase_steps(TRIAL, 2, "run", NODES)["lab2"][0]
+    first = steps(TRIAL, "run", 2)["lab2"][0]
     assert first == Step(
         step="2/run/client/client-1",
         verb="cmd",
@@ -106,7 +120,7 @@ def test_a_step_is_fully_resolved() -> None:
 
 def test_a_list_is_run_as_it_stands() -> None:
     """No shell, so nothing is expanded; and a spawned step has no timeout."""
-    monitor = phase_steps(TRIAL, 1, "startup", NODES)["lab1"][1]
+    monitor = steps(TRIAL, "startup")["lab1"][1]
     assert (monitor.verb, monitor.argv) == ("spawn", ("watch", "$me"))
     assert (monitor.timeout_s, monitor.signal, monitor.grace_s) == (None, 2, 0.2)
     assert (monitor.env["me"], monitor.env["PYTHONUNBUFFERED"]) == ("10.0.0.1", "1")
@@ -114,10 +128,8 @@ def test_a_list_is_run_as_it_stands() -> None:
 
 def test_steps_fit_the_wire() -> None:
     """Names and types have to be those of the codec, which is strict."""
-    for steps in phase_steps(TRIAL, 1, "run", NODES).values():
-        message = Prepare(
-            run="r", node="lab1", phase="1/run", end=(), failed=False, stopped=False, steps=steps
-        )
+    for own in (*steps(TRIAL, "run").values(), *steps(FULL, "run").values()):
+        message = Prepare(run="r", node="lab1", phase="1/run", end=(), failed=False, stopped=False, steps=own)
         assert decode(encode(message)) == message
 
 
@@ -125,32 +137,32 @@ def test_the_environment_is_what_a_command_sees() -> None:
     """Names that a shell could not expand would be of no use."""
     sh = shutil.which("sh")
     assert sh is not None
-    step = phase_steps(TRIAL, 3, "run", NODES)["lab3"][1]
+    step = steps(TRIAL, "run", 3)["lab3"][1]
     line = "echo $server $client_all $me $my_name $my_role $my_index $repeat"
     shown = subprocess.run([sh, "-c", line], env=step.env, capture_output=True, text=True, check=True)
     assert shown.stdout == "10.0.0.1 lab3 10.0.0.2 10.0.0.1 lab3 lab3 client 0 3\n"
 
 
 def test_spawned_steps_end_where_until_says() -> None:
-    """The end goes to every node of the role, and to no other."""
-    assert phase_ends(TRIAL, 2, "run") == {"lab1": ("2/startup/server/daemon",), "lab3": (), "lab2": ()}
-    assert phase_ends(TRIAL, 2, "collect")["lab1"] == ("2/startup/server/monitor",)
-    assert phase_ends(TRIAL, 2, "reset")["lab1"] == ()
+    """Or at the reset: `--phases startup` must not leave the daemon behind."""
+    daemon, monitor = TRIAL.steps[:2]
+    assert ends_with(TRIAL, daemon, PHASES) == ("run",)
+    assert ends_with(TRIAL, monitor, PHASES) == ("collect",)
+    assert ends_with(TRIAL, daemon, select_phases(["startup"])) == ("reset",)
 
 
-def test_a_spawned_step_whose_end_is_left_out_ends_at_the_reset() -> None:
-    """`--phases startup` must not leave the daemon behind."""
-    selected = select_phases(["startup"])
-    assert phase_ends(TRIAL, 1, "reset", selected)["lab1"] == (
-        "1/startup/server/daemon",
-        "1/startup/server/monitor",
-    )
-    assert phase_ends(TRIAL, 1, "reset", select_phases(["run"]))["lab1"] == ()
+def test_a_step_of_the_cycle_does_not_outlive_its_repeat() -> None:
+    """The next repeat starts it anew, on the same port."""
+    trial = replace(TRIAL, cycle=("startup", "run"))
+    assert ends_with(trial, trial.steps[0], PHASES) == ("run",)
+    assert ends_with(trial, trial.steps[1], PHASES) == ("collect", "startup")
+    trial = replace(TRIAL, cycle=("run",))
+    assert ends_with(trial, trial.steps[1], PHASES) == ("collect",)
 
 
 def test_the_reset_that_a_node_does_alone_has_repeat_0() -> None:
     """Its records must not be taken for those of the reset that the controller asked for."""
-    reset = reset_steps(TRIAL, NODES)
+    reset = reset_steps(TRIAL, Cell(0, {}), roles_of(TRIAL), NODES)
     assert [step.step for step in reset["lab2"]] == ["0/reset/client/client-1"]
     assert (reset["lab2"][0].when, reset["lab2"][0].env["repeat"]) == ("always", "0")
 
@@ -167,7 +179,7 @@ def test_the_reset_always_belongs_to_the_phases() -> None:
 def test_nodes_can_be_overridden() -> None:
     """The same trial runs in two labs."""
     changed = override_nodes(TRIAL, {"client": "gen[01-02], gen9"})
-    assert changed.roles == {"server": ("lab1",), "client": ("gen01", "gen02", "gen9")}
+    assert roles_of(changed) == {"server": ("lab1",), "client": ("gen01", "gen02", "gen9")}
     assert TRIAL.roles["client"] == ("lab3", "lab2", "lab1")
 
 
@@ -176,9 +188,9 @@ def test_nodes_can_be_overridden() -> None:
     [
         ("sever", "a", "no role `sever`"),
         ("server", "", "names no node"),
-        ("server", "a,a", "named twice"),
-        ("server", "3 of @x", "not supported by this version"),
-        ("server", f"x[1-{MAX_NODES}]", "over the limit"),
+        ("server", "0 of @x", "no number of nodes"),
+        ("server", "$x", "nothing sets"),
+        ("server", "x[1-5000]", "over the limit"),
     ],
 )
 def test_a_wrong_override_is_refused(role: str, spec: str, message: str) -> None:
@@ -187,26 +199,110 @@ def test_a_wrong_override_is_refused(role: str, spec: str, message: str) -> None
         override_nodes(TRIAL, {role: spec})
 
 
-def test_the_plan_has_every_command_and_node() -> None:
-    """plan.json says years later what was done, and where in the file it stood."""
-    plan = plan_document(TRIAL, 3, ("startup", "run", "reset"), NODES)
-    assert json.loads(json.dumps(plan)) == plan
-    assert (plan["repeats"], plan["phases"]) == (3, ["startup", "run", "reset"])
-    assert plan["roles"]["client"] == ["lab3", "lab2", "lab1"]
-    assert plan["nodes"]["lab2"] == {"address": "10.0.0.2"}
-    assert plan["variables"]["client_all"] == "lab3 10.0.0.2 10.0.0.1"
-    assert [(step["phase"], step["step"], step["line"], step["until"]) for step in plan["steps"]] == [
-        ("startup", "daemon", 7, "run"),
-        ("startup", "monitor", 11, "reset"),
-        ("run", "client-1", 16, None),
-        ("run", "client-2", 22, None),
-        ("run", "server-1", 24, None),
-        ("reset", "client-1", 27, None),
-    ]
+FULL = parse_trial(
+    """
+[trial]
+name = "t"
+network = "test"
+output_limit = "1 MB"
+[matrix]
+size = [8, 16]
+[env]
+WORK = "/w/$my_name"
+DEBUG = "$size"
+[nodes]
+db = "lab[1-3]"
+[[startup.db]]
+name = "serve"
+spawn = "serve"
+ready.file = "$WORK/up"
+ready.within = "5s"
+may_exit = true
+[[run.db]]
+name = "load"
+cmd = "load"
+at = "2s"
+spread = "3s"
+dir = "$WORK/$size"
+env = { DEBUG = "x$DEBUG", HOME = "$WORK" }
+stdin = { file = "$HOME/in" }
+retries = 2
+retry_on = "fail"
+user = "nobody"
+pty = true
+limits = { files = 10 }
+output = "drop"
+metric.a = { file = "$WORK/a.json", json = "x" }
+metric.b = { file = "$WORK/a.json", json = "y" }
+[[run.db]]
+cmd = "x"
+stdin = "é"
+spread = "3s"
+[[run.db]]
+stop = "serve"
+[[run.db]]
+wait = "5s"
+[[run.db]]
+fetch = "$WORK/*.log"
+""",
+    "t.toml",
+)
 
 
-def test_the_plan_of_the_largest_trial_fits_into_a_message() -> None:
-    """It travels with the trial when the run is opened."""
-    large = override_nodes(TRIAL, {"server": f"node[1000-{999 + MAX_NODES}]", "client": "node1000"})
-    nodes = {node: {"": "192.168.100.100"} for node in node_names(large)}
-    assert len(json.dumps(plan_document(large, 5, ("run", "reset"), nodes))) < MAX_TEXT_BYTES
+def test_every_field_of_a_step_is_resolved() -> None:
+    """Names are expanded where no shell would do it; the step's own variables win over those of [env]."""
+    own = steps(FULL, "run", nodes={"lab2": {"": "10.0.0.2", "test": "10.1.0.2"}})["lab2"]
+    load, plain, stop, wait, fetch = own
+    assert load.step == "1.1/run/db/load"
+    assert {name: load.env[name] for name in ("size", "db_all", "me", "WORK", "DEBUG", "HOME")} == {
+        "size": "8",
+        "db_all": "lab1 10.1.0.2 lab3",
+        "me": "10.1.0.2",
+        "WORK": "/w/lab2",
+        "DEBUG": "x8",
+        "HOME": "/w/lab2",
+    }
+    assert (load.dir, load.stdin_file, load.bring) == ("/w/lab2/8", "/w/lab2/in", ("/w/lab2/a.json",))
+    assert (load.attempts, load.retry_on, load.user, load.pty) == (3, "fail", "nobody", True)
+    assert (load.limits, load.output, load.output_limit_bytes) == ({"files": 10}, "drop", 1_000_000)
+    assert (plain.stdin, plain.at_s, plain.output) == ("é".encode(), 1.0, "keep")
+    assert (stop.verb, stop.target) == ("stop", "1.1/startup/db/serve")
+    assert (wait.verb, wait.wait_s, wait.argv) == ("wait", 5.0, ())
+    assert (fetch.verb, fetch.paths) == ("fetch", ("/w/lab2/*.log",))
+    serve = steps(FULL, "startup")["lab2"][0]
+    assert serve.ready == ReadyWhen(file="/w/lab2/up", within_s=5.0)
+    assert (serve.may_exit, serve.timeout_s) == (True, None)
+
+
+def test_the_nodes_of_a_role_start_evenly_over_the_spread() -> None:
+    """The first at once, the last one step before the end: then the next one would begin."""
+    assert [own[0].at_s for own in steps(FULL, "run").values()] == [2.0, 3.0, 4.0]
+
+
+def test_a_stop_means_what_was_spawned_in_this_repeat_or_before_the_cycle() -> None:
+    """What is outside of the cycle was started in the first repeat of the cell."""
+    assert steps(FULL, "run", 3)["lab1"][2].target == "1.3/startup/db/serve"
+    trial = replace(FULL, cycle=("run",))
+    assert steps(trial, "run", 3)["lab1"][2].target == "1.1/startup/db/serve"
+    assert steps(trial, "run", 3)["lab1"][0].step == "1.3/run/db/load"
+
+
+def test_what_is_to_be_stopped_has_to_be_spawned_on_the_same_node() -> None:
+    """Which nodes these are is known only when the roles have theirs."""
+    text = (
+        '[trial]\nname = "t"\n[matrix]\nx = "lab[1-2]"\n[nodes]\na = "lab1"\nb = "$x"\n'
+        '[startup]\na = { spawn = "s", name = "serve" }\n[run]\nb = { stop = "serve" }\n'
+    )
+    trial = parse_trial(text, "t.toml")
+    check_stops(trial, resolve(trial, cells_of(trial, ["x=lab1"]), None, 0).roles.values())
+    with pytest.raises(
+        UsageError, match=r"t.toml:11: run/b step b-1 on lab2: no step `serve` is spawned on lab2"
+    ):
+        check_stops(trial, resolve(trial, cells_of(trial), None, 0).roles.values())
+
+
+def test_phases_of_the_trial_can_be_selected() -> None:
+    """They may have other names than usual."""
+    assert select_phases(["load"], ("prepare", "load", "reset")) == ("load", "reset")
+    with pytest.raises(UsageError, match="no phase `run`"):
+        select_phases(["run"], ("prepare", "load", "reset"))
