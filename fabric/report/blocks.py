@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from fabric.protocol.names import StepId
@@ -35,6 +36,12 @@ class FailureText:
         self._source = source
         self._origin_ns = origin_ns
 
+    def place(self, failure: Failure) -> str:
+        """Return which step of the trial it was, and where that stands."""
+        step = failure.step
+        source = self._source(step)
+        return (f"{source}: " if source else "") + f"{step.phase}/{step.role} step {step.label}"
+
     def lines(self, failure: Failure, bundle: str) -> list[str]:
         """Return the lines; commands in them can be pasted."""
         found = [self._head(failure)]
@@ -45,13 +52,9 @@ class FailureText:
         return found
 
     def _head(self, failure: Failure) -> str:
-        step, count = failure.step, len(failure.nodes)
-        source = self._source(step)
-        where = f"{source}: " if source else ""
+        count = len(failure.nodes)
         nodes = folded(failure.nodes, limit=_NODES) + (f" ({count} nodes)" if count > 1 else "")
-        text = (
-            f"{where}{step.phase}/{step.role} step {step.label} failed on {nodes}: {printable(failure.how)}"
-        )
+        text = f"{self.place(failure)} failed on {nodes}: {printable(failure.how)}"
         if len(failure.repeats) > 1:
             text += f", in repeats {folded(failure.repeats, limit=_REPEATS)}"
         return self._palette.level("error", text)
@@ -76,11 +79,13 @@ class FailureText:
         if not said:
             return []
         found = ["    in the two seconds before, others said:"]
-        for nodes, words, text in said:
-            time = self._palette.faint(f"[{(words.t_ns - self._origin_ns()) / 1e9:7.3f}]")
-            step = StepId.parse(words.step)
-            who = self._palette.node(words.node, f"{folded(nodes, limit=_NODES)} {step.role}/{step.label}")
-            found.append(f"      {time} {who} {SEPARATORS[words.stream]} {self._shown(text)}")
+        for word in said:
+            time = self._palette.faint(f"[{(word.t_ns - self._origin_ns()) / 1e9:7.3f}]")
+            step = StepId.parse(word.step)
+            nodes = folded(word.nodes, limit=_NODES)
+            who = self._palette.node(nodes, f"{nodes} {step.role}/{step.label}")
+            again = f"  ({word.count} times)" if word.count > 1 and len(word.nodes) == 1 else ""
+            found.append(f"      {time} {who} {SEPARATORS[word.stream]} {self._shown(word.line)}{again}")
         return found
 
     def _shown(self, data: bytes) -> str:
@@ -98,12 +103,26 @@ def look(failure: Failure, bundle: str) -> str:
     return shlex.join(["less", "-R", f"{bundle}/{path}"])
 
 
-def _folded_words(words: Sequence[Words]) -> list[tuple[list[str], Words, bytes]]:
-    """Return each line with the nodes on which that step said the same; the first one's instant counts."""
-    found: dict[tuple[bytes, str], tuple[list[str], Words, bytes]] = {}
+@dataclass(slots=True)
+class _Word:
+    """A line that some said, perhaps again and again; ``t_ns`` is of the last time."""
+
+    line: bytes
+    step: str
+    stream: str
+    t_ns: int = 0
+    nodes: set[str] = field(default_factory=set)
+    count: int = 0
+
+
+def _folded_words(words: Sequence[Words]) -> list[_Word]:
+    """Return each line with the nodes on which that step said the same, by the last time."""
+    found: dict[tuple[bytes, str, str], _Word] = {}
     for one in words:
         for line in one.data.rstrip(b"\n").split(b"\n"):
-            entry = found.setdefault((line, one.step), ([], one, line))
-            if one.node not in entry[0]:
-                entry[0].append(one.node)
+            key = (line, one.step, one.stream)
+            word = found.pop(key, None) or _Word(*key)
+            word.t_ns, word.count = one.t_ns, word.count + 1
+            word.nodes.add(one.node)
+            found[key] = word
     return list(found.values())

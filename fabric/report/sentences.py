@@ -26,6 +26,9 @@ from fabric.report.fold import folded
 from fabric.report.quantities import duration, quantity, size
 from fabric.report.style import Level
 
+_WHYS: Final = 3
+"""Most reasons in one line; all of them are in result.json."""
+
 
 class Said(NamedTuple):
     """A sentence and how bad it is."""
@@ -143,7 +146,8 @@ def _phase_ended(record: PhaseEnded) -> Said:
 
 
 def _run_ended(record: RunEnded) -> Said:
-    whys = ": " + "; ".join(record.why) if record.why else ""
+    whys = ": " + "; ".join(record.why[:_WHYS]) if record.why else ""
+    whys += f"; and {len(record.why) - _WHYS} more reasons" if len(record.why) > _WHYS else ""
     return Said(f"verdict {record.verdict}{whys}", "good" if record.verdict == "pass" else "error")
 
 

@@ -18,22 +18,21 @@ NS: Final = 1_000_000_000
 _MIN_SPREAD: Final = 2
 
 
-def summary(result: Mapping[str, Any], palette: Palette, *, is_long: bool) -> Iterator[str]:
+def summary(result: Mapping[str, Any], palette: Palette, *, told: Sequence[str] = ()) -> Iterator[str]:
     """Yield the lines of a result (as in result.json), but for the verdict, which stands last.
 
     Args:
         result: As in result.json; what is missing is left out.
         palette: Colours, or none.
-        is_long: The reasons too: they were not shown with the last record.
+        told: What the reasons begin with that need not be told again.
     """
     yield from _skews(result.get("phases", ()), palette)
     yield from _metrics(result.get("metrics", ()), result.get("cells", ()), palette)
     yield from _checks(result.get("checks", ()), palette)
-    whys: Sequence[str] = result.get("why", ())
-    if is_long:
-        yield from (printable(why) for why in whys[:WHYS])
-        if len(whys) > WHYS:
-            yield f"... and {len(whys) - WHYS} more in result.json"
+    whys = [why for why in result.get("why", ()) if not why.startswith(tuple(told))]
+    yield from (f"{printable(why)}" for why in whys[:WHYS])
+    if len(whys) > WHYS:
+        yield f"... and {len(whys) - WHYS} more reasons in result.json"
 
 
 def table(
@@ -119,11 +118,8 @@ def _checks(checks: Sequence[Mapping[str, Any]], palette: Palette) -> Iterator[s
     level: Level = "error" if failed else "good"
     yield palette.level(level, f"checks: {len(checks) - len(failed)} of {len(checks)} hold")
     for check in failed[:WHYS]:
-        value = check.get("value")
-        text = (
-            f"{value}" if isinstance(value, str) or value is None else quantity(value, check.get("unit", ""))
-        )
-        yield f"  {check['metric']}.{check['kind']} {check['limit_text']}, repeat {_repeat(check)}: {text}"
+        what = f"{check['metric']}.{check['kind']} {check['limit_text']}"
+        yield f"  {printable(what)}, repeat {_repeat(check)}: {_value(check)}"
     if len(failed) > WHYS:
         yield f"  ... and {len(failed) - WHYS} more in result.json"
 

@@ -124,7 +124,6 @@ class TextWatch:
         self._failures = Failures()
         self._failure_text = FailureText(self._palette, source, lambda: self._renderer.origin_ns)
         self._bundle = ""
-        self._concluded = False
 
     @property
     def deadline_ns(self) -> int | None:
@@ -148,9 +147,8 @@ class TextWatch:
         """Print what is left, the failures once more, and what the run came to."""
         self.close()
         lines = self._failed()
-        # the reasons were shown with the last record, if there was one
-        is_long = conclusion.verdict == "interrupted" or not self._concluded
-        lines += summary(conclusion.result, self._palette, is_long=is_long)
+        told = [f"{self._failure_text.place(failure)} on " for failure in self._failures.all]
+        lines += summary(conclusion.result, self._palette, told=told)
         if self._printer.not_shown:
             lines.append(f"{self._printer.not_shown} lines were not shown; the bundle has all of them")
         level: Level = "good" if conclusion.verdict == "pass" else "error"
@@ -177,7 +175,6 @@ class TextWatch:
     def _print(self, reads: Iterable[Read], now_ns: int) -> None:
         for read in reads:
             is_output = read.record.kind == "output"
-            self._concluded |= read.record.kind == "run_ended"
             for line in self._renderer.render(read, now_ns):
                 self._printer.put(line, keep=not is_output, mark=read.number, wait=self._hold)
         for line in self._renderer.expire(now_ns):

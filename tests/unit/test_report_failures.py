@@ -62,6 +62,13 @@ def test_the_others_are_folded_too() -> None:
     assert "      [  1.500] sut client/client-1 │ I am the server" in lines
 
 
+def test_what_one_says_again_and_again_is_one_line() -> None:
+    """A server that says hello ten times a second would push the line out that matters."""
+    reads = [said("serving\n", node="sut", t_s=1 + number / 10) for number in range(10)]
+    lines = block([*reads, finished(t_s=2.5, exit_code=1)])
+    assert lines[3] == "      [  1.900] sut client/client-1 │ serving  (10 times)"
+
+
 def test_a_failure_waits_a_moment_for_others_and_is_news_once() -> None:
     """Else the first of a hundred nodes would be told alone."""
     failures = Failures()

@@ -7,8 +7,8 @@ from fabric.report.style import Palette
 from fabric.report.summary import summary
 
 
-def lines(result: dict[str, object], *, is_long: bool = False) -> list[str]:
-    return list(summary(result, Palette(color=False), is_long=is_long))
+def lines(result: dict[str, object], *told: str) -> list[str]:
+    return list(summary(result, Palette(color=False), told=told))
 
 
 def phase(repeat: int, skew_s: float | None, cell: int = 0) -> dict[str, object]:
@@ -54,12 +54,19 @@ def test_checks_that_do_not_hold_are_named() -> None:
     check = {"metric": "p99", "kind": "max", "limit_text": "50 ms", "unit": "ms", "cell": 2, "repeat": 1}
     result = {"checks": [check | {"ok": True, "value": 1.0}, check | {"ok": False, "value": 61.25}]}
     assert lines(result) == ["checks: 1 of 2 hold", "  p99.max 50 ms, repeat 2.1: 61.2 ms"]
+    assert lines({"checks": [check | {"ok": False, "value": None}]})[1].endswith("repeat 2.1: no value")
 
 
 def test_reasons_are_bounded() -> None:
     """Fifty nodes may have fifty reasons."""
-    shown = lines({"why": [f"reason {number}" for number in range(50)]}, is_long=True)
-    assert shown[-1] == "... and 40 more in result.json"
+    shown = lines({"why": [f"reason {number}" for number in range(50)]})
+    assert shown[-1] == "... and 40 more reasons in result.json"
+
+
+def test_a_reason_that_was_told_in_full_is_not_told_again() -> None:
+    """A failed step is a reason for each of its nodes; what it says has just been shown."""
+    why = ["a.toml:3: run/a step a-1 on lab1: exit 1", "lab2 is away"]
+    assert lines({"why": why}, "a.toml:3: run/a step a-1 on ") == ["lab2 is away"]
 
 
 @pytest.mark.parametrize(
