@@ -169,15 +169,14 @@ class Hands:
 
     def _armed(self, key: str, fds: dict[Stream, int], now_ns: int) -> None:
         part = self._parts.get(run_of(key))
-        if part is None or part.executor.steps.get(key) is None:
+        if part is None or (attempt := part.executor.steps.get(key)) is None:
             for fd in fds.values():
                 os.close(fd)
             return
         if is_probe(key):
             self._probes.open(key, fds)
         else:
-            _, step, attempt = key.split("|")
-            self.pipes.open(key, step, int(attempt), part.journal, fds)
+            self.pipes.open(key, attempt.step, attempt.attempt, part.journal, fds)
         self.drive(part, part.executor.armed(key, now_ns))
 
     def _tree_ended(self, key: str, survivors: tuple[int, ...]) -> None:

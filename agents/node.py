@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Final
 
 from agents import session as ss
+from agents.disks import Disks
 from agents.executor import Executor
 from agents.facts import addresses, facts
 from agents.hands import Hands
 from agents.journal import FULL_PAUSE_S, Journal
 from agents.launching import Patience
-from agents.parts import Part
+from agents.parts import Part, nothing_freed, refused
 from agents.recovery import owed_resets, recover_journals
 from agents.removal import remove_later, remove_leftovers
 from agents.shipping import Shipper
@@ -107,6 +108,7 @@ class Node:
             refresh_clock=self._refresh_clock,
             fabric_now=self._fabric_now,
         )
+        self._disks = Disks(self._hands.pipes, self._fabric_now, self._hands.tell)
 
     # --- life -------------------------------------------------------------------------------------------
 
@@ -137,16 +139,17 @@ class Node:
             self._beat_ns = now_ns + round(BEAT_S * S)
             self._hands.launching.beat(now_ns)
         if self._resume_ns is not None and now_ns >= self._resume_ns:
+            self._resume_ns = None
             self._hands.pipes.resume()
         self._hands.transfers.work(now_ns)
+        self._disks.look(self._parts.values(), now_ns)
         self._ship(now_ns)
 
     def _deadline_ns(self) -> int:
         times = [self._session.deadline_ns, self._beat_ns, self._shipper.deadline_ns]
         times += [part.executor.deadline_ns for part in self._parts.values()]
-        self._resume_ns = (
-            self._clock.now_ns() + round(FULL_PAUSE_S * S) if self._hands.pipes.has_paused else None
-        )
+        if self._resume_ns is None and self._hands.pipes.has_paused:
+            self._resume_ns = self._clock.now_ns() + round(FULL_PAUSE_S * S)
         times += [self._resume_ns, self._hands.transfers.deadline_ns]
         return min(time for time in times if time is not None)
 
@@ -208,17 +211,14 @@ class Node:
             return
         part = self._parts.get(run)
         if part is None and isinstance(message, Assign):
-            part = self._open_part(message, Executor(message))
+            try:
+                part = self._open_part(message, Executor(message))
+            except OSError as error:
+                self._sockets.say(refused(message, self._state, error))
         if part is not None:
             self._hands.drive(part, part.executor.receive(message, now_ns))
         elif isinstance(message, (Free, Abandon)):
-            nothing = Freed(
-                run=run,
-                node=self._identity.name,
-                incarnation=self._state.incarnation,
-                records=0,
-                reset_failed=False,
-            )
+            nothing = nothing_freed(run, self._identity.name, self._state.incarnation)
             self._sockets.say(self._freed.get(run, nothing))
 
     def _session_do(self, effects: list[ss.SessionEffect]) -> None:  # noqa: C901 - one case for each effect
@@ -294,12 +294,8 @@ class Node:
     # --- runs -------------------------------------------------------------------------------------------
 
     def _open_part(self, assign: Assign, executor: Executor) -> Part:
-        scratch = self._state.directory / "scratch" / assign.run
-        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        journal = Journal.create(self._state.directory, assign.run, self._state.incarnation)
-        part = self._parts[assign.run] = Part(executor, journal, scratch)
-        self._shipper.add(journal)
-        part.save()
+        part = self._parts[assign.run] = Part.open(self._state, executor)
+        self._shipper.add(part.journal)
         wall = Estimate(time.time_ns() - self._clock.now_ns(), -1, 0)  # until the broker says the time
         executor.clock_changed(self._session.epoch, self._estimate or wall)
         log.info("run_assigned", run=assign.run)

@@ -1,12 +1,17 @@
 """A node's part of a run: executor, journal, scratch directory, and what the next life must know."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents.disk import DiskWatch
 from agents.executor import Executor
 from agents.journal import Journal
+from agents.state import AgentState
+from fabric.log import get_logger
 from fabric.protocol.codec import encode
-from fabric.protocol.messages import Assign, Freed
+from fabric.protocol.messages import Assign, Freed, Refused
+
+log = get_logger()
 
 
 @dataclass(slots=True)
@@ -18,7 +23,27 @@ class Part:
     scratch: Path
     shipping: bool = False  # nothing is left but the journal
     reset_failed: bool = False
+    disk: DiskWatch = field(default_factory=DiskWatch)
     _saved: tuple[bool, Assign] | None = None
+
+    @classmethod
+    def open(cls, state: AgentState, executor: Executor) -> "Part":
+        """Begin a part of a run in this life of the agent.
+
+        Raises:
+            OSError: If the disk has no room for it; nothing is left of it.
+        """
+        run = executor.run
+        scratch = state.directory / "scratch" / run
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        journal = Journal.create(state.directory, run, state.incarnation)
+        part = cls(executor, journal, scratch)
+        try:
+            part.save()
+        except OSError:
+            journal.remove()
+            raise
+        return part
 
     def save(self) -> None:
         """Keep what a next life needs to reset alone; does nothing if nothing has changed."""
@@ -37,3 +62,15 @@ class Part:
             records=self.journal.appended,
             reset_failed=self.reset_failed,
         )
+
+
+def refused(assign: Assign, state: AgentState, error: OSError) -> Refused:
+    """Return the message that says why this node has no part in a run: its disk is full."""
+    said = f"its state directory {state.directory}: {error.strerror}"
+    log.error("run_refused", run=assign.run, why=said)
+    return Refused(run=assign.run, node=assign.node, phase="", step="", sentence=said)
+
+
+def nothing_freed(run: str, node: str, incarnation: int) -> Freed:
+    """Return the message that says that this node knows nothing of a run."""
+    return Freed(run=run, node=node, incarnation=incarnation, records=0, reset_failed=False)

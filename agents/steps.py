@@ -111,6 +111,14 @@ class Steps:
         step.done = Done(failed=True, message="", t_ns=now_ns)
         return []
 
+    def lose(self, key: str, why: str) -> list[Effect]:
+        """End an attempt whose output cannot be kept: what it did is not known."""
+        step = self.get(key)
+        if step is None:
+            return []
+        step.lost = step.lost or why
+        return self.end(step, "stopped")
+
     def end_probe(self, step: StepRun) -> list[Effect]:
         """End the command that is to show whether a step is ready."""
         probe = self._live.get(f"{step.key}|{step.probes}") if step.probes else None

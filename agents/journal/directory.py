@@ -30,7 +30,12 @@ def create(path: Path) -> None:
         path.mkdir(mode=0o700)
     except FileExistsError:
         raise StoreError(f"journal: {path} is there already") from None
-    complete(path)
+    try:
+        complete(path)
+        os.close(open_acknowledged(path))
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def complete(path: Path) -> None:
@@ -80,8 +85,12 @@ def _remove_if_empty(run: Path) -> None:
 def open_acknowledged(path: Path) -> int:
     """Return a descriptor for `write_acknowledged`.  The file has its full size from here on."""
     fd = os.open(path / _ACKNOWLEDGED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if not os.fstat(fd).st_size:
-        write_acknowledged(fd, 0)
+    try:
+        if not os.fstat(fd).st_size:
+            write_acknowledged(fd, 0)
+    except OSError:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -100,10 +109,27 @@ def read_acknowledged(path: Path) -> int:
 
 
 def save_state(path: Path, state: bytes) -> None:
-    """Replace the state file in one act."""
+    """Replace the state file in one act.
+
+    Raises:
+        OSError: If the disk is full; then the old one is still there.
+    """
     new = path / f"{_STATE}.new"
-    new.write_bytes(state)
-    new.replace(path / _STATE)
+    try:
+        new.write_bytes(state)
+        new.replace(path / _STATE)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def mark_state(path: Path, mark: int) -> None:
+    """Replace the first byte of the state file in place, which a full disk has room for."""
+    fd = os.open(path / _STATE, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.pwrite(fd, bytes([mark]), 0)
+    finally:
+        os.close(fd)
 
 
 def load_state(path: Path) -> bytes | None:

@@ -5,22 +5,22 @@ anything speaks of it.  It does not survive a power cut, for nothing waits for t
 """
 
 import os
-from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
-from agents.journal import directory
+from agents.journal import directory, spoken
+from agents.journal.backlog import Backlog
 from agents.journal.frames import MAX_BODY_BYTES
 from agents.journal.ledger import OpenStep, StreamKey, StreamState
-from agents.journal.limits import BACKLOG_BYTES, Limits
-from agents.journal.names import TAIL, journal_directory, spool_name
+from agents.journal.limits import ROOM, Limits
+from agents.journal.names import journal_directory, lost_tails, tail_prefix
 from agents.journal.packed import Span, packed_span, size_bytes, span_of
 from agents.journal.recovery import Recovered, recover
 from agents.journal.segments import Reader, Segments
 from agents.journal.spool import Spool, SpoolStream
 from agents.journal.transfer import FULL, JournalFull, Moved
 from agents.journal.window import Window
-from fabric.errors import DecodeError, StoreError
+from fabric.errors import DecodeError
 from fabric.protocol import codec
 from fabric.protocol.messages import Batch
 from fabric.protocol.records import FileChunk, FileEnded, Output, Record, Stream
@@ -49,9 +49,7 @@ class Journal:
         self._limits = limits
         self._ledger = left.ledger
         self._spool = left.spool
-        self._segments = Segments(
-            self.path / directory.RECORDS, limits.segment_bytes, left.segments, left.last
-        )
+        self._segments = Segments(self.path / directory.RECORDS, limits, left.segments, left.last)
         self._window = Window(
             limits.window_bytes,
             limits.window_records,
@@ -61,8 +59,7 @@ class Journal:
         )
         self._reader = Reader(self._segments, left.acknowledged + 1)
         self._acknowledged_fd = directory.open_acknowledged(self.path)
-        self._backlog: deque[tuple[bytes, Record]] = deque()  # appended while the disk was full
-        self._backlog_bytes = 0
+        self._backlog = Backlog(self._segments, self._ledger)
 
     @classmethod
     def create(cls, root: Path, run: str, incarnation: int, limits: Limits | None = None) -> "Journal":
@@ -76,12 +73,19 @@ class Journal:
 
         Raises:
             StoreError: If there is such a journal already, or ``run`` is no run id.
+            OSError: If the disk has no room for one; nothing is left of it.
         """
         limits = limits or Limits()
         path = journal_directory(root, run, incarnation)
         directory.create(path)
         left = Recovered(Spool(path / directory.SPOOL, limits))
-        return cls(root, run, incarnation, limits, left)
+        journal = cls(root, run, incarnation, limits, left)
+        try:
+            journal._segments.reserve(journal._ledger)
+        except OSError:
+            journal.remove()
+            raise
+        return journal
 
     @classmethod
     def recover(cls, root: Path, limits: Limits | None = None) -> "list[Journal]":
@@ -112,17 +116,15 @@ class Journal:
         body = codec.encode_record(record)
         if len(body) > MAX_BODY_BYTES:
             raise DecodeError(f"{record.kind}: {len(body)} bytes are over the limit of {MAX_BODY_BYTES}")
-        if self._backlog_bytes + len(body) > BACKLOG_BYTES:
-            raise StoreError("journal: the disk is full", hint=f"make room for {self.path}")
+        self._backlog.check(body)
         span = span_of(record) if isinstance(record, Output | FileChunk) else None
         if span:
             self._spool.record(self._window.appended + 1, span)
         elif isinstance(record, FileEnded):
             self._spool.end(StreamKey.of_file(record.step, record.attempt, record.file))
         number = self._window.append(size_bytes(body, span))
-        self._backlog.append((body, record))
-        self._backlog_bytes += len(body)
-        self._write_backlog()
+        self._backlog.add(body, record)
+        self._backlog.write()
         return number
 
     def open_stream(self, step: str, attempt: int, stream: Stream, offset: int = 0) -> SpoolStream:
@@ -149,9 +151,13 @@ class Journal:
             return Moved(stream.end, 0)
         if self.is_full:
             return JournalFull("journal")
-        if not self._write_backlog():
+        if not self.has_room():
             return JournalFull("disk")
-        moved = stream.move(pipe_fd, min(limit_bytes or self._limits.chunk_bytes, self._limits.chunk_bytes))
+        self._note_gap(stream, t_ns, bound_ns)
+        most = min(limit_bytes or self._limits.chunk_bytes, self._limits.chunk_bytes)
+        moved = stream.move(pipe_fd, most)
+        if isinstance(moved, JournalFull) and self._spool.squeeze(self.acknowledged):
+            moved = stream.move(pipe_fd, most)
         if isinstance(moved, Moved):
             self._append_bytes(stream.key, moved.offset, moved.size, t_ns, bound_ns)
         return moved
@@ -160,9 +166,31 @@ class Journal:
         """Return what `capture` has just moved."""
         return self._spool.read([Span(stream.key, moved.offset, moved.size)])
 
+    def discard(self, stream: SpoolStream, pipe_fd: int, why: str, stamp: tuple[int, int]) -> int | None:
+        """Throw away what a pipe holds, at most 1 MiB.  ``stamp``, time and bound, and ``why`` are recorded.
+
+        One `OutputDropped` record speaks of all in a row, as soon as bytes are kept again or the stream ends.
+        Returns how many bytes; 0 at the end, whose mark is appended; None if the pipe is empty.
+        """
+        if stream.ended:
+            return 0
+        size = stream.discard(pipe_fd, why)
+        if size == 0:
+            self.end_stream(stream, *stamp)
+        return size
+
+    @property
+    def keeps_again(self) -> bool:
+        """Whether it is worth the while to keep output again after some was thrown away."""
+        if self.unacknowledged_bytes > self._limits.journal_bytes * ROOM:
+            return False
+        disk = os.statvfs(self.path)
+        return disk.f_bavail * disk.f_frsize >= self._limits.room_bytes
+
     def end_stream(self, stream: SpoolStream, t_ns: int, bound_ns: int) -> None:
         """Append the mark of the end though the pipe goes on (somebody else still holds it)."""
         if not stream.ended:
+            self._note_gap(stream, t_ns, bound_ns)
             self._append_bytes(stream.key, stream.end, 0, t_ns, bound_ns)
 
     def open_file(self, step: str, attempt: int, file: int) -> SpoolStream:
@@ -175,16 +203,14 @@ class Journal:
         Returns:
             What was taken, which is all of it; or `JournalFull`, and nothing was.
         """
-        if not self._write_backlog():
+        if not self.has_room():
             return JournalFull("disk")
         moved = stream.put(data)
+        if isinstance(moved, JournalFull) and self._spool.squeeze(self.acknowledged):
+            moved = stream.put(data)
         if isinstance(moved, Moved):
             self._append_bytes(stream.key, moved.offset, moved.size, t_ns, bound_ns)
         return moved
-
-    def has_room(self) -> bool:
-        """Whether the disk has taken everything so far."""
-        return self._write_backlog()
 
     def recover_tails(self, t_ns: int, bound_ns: int) -> int:
         """Append records for the bytes of the earlier life of which no record speaks.
@@ -196,12 +222,16 @@ class Journal:
             bound_ns: Bound of that instant; -1 if it says nothing about the bytes.
 
         Returns:
-            How many bytes.
+            How many bytes are there.
         """
         self._spool.adopt_tails(self._ledger.streams)
         found = list(self._spool.unrecorded())
         for key, offset, size in found:
             self._append_bytes(key, offset, size, t_ns, bound_ns)
+        for key, size, mark in lost_tails(self.path / directory.SPOOL):
+            end = self._ledger.streams.get(key, StreamState(0)).end
+            self.append(spoken.dropped(key, end, size, spoken.LOST_TAIL, (t_ns, bound_ns)))
+            mark.unlink()
         return sum(size for _, _, size in found)
 
     def open_steps(self) -> tuple[OpenStep, ...]:
@@ -212,53 +242,27 @@ class Journal:
         """Return how far the records of a stream have come: where the next life goes on with it."""
         return self._ledger.streams.get(StreamKey(step, attempt, stream), StreamState(0))
 
-    def tail_path(self, step: str, attempt: int, stream: Stream) -> Path:
-        """Return where the launcher puts what it drains from a stream when this agent is gone."""
-        return self.path / directory.SPOOL / spool_name(StreamKey(step, attempt, stream), TAIL)
-
     def tail_prefixes(self, step: str, attempt: int) -> tuple[str, str]:
-        """Return where the tails of stdout and stderr are, without the ending: as the launcher wants it."""
-        stdout, stderr = (self.tail_path(step, attempt, stream) for stream in ("stdout", "stderr"))
-        return str(stdout.with_suffix("")), str(stderr.with_suffix(""))
+        """Return where the launcher puts what it drains of stdout and stderr when this agent is gone.
+
+        It adds ``.tail``, or ``.lost`` and a number for what it could not put anywhere.
+        """
+        stdout, stderr = (tail_prefix(StreamKey(step, attempt, stream)) for stream in ("stdout", "stderr"))
+        return str(self.path / directory.SPOOL / stdout), str(self.path / directory.SPOOL / stderr)
 
     def _append_bytes(self, key: StreamKey, offset: int, size: int, t_ns: int, bound_ns: int) -> None:
-        record: Output | FileChunk
-        if key.file:
-            record = FileChunk(
-                t_ns=t_ns,
-                bound_ns=bound_ns,
-                step=key.step,
-                attempt=key.attempt,
-                file=key.file,
-                offset=offset,
-                size=size,
-            )
-        else:
-            record = Output(
-                t_ns=t_ns,
-                bound_ns=bound_ns,
-                step=key.step,
-                attempt=key.attempt,
-                stream="stderr" if key.stream == "stderr" else "stdout",
-                offset=offset,
-                size=size,
-            )
-        self.append(record)
+        self.append(spoken.kept(key, offset, size, t_ns, bound_ns))
 
-    def _write_backlog(self) -> bool:
-        """Write what waits.  Returns whether nothing waits any more."""
-        while self._backlog:
-            body, record = self._backlog[0]
-            try:
-                self._segments.append(body, self._ledger)
-            except OSError as error:
-                if error.errno not in FULL:
-                    raise
-                return False
-            self._ledger.note(record)
-            self._backlog.popleft()
-            self._backlog_bytes -= len(body)
-        return True
+    def _note_gap(self, stream: SpoolStream, t_ns: int, bound_ns: int) -> None:
+        if (gap := stream.take_gap()) is not None:
+            self.append(spoken.dropped(stream.key, *gap, (t_ns, bound_ns)))
+
+    def has_room(self) -> bool:
+        """Whether bytes may be taken: the disk has the record of them, even if they fill it.
+
+        Bytes without a record could not be shipped, so they would hold the disk's last page for ever.
+        """
+        return self._backlog.write() and self._segments.make_room(self._ledger)
 
     # --- shipping ---------------------------------------------------------------------------------------
 
@@ -309,7 +313,7 @@ class Journal:
         directory.write_acknowledged(self._acknowledged_fd, number)
         self._spool.release(number)
         self._segments.release(number)
-        self._write_backlog()
+        self._backlog.write()
 
     def rewind(self, number: int) -> None:
         """Send again from ``number`` on; ``acknowledged + 1`` after a new connection."""
@@ -358,8 +362,19 @@ class Journal:
     # --- the whole --------------------------------------------------------------------------------------
 
     def save_state(self, state: bytes) -> None:
-        """Keep a few bytes for the next life, instead of those that were kept before."""
-        directory.save_state(self.path, state)
+        """Keep a few bytes for the next life, instead of those that were kept before.
+
+        On a full disk only the first byte is replaced.
+
+        Raises:
+            OSError: If nothing was kept before, and the disk is full.
+        """
+        try:
+            directory.save_state(self.path, state)
+        except OSError as error:
+            if error.errno not in FULL or self.load_state() is None:
+                raise
+            directory.mark_state(self.path, state[0])
 
     def load_state(self) -> bytes | None:
         """Return what was kept, None if nothing was."""

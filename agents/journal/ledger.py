@@ -14,6 +14,7 @@ from fabric.protocol.records import (
     FileChunk,
     FileEnded,
     Output,
+    OutputDropped,
     Record,
     StepFinished,
     StepStarted,
@@ -73,6 +74,9 @@ class Ledger:
             case Output():
                 key = StreamKey(record.step, record.attempt, record.stream)
                 self.streams[key] = StreamState(record.offset + record.size, ended=not record.size)
+            case OutputDropped():
+                key = StreamKey(record.step, record.attempt, record.stream)
+                self.streams[key] = StreamState(record.offset + record.size)
             case FileBegun():
                 self.streams[StreamKey.of_file(record.step, record.attempt, record.file)] = StreamState(0)
             case FileChunk():

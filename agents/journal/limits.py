@@ -15,6 +15,18 @@ OPEN_FILES: Final = 16
 """Most spool files that are open for reading only; those that are written are open anyway."""
 
 
+ROOM: Final = 0.75
+"""After output was thrown away it is kept again when the journal has less than this part of its limit.
+
+At the limit itself each acknowledgement would end a gap and the next chunk begin another."""
+
+STUCK_BYTES: Final = 64 * 1024
+"""With less than this unacknowledged, a full disk gets no room from acknowledgements."""
+
+DISK_FULL_S: Final = 30.0
+"""A disk that is full for so long, not with what is to be acknowledged: the steps that print are ended."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one journal may use.  Tests make it small."""
@@ -36,3 +48,9 @@ class Limits:
     window_bytes: int = limits.WINDOW_BYTES
     window_records: int = limits.WINDOW_RECORDS
     journal_bytes: int = limits.JOURNAL_BYTES
+
+    words_bytes: int = 32 * 1024
+    """Of the disk, taken before it is full: output gets the rest, words about steps get this too."""
+
+    room_bytes: int = 1 << 20
+    """With so much free on the disk, output is kept again after some was thrown away."""

@@ -12,6 +12,8 @@ _SPOOLED: Final = re.compile(
     r"(?P<step>.+)\.(?P<attempt>[0-9]+)\.(?P<stream>stdout|stderr|file[1-9][0-9]*)\.(?P<offset>[0-9]+|tail)"
 )
 
+_LOST: Final = re.compile(r"(?P<stream>.+)\.lost(?P<size>[0-9]+)")
+
 TAIL: Final = "tail"
 
 
@@ -38,6 +40,11 @@ def spool_name(key: StreamKey, offset: int | str) -> str:
     return f"{step}.{key.attempt}.{key.stream}.{offset}"
 
 
+def tail_prefix(key: StreamKey) -> str:
+    """Return the name of the file for a stream's `TAIL`, without its ending."""
+    return spool_name(key, TAIL).removesuffix(f".{TAIL}")
+
+
 def parse_spool_name(name: str) -> tuple[StreamKey, int | None] | None:
     """Read a name that `spool_name` made.
 
@@ -54,3 +61,13 @@ def parse_spool_name(name: str) -> tuple[StreamKey, int | None] | None:
         return None
     key = StreamKey(step, int(found["attempt"]), found["stream"])
     return key, None if found["offset"] == TAIL else int(found["offset"])
+
+
+def lost_tails(directory: Path) -> list[tuple[StreamKey, int, Path]]:
+    """Return what a launcher could not put into a tail: the stream, how many bytes, and what says so."""
+    found = []
+    for path in sorted(directory.iterdir()):
+        lost = _LOST.fullmatch(path.name)
+        if lost and (name := parse_spool_name(f"{lost['stream']}.{TAIL}")):
+            found.append((name[0], int(lost["size"]), path))
+    return found

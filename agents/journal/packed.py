@@ -4,7 +4,15 @@ from typing import Final, NamedTuple
 
 from agents.journal.ledger import StreamKey
 from fabric.protocol import codec
-from fabric.protocol.records import FileBegun, FileChunk, FileEnded, Output, StepFinished, StepStarted
+from fabric.protocol.records import (
+    FileBegun,
+    FileChunk,
+    FileEnded,
+    Output,
+    OutputDropped,
+    StepFinished,
+    StepStarted,
+)
 
 
 def _mark(kind: str) -> bytes:
@@ -16,7 +24,8 @@ _OUTPUT: Final = _mark(Output.kind)
 _CHUNK: Final = _mark(FileChunk.kind)
 _OF_LEDGER: Final = (
     *(_OUTPUT, _CHUNK),
-    *map(_mark, (FileBegun.kind, FileEnded.kind, StepStarted.kind, StepFinished.kind)),
+    *map(_mark, (OutputDropped.kind, FileBegun.kind, FileEnded.kind)),
+    *map(_mark, (StepStarted.kind, StepFinished.kind)),
 )
 
 

@@ -11,7 +11,7 @@ from agents.journal.segments import Segment, read_segment
 from agents.journal.spool import Spool
 from fabric.errors import DecodeError
 from fabric.protocol import codec
-from fabric.protocol.records import FileChunk, Output
+from fabric.protocol.records import FileChunk, Output, OutputDropped
 
 
 @dataclass(slots=True)
@@ -104,6 +104,9 @@ class _Recovery:
                 if not self._take_span(number, span_of(record)):
                     return False
                 size_bytes += record.size
+            elif isinstance(record, OutputDropped):
+                key = StreamKey(record.step, record.attempt, record.stream)
+                self._streams[key] = StreamState(record.offset + record.size)
             left.ledger.note(record)
         if number > left.acknowledged:
             left.unacknowledged_bytes += size_bytes

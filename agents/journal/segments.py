@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from errno import EINVAL, EOPNOTSUPP
 from pathlib import Path
 from typing import Final
 
 from agents.journal.frames import HEAD, bodies, body_at, frame
 from agents.journal.ledger import Checkpoint, Ledger
-from agents.journal.transfer import write_all
+from agents.journal.limits import Limits
+from agents.journal.transfer import FULL, write_all
 from fabric.errors import StoreError
 
 BLOCK_BYTES: Final = 64 * 1024
@@ -55,18 +57,18 @@ class Segments:
 
     Args:
         directory: Where the files are.
-        limit_bytes: A file that holds so much is followed by a new one.
+        limits: How long a file is, and how much of the disk is kept for words.
         found: Files of an earlier life, in order; they are not written any more.
         last: Number of the last record of that life.
     """
 
-    def __init__(
-        self, directory: Path, limit_bytes: int, found: Sequence[Segment] = (), last: int = 0
-    ) -> None:
+    def __init__(self, directory: Path, limits: Limits, found: Sequence[Segment] = (), last: int = 0) -> None:
         self._directory = directory
-        self._limit_bytes = limit_bytes
+        self._limit_bytes = limits.segment_bytes
+        self._words_bytes = limits.words_bytes
         self._files = list(found)
         self._write_fd: int | None = None
+        self._reserved = 0  # so far the disk is ours in the newest file
         self.last = last
 
     def append(self, body: bytes, ledger: Ledger) -> None:
@@ -79,19 +81,72 @@ class Segments:
         Raises:
             OSError: If it could not be written; then nothing of it is left in the file.
         """
-        segment, fd = self._writable(ledger)
         data = frame(body)
-        write_all(fd, data, segment.size)
+        segment, fd = self._writable(ledger, len(data))
+        try:
+            write_all(fd, data, segment.size)
+        except OSError:
+            self._reserved = segment.size
+            raise
         segment.size += len(data)
         segment.count += 1
         self.last += 1
 
-    def _writable(self, ledger: Ledger) -> tuple[Segment, int]:
+    def make_room(self, ledger: Ledger) -> bool:
+        """See to it that some more records can be written though the disk becomes full.
+
+        Args:
+            ledger: As it is now; a new file begins with it.
+
+        Returns:
+            Whether that is so.
+        """
+        try:
+            self.reserve(ledger)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            return False
+        return True
+
+    def reserve(self, ledger: Ledger) -> None:
+        """Do the same, or raise.
+
+        Raises:
+            OSError: If the disk is full.
+        """
+        segment, fd = self._writable(ledger, self._words_bytes)
+        if self._reserved - segment.size < self._words_bytes:
+            self._reserve(fd, segment.size)
+
+    def _reserve(self, fd: int, size: int) -> None:
+        """Take disk behind the records, half as much again as is wanted, so that it is seldom done."""
+        wanted = self._words_bytes * 3 // 2
+        try:
+            os.posix_fallocate(fd, size, wanted)
+        except OSError as error:
+            if error.errno not in (EOPNOTSUPP, EINVAL):
+                raise  # else the file system cannot: then the disk may be full before a record is written
+        self._reserved = size + wanted
+
+    def _writable(self, ledger: Ledger, wanted: int) -> tuple[Segment, int]:
+        """Return the file that takes the next records; a new one if the last one is long enough."""
         newest = self._files[-1] if self._files else None
-        if self._write_fd is not None and newest and newest.size - newest.start < self._limit_bytes:
-            return newest, self._write_fd
+        fd = self._write_fd
+        if fd is None or newest is None:
+            return self._next(ledger)
+        if newest.size - newest.start < self._limit_bytes:
+            return newest, fd
+        try:
+            return self._next(ledger)
+        except OSError as error:
+            if error.errno not in FULL or self._reserved - newest.size < wanted:
+                raise
+            return newest, fd  # longer than it should be, but it has the room
+
+    def _next(self, ledger: Ledger) -> tuple[Segment, int]:
+        newest = self._files[-1] if self._files else None
         segment, fd = self._create(Checkpoint(self.last + 1, ledger))
-        self._close_written()
         self._write_fd = fd
         if newest is not None and newest.first == segment.first:
             self._files.pop()  # an earlier life left it without records; it has just been replaced
@@ -103,12 +158,17 @@ class Segments:
         unfinished = path.with_suffix(".new")
         head = frame(checkpoint.encode())
         fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        before = self._reserved
         try:
             write_all(fd, head, 0)
+            self._reserve(fd, len(head))
+            # The last file gives its reserve back before there is a newer one: only the newest may be torn.
+            self._close_written()
             unfinished.rename(path)
         except OSError:
             os.close(fd)
             unfinished.unlink(missing_ok=True)
+            self._reserved = before
             raise
         return Segment(path, checkpoint.first, 0, len(head), len(head)), fd
 
@@ -134,6 +194,7 @@ class Segments:
 
     def _close_written(self) -> None:
         if self._write_fd is not None:
+            os.ftruncate(self._write_fd, self._files[-1].size)
             os.close(self._write_fd)
             self._write_fd = None
 

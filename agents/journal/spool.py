@@ -45,6 +45,7 @@ class SpoolStream:
         self.file: SpoolFile | None = None
         self._spool = spool
         self._transfer = Transfer()
+        self._gap: tuple[int, int, str] | None = None
 
     def reserve(self) -> None:
         """Make the file for the next bytes, if the disk is not full."""
@@ -74,6 +75,25 @@ class SpoolStream:
         offset = self.end
         self.end = file.end = offset + size
         return Moved(offset, size)
+
+    def discard(self, pipe_fd: int, why: str) -> int | None:
+        """Throw away what the pipe holds; the offsets count on.
+
+        Returns:
+            How many bytes; 0 if the pipe has ended; None if it is empty.
+        """
+        size = self._transfer.discard(pipe_fd)
+        if size:
+            self._spool.leave(self)
+            begin = self.end if self._gap is None else self._gap[0]
+            self.end += size
+            self._gap = (begin, self.end - begin, why)
+        return size
+
+    def take_gap(self) -> tuple[int, int, str] | None:
+        """Return offset, size and reason of what was thrown away since the last time."""
+        gap, self._gap = self._gap, None
+        return gap
 
     def put(self, data: memoryview) -> Moved | JournalFull:
         """Write bytes into the spool, all or none.  One `FileChunk` record has to be appended for them."""
@@ -128,6 +148,10 @@ class Spool:
             file = stream.file = self._create(stream.key, stream.end)
         assert file.write_fd is not None
         return file, file.write_fd
+
+    def leave(self, stream: SpoolStream) -> None:
+        """Close the file of a stream: what comes next does not follow on it."""
+        self._close_file(stream)
 
     def record(self, number: int, span: Span) -> None:
         """A record speaks of bytes in the spool, or of the end of the stream.
@@ -237,17 +261,27 @@ class Spool:
         The file of a living stream is closed for that if it is worth it: many quiet streams would otherwise
         hold a file's size each, which no limit counts.
         """
+        self._close_idle(number, self._limits.idle_spool_bytes)
+        while self._done and self._done[0].last_number <= number:
+            self._delete(heapq.heappop(self._done))
+
+    def squeeze(self, number: int) -> bool:
+        """Delete also what is not worth it, for the disk is full; say whether something was deleted."""
+        self._close_idle(number, 1)
+        before = len(self._done)
+        self.release(number)
+        return len(self._done) < before
+
+    def _close_idle(self, number: int, least_bytes: int) -> None:
         for stream in self._streams.values():
             file = stream.file
             if (
                 file is not None
-                and file.end - file.start >= self._limits.idle_spool_bytes
+                and file.end - file.start >= least_bytes
                 and file.recorded == file.end
                 and file.last_number <= number
             ):
                 self._close_file(stream)
-        while self._done and self._done[0].last_number <= number:
-            self._delete(heapq.heappop(self._done))
 
     def _delete(self, file: SpoolFile) -> None:
         fd = self._reading.pop(file.path, None)
@@ -299,7 +333,7 @@ class Spool:
 
     def _adopt(self, path: Path, key: StreamKey, recorded: int) -> None:
         files = self._files.setdefault(key, [])
-        start = files[-1].end if files else recorded
+        start = max(files[-1].end, recorded) if files else recorded  # a gap may be the last that was recorded
         if files and files[-1].start == start:
             self._done = [file for file in self._done if file is not files[-1]]
             heapq.heapify(self._done)

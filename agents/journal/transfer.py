@@ -7,6 +7,9 @@ from typing import Final, Literal
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
+DISCARD_BYTES: Final = 1 << 20
+"""What a pipe holds: all of it is read at once when it is thrown away."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -62,6 +65,22 @@ class Transfer:
                 return moved  # if bytes came before the end, the next call finds the end again
             moved += size
         return moved
+
+    def discard(self, source_fd: int) -> int | None:
+        """Read what is there, at most `DISCARD_BYTES`, and forget it.
+
+        Returns:
+            How many bytes; 0 at the end of the stream; None if nothing is there now.
+        """
+        if self.carry:
+            size = len(self.carry)
+            self.carry = b""
+            return size
+        os.set_blocking(source_fd, False)
+        try:
+            return len(_read(source_fd, DISCARD_BYTES))
+        except BlockingIOError:
+            return None
 
     def _step(self, source_fd: int, target_fd: int, offset: int, limit_bytes: int) -> int:
         if self.can_splice:

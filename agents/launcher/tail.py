@@ -19,16 +19,18 @@ _READS = 16
 class Tail:
     """Moves what is in a non-blocking pipe to the end of a file, which is made with the first byte.
 
-    Without a path the bytes are thrown away.
+    Without a path the bytes are thrown away.  What a full disk does not take is thrown away too, from the
+    first such byte on; how much it was is in the name of an empty file, for which there mostly is room.
     """
 
-    __slots__ = ("_bytes", "_file", "_path", "fd")
+    __slots__ = ("_bytes", "_file", "_lost_bytes", "_path", "fd")
 
     def __init__(self, fd: int, path: str) -> None:
         self.fd = fd
         self._path = path
         self._file = -1
         self._bytes = 0
+        self._lost_bytes = 0
 
     def pump(self) -> bool:
         """Move some; say whether more can come now or later."""
@@ -56,18 +58,33 @@ class Tail:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+        if self._lost_bytes:
+            _make(f"{self._path.removesuffix('.tail')}.lost{self._lost_bytes}")
+            self._lost_bytes = 0
 
     def _write(self, data: bytes) -> None:
         if not self._path:
             return
+        rest = memoryview(data)
+        if self._lost_bytes:  # what follows a gap has no place in the file
+            self._lost_bytes += len(rest)
+            return
         try:
             if self._file < 0:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            rest = memoryview(data)
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError:
-            self._path = ""  # disk full or directory gone: the program must be ended all the same
+            self._lost_bytes += len(
+                rest
+            )  # disk full or directory gone: the program must be ended all the same
+
+
+def _make(path: str) -> None:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return
 
 
 def _read(fd: int) -> bytes:

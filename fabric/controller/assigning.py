@@ -6,7 +6,7 @@ from fabric.controller.barrier import Barrier
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect
 from fabric.protocol.limits import BARRIER_S
-from fabric.protocol.messages import Assign, Assigned
+from fabric.protocol.messages import Assign, Assigned, Refused
 from fabric.protocol.shared_env import factor
 from fabric.trial.cells import Cell
 
@@ -55,10 +55,15 @@ class Assigning:
             effects += desk.ask(("assign", node), assign, now_ns)
         return effects
 
-    def assigned(self, message: Assigned) -> None:
-        """A node has its part."""
-        if self._desk.outbox.answered(("assign", message.node)):
-            self._barrier.arrived(message.node)
+    def heard(self, message: Assigned | Refused) -> None:
+        """A node has its part, or cannot take it: its disk is full, say.  Other words are of no concern."""
+        match message:
+            case Assigned(node=node) if self._desk.outbox.answered(("assign", node)):
+                self._barrier.arrived(node)
+            case Refused(node=node, sentence=sentence) if node in self._barrier.missing:
+                self.overdue.append((node, f"{node} cannot take part: {sentence}"))
+            case _:
+                pass
 
     def node_gone(self, node: str) -> None:
         """Go on without a node."""

@@ -74,6 +74,8 @@ def _check(desk: Desk, node: str, end: StepFinished) -> None:
     lacking = desk.history.lacking(node, end)
     if lacking:
         desk.findings.add("error", f"{what}: output is incomplete: {lacking}")
+    for gap in desk.history.gaps(node, end):
+        desk.findings.add("invalid", f"{what}: {gap}")
     if end.survivors:
         pids = ", ".join(map(str, end.survivors))
         desk.findings.add("dirty", f"{what}: processes could not be killed: {pids}")

@@ -1,12 +1,13 @@
 """PURE.  What the records of a run have said so far."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fabric.controller.entry import Read
 from fabric.protocol.records import (
     Output,
+    OutputDropped,
     PhaseAborted,
     PhaseEnded,
     PhaseFinished,
@@ -39,6 +40,7 @@ class History:
     repeats: list[RepeatStarted | RepeatEnded] = field(default_factory=list)
     run_started: RunStarted | None = None
     output_bytes: Counter[StreamKey] = field(default_factory=Counter)
+    dropped: dict[StreamKey, list[OutputDropped]] = field(default_factory=dict)  # one for each sort of gap
     read_records: Counter[tuple[str, int]] = field(default_factory=Counter)  # by node and incarnation
     _last: dict[StreamKey, bytes] = field(default_factory=dict)
 
@@ -49,6 +51,8 @@ class History:
         match record:
             case Output():
                 self._take_output(read.node, record, read.data)
+            case OutputDropped():
+                self._take_gap(read.node, record)
             case StepStarted():
                 self.started[read.node, record.step, record.attempt] = record
                 self.starts[record.step.rsplit("/", 2)[0]].append((read.node, record))
@@ -71,10 +75,28 @@ class History:
         """Say which bytes of a finished step's output were not stored; "" if all were."""
         parts = []
         for stream, size in (("stdout", end.stdout_bytes), ("stderr", end.stderr_bytes)):
-            stored = self.output_bytes[node, end.step, end.attempt, stream]
-            if stored != size:
+            key = (node, end.step, end.attempt, stream)
+            stored = self.output_bytes[key]
+            if stored + sum(gap.size for gap in self.dropped.get(key, ())) != size:
                 parts.append(f"{stream} has {stored} of {size} bytes")
         return ", ".join(parts)
+
+    def gaps(self, node: str, end: StepFinished) -> list[str]:
+        """Say which bytes of a finished step's output were thrown away on the node, and why."""
+        return [
+            f"{gap.size} bytes of {stream} were not kept: {gap.why}"
+            for stream in ("stdout", "stderr")
+            for gap in self.dropped.get((node, end.step, end.attempt, stream), ())
+        ]
+
+    def _take_gap(self, node: str, record: OutputDropped) -> None:
+        """Add a gap to those of the same reason: there may be thousands."""
+        gaps = self.dropped.setdefault((node, record.step, record.attempt, record.stream), [])
+        for place, gap in enumerate(gaps):
+            if gap.why == record.why:
+                gaps[place] = replace(gap, size=gap.size + record.size)
+                return
+        gaps.append(record)
 
     def last_line(self, node: str, step: str, attempt: int) -> str:
         """Return the last line that the step wrote, of stderr if there is one."""

@@ -231,11 +231,6 @@ class Run:
         self.findings.add("error", message.sentence)
         return self._over()
 
-    def _on_assigned(self, message: Assigned, now_ns: int) -> list[Effect]:
-        if isinstance(self._part, Assigning):
-            self._part.assigned(message)
-        return []
-
     # --- phases -----------------------------------------------------------------------------------------
 
     def _go_on(self, effects: list[Effect], now_ns: int) -> list[Effect]:
@@ -292,6 +287,8 @@ class Run:
         return [repeat_ended(desk, present, now_ns), *self._free(now_ns)]
 
     def _on_phase_word(self, message: Any, now_ns: int) -> list[Effect]:
+        if isinstance(self._part, Assigning):
+            self._part.heard(message)
         return [] if self._phase is None else _PHASE_WORDS[type(message)](self._phase, message, now_ns)
 
     def _step_finished(self, node: str, end: StepFinished, now_ns: int) -> list[Effect]:
@@ -382,6 +379,7 @@ class Run:
 
 
 _PHASE_WORDS: Final[Mapping[type, Callable[[PhaseRun, Any, int], list[Effect]]]] = {
+    Assigned: lambda _phase, _message, _now_ns: [],
     Ready: PhaseRun.ready,
     Refused: PhaseRun.refused,
     GoCommitted: PhaseRun.committed,
@@ -391,7 +389,6 @@ _PHASE_WORDS: Final[Mapping[type, Callable[[PhaseRun, Any, int], list[Effect]]]]
 _HANDLERS: Final[Mapping[type, Callable[[Run, Any, int], list[Effect]]]] = {
     RunOpened: Run._on_opened,  # noqa: SLF001 - its own table
     Denied: Run._on_denied,  # noqa: SLF001
-    Assigned: Run._on_assigned,  # noqa: SLF001
     **dict.fromkeys(_PHASE_WORDS, Run._on_phase_word),  # noqa: SLF001
     NodeLost: Run._on_node_lost,  # noqa: SLF001
     NodeBack: Run._on_node_back,  # noqa: SLF001

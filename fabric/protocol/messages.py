@@ -381,7 +381,10 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Agent to controller: the phase cannot be done here.  Answers `Prepare`."""
+    """Agent to controller: the phase cannot be done here, or (without a phase) no part of the run at all.
+
+    Answers `Prepare` or `Assign`.
+    """
 
     kind: ClassVar[str] = "refused"
 

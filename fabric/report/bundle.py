@@ -16,6 +16,7 @@ from fabric.protocol.records import (
     FileEnded,
     FileMissing,
     Output,
+    OutputDropped,
     StepFinished,
     Stream,
 )
@@ -94,7 +95,7 @@ class BundleWriter:
         if self._origin_ns is None:
             self._origin_ns = record.t_ns
         with _store_errors(self.directory):
-            if isinstance(record, Output | FileBegun | FileChunk | FileEnded | FileMissing):
+            if isinstance(record, Output | OutputDropped | FileBegun | FileChunk | FileEnded | FileMissing):
                 self._write_bytes(read, record)
             if not is_event(record):
                 return
@@ -102,13 +103,15 @@ class BundleWriter:
             self._events.write(line.encode("utf-8", "replace") + b"\n")
 
     def _write_bytes(
-        self, read: Read, record: Output | FileBegun | FileChunk | FileEnded | FileMissing
+        self, read: Read, record: Output | OutputDropped | FileBegun | FileChunk | FileEnded | FileMissing
     ) -> None:
         step = step_of(record)
         if step is None:
             raise StoreError(f"record {read.number}: {record.kind} of no step")
         if isinstance(record, Output):
             self._outputs.write(read.node, step, record, read.data)
+        elif isinstance(record, OutputDropped):
+            self._outputs.skip(read.node, step, record)
         else:
             self._files.write(read.node, step, record, read.data)
 

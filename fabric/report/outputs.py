@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from fabric.errors import StoreError
 from fabric.protocol.names import NODE, StepId
-from fabric.protocol.records import Output
+from fabric.protocol.records import Output, OutputDropped
 from fabric.report.paths import stream_path
 
 if TYPE_CHECKING:
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 OPEN_FILES: Final = 128
 """Most files that are open at once: well below the usual limit of 1024 descriptors."""
 
+_ZEROS: Final = memoryview(bytes(1 << 20))
+
 
 @dataclass(slots=True)
 class _Stream:
     """How far one stream is written."""
 
     offset: int = 0
+    hole: int = 0  # bytes before ``offset`` that were dropped on the node
     ended: bool = False
     digest: "_Hash" = field(default_factory=hashlib.sha256)
 
@@ -54,12 +57,38 @@ class OutputFiles:
             stream = self._streams[path] = _Stream()
         if stream.ended or record.offset != stream.offset or record.size != len(data):
             raise StoreError(f"{path}: {_misfit(stream, record, len(data))}")
-        _write_all(self._file(path), data)
+        file = self._file(path)
+        if data and stream.hole:
+            self._leave_hole(file, stream)
+        _write_all(file, data)
         stream.digest.update(data)
         stream.offset += len(data)
         if not record.size:
             stream.ended = True
             self._open.pop(path).close()
+
+    def skip(self, node: str, step: StepId, record: OutputDropped) -> None:
+        """Take in that output was dropped on the node.
+
+        What follows stands at its own offset in the file, behind a hole that takes no disk and is read as
+        zeros.  At the end of a file there is none.
+
+        Raises:
+            StoreError: If it does not follow the chunk before, or if the node's name is no name.
+        """
+        path = output_path(node, step, record)
+        stream = self._streams.setdefault(path, _Stream())
+        if stream.ended or record.offset != stream.offset:
+            raise StoreError(f"{path}: {_misfit(stream, record, record.size)}")
+        stream.offset += record.size
+        stream.hole += record.size
+
+    def _leave_hole(self, file: FileIO, stream: _Stream) -> None:
+        file.truncate(stream.offset)
+        while stream.hole:
+            size = min(stream.hole, len(_ZEROS))
+            stream.digest.update(_ZEROS[:size])
+            stream.hole -= size
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of each file in hex, by its path in the bundle."""
@@ -82,7 +111,7 @@ class OutputFiles:
         return file
 
 
-def output_path(node: str, step: StepId, record: Output) -> str:
+def output_path(node: str, step: StepId, record: Output | OutputDropped) -> str:
     """Return the path in the bundle.
 
     Raises:
@@ -93,7 +122,7 @@ def output_path(node: str, step: StepId, record: Output) -> str:
     return stream_path(node, step, record.attempt, record.stream)
 
 
-def _misfit(stream: _Stream, record: Output, size: int) -> str:
+def _misfit(stream: _Stream, record: Output | OutputDropped, size: int) -> str:
     if record.size != size:
         return f"expected {record.size} bytes, got {size}"
     if stream.ended:

@@ -31,10 +31,11 @@ SHELLS = {
     "agents": {
         *("__main__", "cli", "run", "node", "facts", "identity", "state"),
         *("launching", "parts", "pipes", "recovery", "removal", "shipping", "sockets"),
-        *("hands", "listeners", "looking", "probe_pipes"),
+        *("disks", "hands", "listeners", "looking", "probe_pipes"),
     },
 }
 MORE_PURE = {
+    "agents.journal.limits",
     "agents.transfers.limits",
     "agents.transfers.pull",
     "agents.journal.window",

@@ -1,5 +1,6 @@
 """What a journal may cost: disk, memory, and what happens when the disk has no more."""
 
+import contextlib
 import os
 import select
 import subprocess
@@ -133,7 +134,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode:
         pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
     yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
 
 
 SMALL_FILES = Limits(segment_bytes=64 * 1024, spool_file_bytes=MIB)
@@ -197,3 +198,94 @@ def test_words_about_steps_wait_in_memory_for_a_full_disk(small_disk: Path) -> N
     (again,) = Journal.recover(small_disk)
     assert again.appended == before + len(texts)
     again.close()
+
+
+def test_a_disk_full_to_the_last_page_is_left_again(small_disk: Path) -> None:
+    """Bytes of which no record could be written would hold that page for ever: nothing could be shipped.
+
+    The one file of a stream is larger than the disk here, so no other one can be freed instead of it.  Where
+    a page of records ends when the disk is full is up to what was written before, so many places are tried.
+    """
+    (small_disk / "other").write_bytes(bytes(8 * MIB - 256 * 1024))
+    for incarnation in range(1, 33):
+        journal = Journal.create(small_disk, RUN, incarnation)
+        journal.append(Notice(t_ns=1, bound_ns=1, level="info", message="x" * 128 * incarnation))
+        assert _read_in_vain(journal) == 0, f"it hangs with {incarnation}"
+        journal.remove()
+
+
+def _read_in_vain(journal: Journal) -> int:
+    """Take a MiB over the full disk, acknowledging all when it is full.  Returns what could not be taken."""
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(write_fd, False)
+    stream = journal.open_stream(STEP, 1, "stdout")
+    left = MIB
+    times_full = 0
+    while stream.end < MIB and times_full < 100:
+        with contextlib.suppress(BlockingIOError):
+            left -= os.write(write_fd, bytes(min(left, 32 * 1024)))
+        if journal.capture(stream, read_fd, 1, 1) == JournalFull("disk"):
+            times_full += 1
+            while journal.next_batch():
+                pass
+            journal.acknowledge(journal.sent)
+    os.close(read_fd)
+    os.close(write_fd)
+    return MIB - stream.end
+
+
+def test_small_acknowledged_files_give_way_on_a_full_disk(small_disk: Path) -> None:
+    """Many quiet streams may hold all of it; nothing that is not acknowledged is in the way then."""
+    journal = Journal.create(small_disk, RUN, 1)
+    read_fd, write_fd = os.pipe()
+    streams = [journal.open_stream(f"1/run/role/s{number}", 1, "stdout") for number in range(16)]
+    taken = 0
+    for _ in range(24):
+        for stream in streams:
+            os.write(write_fd, bytes(32 * 1024))
+            assert isinstance(journal.capture(stream, read_fd, 1, 1), Moved)
+            taken += 32 * 1024
+            while journal.next_batch():
+                pass
+            journal.acknowledge(journal.sent)
+    assert taken > 8 * MIB
+    journal.close()
+    os.close(read_fd)
+    os.close(write_fd)
+
+
+def test_the_end_of_a_step_is_told_on_a_full_disk(small_disk: Path) -> None:
+    """Output is stopped before: what is said about steps has room that was taken for it."""
+    journal = Journal.create(small_disk, RUN, 1)
+    stream = journal.open_stream(STEP, 1, "stdout")
+    with subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.PIPE) as zeros:
+        assert zeros.stdout is not None
+        fill(journal, stream, zeros.stdout.fileno())
+        zeros.kill()
+    for number in range(50):
+        journal.append(Notice(t_ns=1, bound_ns=1, level="info", message=f"{number}" * 100))
+    while journal.next_batch():
+        pass
+    assert journal.sent == journal.appended
+    journal.close()
+
+
+def test_no_journal_begins_on_a_full_disk(small_disk: Path) -> None:
+    """The node says so when it is to take part in a run, and is as it was before."""
+    (small_disk / "other").write_bytes(bytes(7 * MIB))
+    with (small_disk / "more").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left"):
+            Journal.create(small_disk, RUN, 1)
+    (small_disk / "more").unlink()
+    journal = Journal.create(small_disk, RUN, 1)
+    journal.save_state(b"\0" + bytes(5000))
+    (small_disk / "other").unlink()
+    with (small_disk / "more").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    journal.save_state(b"\1" + bytes(9000))
+    assert journal.load_state() == b"\1" + bytes(5000), "that a reset is due is kept all the same"
+    journal.close()

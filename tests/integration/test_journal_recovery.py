@@ -14,7 +14,7 @@ from agents.journal.frames import bodies, frame
 from fabric.errors import StoreError
 from fabric.protocol import codec
 from fabric.protocol.messages import Batch
-from fabric.protocol.records import Notice, Output, Record, StepStarted
+from fabric.protocol.records import Notice, Output, OutputDropped, Record, StepStarted, Stream
 
 RUN = "20240101-000000-recovery-abcd"
 STEP = "1/run/role/step"
@@ -51,6 +51,11 @@ def spool(journal: Journal, data: bytes, *, record: bool = True, attempt: int = 
 def recovered(root: Path, limits: Limits | None = None) -> Journal:
     (journal,) = Journal.recover(root, limits)
     return journal
+
+
+def tail(journal: Journal, stream: Stream) -> Path:
+    """Return where the launcher drains a stream to."""
+    return Path(journal.tail_prefixes(STEP, 1)[stream == "stderr"] + ".tail")
 
 
 def test_a_journal_that_is_torn_at_any_byte_keeps_every_whole_record(tmp_path: Path) -> None:
@@ -123,8 +128,8 @@ def test_what_the_launcher_drained_follows_what_the_agent_spooled(tmp_path: Path
     journal = Journal.create(tmp_path, RUN, 1)
     spool(journal, b"agent ", record=False)
     journal.close()
-    journal.tail_path(STEP, 1, "stdout").write_bytes(b"launcher")
-    journal.tail_path(STEP, 1, "stderr").write_bytes(b"only launcher")
+    tail(journal, "stdout").write_bytes(b"launcher")
+    tail(journal, "stderr").write_bytes(b"only launcher")
 
     again = recovered(tmp_path)
     assert again.recover_tails(9, -1) == len(b"agent launcheronly launcher")
@@ -134,6 +139,24 @@ def test_what_the_launcher_drained_follows_what_the_agent_spooled(tmp_path: Path
     assert third.recover_tails(9, -1) == 0, "a death after the recovery doubles nothing"
     records, payload = ship(third)
     assert sorted([b"agent launcher", b"only launcher"]) == sorted(_streams(records, payload).values())
+
+
+def test_what_the_launcher_could_not_put_anywhere_is_told(tmp_path: Path) -> None:
+    """The disk was full while the agent was gone: a gap that nobody speaks of would look like silence."""
+    journal = Journal.create(tmp_path, RUN, 1)
+    spool(journal, b"agent ")
+    journal.close()
+    tail(journal, "stdout").write_bytes(b"launcher")
+    tail(journal, "stdout").with_suffix(".lost77").touch()
+
+    again = recovered(tmp_path)
+    again.recover_tails(9, -1)
+    records, _ = ship(again)
+    (gap,) = [record for record in records if isinstance(record, OutputDropped)]
+    assert (gap.step, gap.stream, gap.offset, gap.size) == (STEP, "stdout", 14, 77)
+    again.close()
+    assert recovered(tmp_path).recover_tails(9, -1) == 0
+    assert not list(journal.path.glob("spool/*.lost*")), "it is told once"
 
 
 def _streams(records: list[Record], payload: bytes) -> dict[str, bytes]:
@@ -178,7 +201,7 @@ def test_a_stream_goes_on_in_the_journal_of_the_next_life(tmp_path: Path) -> Non
     journal.close()
     os.close(read_fd)
     os.close(write_fd)
-    journal.tail_path(STEP, 1, "stderr").write_bytes(b"drained")
+    tail(journal, "stderr").write_bytes(b"drained")
 
     again = recovered(tmp_path)
     again.recover_tails(9, -1)

@@ -14,6 +14,7 @@ from fabric.errors import StoreError, UsageError
 from fabric.protocol.records import (
     Notice,
     Output,
+    OutputDropped,
     PhaseEnded,
     PhaseStarted,
     Record,
@@ -105,6 +106,49 @@ def test_a_gap_or_an_overlap_is_an_error(bundle: BundleWriter, offset: int, data
     bundle.write(read(output(3), b"abc"))
     with pytest.raises(StoreError, match=r"out/2/run/d2/etcd\.stdout"):
         bundle.write(read(output(1, offset), data))
+
+
+def dropped(size: int, offset: int) -> OutputDropped:
+    """Return the record of a gap in etcd's stdout."""
+    return OutputDropped(
+        t_ns=ORIGIN_NS,
+        bound_ns=0,
+        step=STEP,
+        attempt=1,
+        stream="stdout",
+        offset=offset,
+        size=size,
+        why="the journal of the node was full",
+    )
+
+
+def test_what_follows_a_gap_stands_at_its_own_offset(bundle: BundleWriter) -> None:
+    """The offsets of events.jsonl are places in the file.  A hole takes no disk; at the end there is none."""
+    size = 5 << 20
+    bundle.write(read(output(5), b"first"))
+    bundle.write(read(dropped(size, 5)))
+    bundle.write(read(output(4, 5 + size), b"last"))
+    bundle.write(read(dropped(99, 9 + size)))
+    bundle.write(read(output(0, 108 + size)))
+    file = bundle.directory / "out/2/run/d2/etcd.stdout"
+    data = file.read_bytes()
+    assert data == b"first" + bytes(size) + b"last"
+    assert file.stat().st_blocks * 512 < size
+    bundle.flush()
+    gaps = [event for event in events(bundle) if event["type"] == "output_dropped"]
+    assert [(gap["offset"], gap["size"]) for gap in gaps] == [(5, size), (9 + size, 99)]
+    bundle.finish({}, latest=False)
+    assert (
+        f"{hashlib.sha256(data).hexdigest()}  out/2/run/d2/etcd.stdout"
+        in (bundle.directory / "MANIFEST.sha256").read_text().splitlines()
+    )
+
+
+def test_a_gap_that_does_not_follow_is_an_error(bundle: BundleWriter) -> None:
+    """A gap is as good as the bytes would be: it says exactly which are missing."""
+    bundle.write(read(output(5), b"first"))
+    with pytest.raises(StoreError, match="expected output from byte 5 on"):
+        bundle.write(read(dropped(9, 6)))
 
 
 def test_output_after_the_end_of_its_stream_is_an_error(bundle: BundleWriter) -> None:

@@ -1,5 +1,6 @@
 """The small machines of the controller, each alone."""
 
+from dataclasses import replace
 from typing import Any
 
 from fabric.controller.entry import Read
@@ -10,7 +11,7 @@ from fabric.controller.script import Script
 from fabric.controller.skew import SkewMeter
 from fabric.controller.verdict import WHYS, Findings
 from fabric.protocol.messages import Acknowledged, Beat, Free, Resend
-from fabric.protocol.records import Notice, Output, StepStarted
+from fabric.protocol.records import Notice, Output, OutputDropped, StepFinished, StepStarted
 from fabric.trial.cells import Cell, Repeat
 
 RUN = "20260301-102207-ping-k3f9"
@@ -192,6 +193,35 @@ def test_history_keeps_the_last_words_and_counts_bytes() -> None:
     assert history.last_line("n1", "1/run/a/a-1", 1) == "the end"
     assert history.output_bytes["n1", "1/run/a/a-1", 1, "stdout"] == 2 * len(data)
     assert history.read_records["n1", 1] == 2
+
+
+def test_history_takes_gaps_for_what_they_are() -> None:
+    """Output that a node has thrown away is not missing on the way; a thousand gaps are one sentence."""
+    history = History()
+    step: dict[str, Any] = {"t_ns": 0, "bound_ns": 0, "step": "1/run/a/a-1", "attempt": 1}
+    history.take(Read(1, "n1", Output(**step, stream="stdout", offset=0, size=5), b"first", 1))
+    for offset in range(5, 1005):
+        gap = OutputDropped(**step, stream="stdout", offset=offset, size=1, why="the disk was full")
+        history.take(Read(2, "n1", gap, b"", 1))
+    end = StepFinished(
+        **step,
+        reason="exited",
+        failed=False,
+        exit_code=0,
+        signal=None,
+        message="exit 0",
+        duration_ns=0,
+        stdout_bytes=1005,
+        stderr_bytes=0,
+        user_s=0.0,
+        system_s=0.0,
+        max_rss_kib=0,
+        pipe_held=False,
+        survivors=(),
+    )
+    assert history.lacking("n1", end) == ""
+    assert history.gaps("n1", end) == ["1000 bytes of stdout were not kept: the disk was full"]
+    assert history.lacking("n1", replace(end, stdout_bytes=1006)) == "stdout has 5 of 1006 bytes"
 
 
 def test_messages_are_hashable_enough_to_be_asked_by_any_key() -> None:

@@ -1,7 +1,10 @@
 """Output that no agent reads any more."""
 
+import errno
 import os
 from pathlib import Path
+
+import pytest
 
 from agents.launcher.tail import Tail
 
@@ -45,3 +48,38 @@ def test_a_file_that_cannot_be_written_does_not_keep_the_pipe_full(tmp_path: Pat
     tail.finish()
     assert os.read(read_end, 1) == b""
     os.close(read_end)
+
+
+def test_what_a_full_disk_does_not_take_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next agent says how much is missing; what comes after a gap has no place in the file."""
+    read_end, write_end = _pipe()
+    path = tmp_path / "x.tail"
+    tail = Tail(read_end, str(path))
+    os.write(write_end, b"kept")
+    tail.pump()
+
+    def full(_fd: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patched:
+        os.write(write_end, b"lost")
+        patched.setattr("agents.launcher.tail.os.write", full)
+        tail.pump()
+    os.write(write_end, b"later")
+    os.close(write_end)
+    tail.finish()
+    assert path.read_bytes() == b"kept"
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["x.lost9", "x.tail"]
+    os.close(read_end)
+
+
+def test_the_end_of_a_terminal_is_an_end() -> None:
+    """It is told by an error, which must not end the launcher."""
+    master, terminal = os.openpty()
+    os.set_blocking(master, False)
+    os.write(terminal, b"some")
+    os.close(terminal)
+    tail = Tail(master, "")
+    assert not tail.pump()
+    tail.finish()
+    os.close(master)
