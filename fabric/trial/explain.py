@@ -15,13 +15,18 @@ _EXAMPLE: Final = re.compile(r"^(wrong|right):\n(.*?)(?=^(?:wrong|right):\n|\Z)"
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One code.  ``wrong`` and ``right`` are parts of a trial file; "" where no text can show it."""
+    """One code.  ``wrong`` and ``right`` are parts of a file; "" where no text can show it."""
 
     code: str
     title: str
     text: str
     wrong: str
     right: str
+
+    @property
+    def is_of_import(self) -> bool:
+        """Whether its examples are parts of a foreign file, not of a trial."""
+        return self.code[1] == "1"
 
     def render(self) -> str:
         """Return what is printed."""
@@ -35,10 +40,13 @@ class Explanation:
 @cache
 def explanations() -> dict[str, Explanation]:
     """Return all of them, by code, in the order of the codes."""
-    text = (files("fabric.trial") / "explanations.md").read_text(encoding="utf-8")
-    _, *parts = _ENTRY.split(text)
-    entries = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
-    return {code: _entry(code, title, body) for code, title, body in entries}
+    found: dict[str, Explanation] = {}
+    for package in ("fabric.trial", "fabric.trial.importers"):
+        text = (files(package) / "explanations.md").read_text(encoding="utf-8")
+        _, *parts = _ENTRY.split(text)
+        entries = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
+        found |= {code: _entry(code, title, body) for code, title, body in entries}
+    return dict(sorted(found.items()))
 
 
 def explain(code: str) -> Explanation:

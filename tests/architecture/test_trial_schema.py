@@ -62,7 +62,7 @@ def test_the_examples_fit(file: Path) -> None:
 
 def test_the_documented_examples_fit() -> None:
     """As above, for all that the documents show."""
-    for text in [*EXAMPLES, *(one.right for one in explanations().values())]:
+    for text in [*EXAMPLES, *(one.right for one in explanations().values() if not one.is_of_import)]:
         assert misfits(text) == [], text
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fabric.errors import UsageError
 from fabric.trial.diagnostics import TrialError
+from fabric.trial.explain import Explanation, explanations
 from fabric.trial.importers.conductor import trial_name
 from fabric.trial.importers.foreign import Import, import_trial, is_foreign, open_trial
 from fabric.trial.importers.tomltext import toml_string
@@ -328,6 +329,35 @@ def test_every_text_can_be_written_as_toml(text: str) -> None:
 def test_a_trial_is_called_like_its_file(path: str, name: str) -> None:
     """The name is a part of the run's id and of a path."""
     assert trial_name(path) == name
+
+
+def found_in(code: str, example: str) -> set[str]:
+    """Return the codes that an example leads to, with what it leaves out of a whole test."""
+    rest = "\n[Collect]\nx = true\n"
+    for name in ("w", "dut", "web"):
+        write(f"{name}.cfg", f"[Coordinator]\nplayer = {name}{rest}")
+    if "[Test]" in example or "[Workers]" in example:
+        workers = "" if "[Workers]" in example or code == "E103" else "\n[Workers]\nw = w.cfg\n"
+        write("c.cfg", example + workers)
+    else:
+        settings = "" if "[Coordinator]" in example else "\n[Coordinator]\nplayer = n"
+        write("w.cfg", example + settings + rest)
+        write("c.cfg", "[Workers]\nw = w.cfg\n")
+    try:
+        return set(codes(import_trial(Path("c.cfg"), {})))
+    except TrialError as error:
+        return {one.code for one in error.diagnostics}
+
+
+@pytest.mark.parametrize(
+    "one", [one for one in explanations().values() if one.is_of_import], ids=lambda one: one.code
+)
+def test_the_codes_of_an_import_are_explained_by_examples_that_are_what_they_say(one: Explanation) -> None:
+    """`fabric-run --explain W104`: an example is copied, and shall show this code and no other."""
+    assert one.text
+    if one.wrong:
+        assert found_in(one.code, one.wrong) == {one.code}
+        assert found_in(one.code, one.right) == set()
 
 
 LINE = st.one_of(
