@@ -132,7 +132,8 @@ def test_variables_of_the_matrix_and_of_env_are_known_to_commands() -> None:
     body += '[[run.client]]\ncmd = "echo $n $E"\ndir = "/tmp/$n"\nenv = { F = "$E" }\n'
     known = trial(body)
     assert (known.env, known.warnings) == ({"E": "/tmp/$n"}, ())
-    assert codes(body.replace('dir = "/tmp/$n"', 'dir = "$E"')) == ["E037"]
+    assert trial(body.replace('dir = "/tmp/$n"', 'dir = "$E/$F"')).warnings == ()
+    assert codes(body.replace('"/tmp/$n"\n[[', '"$F"\n[[')) == ["E037"]  # not what a single step sets
 
 
 def test_own_phases_have_their_order() -> None:
