@@ -34,6 +34,11 @@ class Archive:
         self._closed_ns.pop(oldest, None)
         return oldest
 
+    def forget(self, run: str) -> None:
+        """Forget a run that is to be deleted."""
+        self._runs.pop(run, None)
+        self._closed_ns.pop(run, None)
+
     def has_recent(self) -> bool:
         """Say whether `recent` may have something."""
         return bool(self._closed_ns)

@@ -7,7 +7,7 @@ out in their order.  Nothing here reads a clock, a socket or a file.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from broker import joining, recording, working
+from broker import joining, recording, upkeep, working
 from broker.archive import Archive
 from broker.effects import (
     Bytes,
@@ -18,6 +18,7 @@ from broker.effects import (
     PublishBeacon,
     RunFacts,
     SaveKey,
+    SaveMarks,
     Send,
     ToController,
     ToNode,
@@ -60,6 +61,11 @@ TABLE: Final[Mapping[type, Handler]] = {
     m.Append: recording.append,
     m.Replay: recording.replay,
     m.RunsRequest: recording.runs_request,
+    m.RunRequest: upkeep.run_request,
+    m.DocumentRequest: upkeep.document_request,
+    m.Drain: upkeep.drain,
+    m.Label: upkeep.label,
+    m.DeleteRun: upkeep.delete_run,
 }
 """What is done with a message; one that is not here is refused."""
 
@@ -173,6 +179,10 @@ class Broker:
     def key_saved(self, key: SaveKey) -> list[Effect]:
         """A node's key is kept, and the handshake knows it."""
         return self._parts.enrolment.saved(key)
+
+    def marks_saved(self, effect: SaveMarks) -> list[Effect]:
+        """Marks of nodes are kept: from now on they count."""
+        return upkeep.marks_saved(self._parts, effect)
 
     def run_found(self, run: str, facts: RunFacts | None, now_ns: int) -> list[Effect]:
         """The catalogue has answered; None: there is no such run."""

@@ -11,11 +11,13 @@ from fabric.protocol.messages import (
     Abort,
     AgentHello,
     Beacon,
+    DocumentRequest,
     EntryHead,
     Go,
     Message,
     OpenRun,
     Replay,
+    RunRequest,
     RunsRequest,
 )
 from fabric.protocol.records import PhaseEnded, PhaseStarted, StepFinished
@@ -60,6 +62,17 @@ class RunFacts:
     session: str  # of its controller
     verdict: str
     log: LogState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """What operators and runs have said of a node; it is kept over restarts.  Empty: nothing."""
+
+    labels: tuple[str, ...] = ()
+    drained_by: str = ""
+    drained_why: str = ""
+    drained_ns: int = 0
+    dirty_run: str = ""  # whose reset failed there, with no good one since
 
 
 # --- to peers ---------------------------------------------------------------------------------------
@@ -170,6 +183,24 @@ class SaveKey:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveMarks:
+    """Save the marks of nodes.  Answer: `Broker.marks_saved`; if it failed, `Denied` to who asked."""
+
+    marks: dict[str, Marks]
+    peer: Peer | None = None  # who asked for it; None: nobody did
+    request: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EraseRun:
+    """Delete a closed run with its records.  Answer: `Broker.run_erased`, or `Denied` to who asked."""
+
+    peer: Peer
+    request: int
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
 class FindRun:
     """Look a run up in the catalogue.  Answer: `Broker.run_found`."""
 
@@ -190,6 +221,22 @@ class AnswerRuns:
 
     peer: Peer
     request: RunsRequest
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRun:
+    """Read the catalogue and answer with `RunDetails`, or `Denied`."""
+
+    peer: Peer
+    request: RunRequest
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDocument:
+    """Read the catalogue and answer with `Document`, or `Denied`."""
+
+    peer: Peer
+    request: DocumentRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +261,12 @@ Effect = (
     | SaveNode
     | SaveHeard
     | SaveKey
+    | SaveMarks
+    | EraseRun
     | FindRun
     | AnswerReplay
     | AnswerRuns
+    | AnswerRun
+    | AnswerDocument
     | Note
 )

@@ -54,6 +54,11 @@ MESSAGE_RIGHTS: Final[Mapping[Role, frozenset[type]]] = {
             m.Append,
             m.Replay,
             m.RunsRequest,
+            m.RunRequest,
+            m.DocumentRequest,
+            m.Drain,
+            m.Label,
+            m.DeleteRun,
         }
     ),
 }

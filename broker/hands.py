@@ -2,14 +2,17 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any, Final
 
 from broker.broker import Broker
 from broker.effects import (
+    AnswerDocument,
     AnswerReplay,
+    AnswerRun,
     AnswerRuns,
     Effect,
+    EraseRun,
     FindRun,
     Note,
     Peer,
@@ -17,6 +20,7 @@ from broker.effects import (
     PublishGo,
     SaveHeard,
     SaveKey,
+    SaveMarks,
     SaveNode,
     SaveRun,
     SaveVerdict,
@@ -26,9 +30,9 @@ from broker.effects import (
 from broker.feed import Topics, feed_topic
 from broker.gate import Gate
 from broker.home import Home
-from broker.limits import REPLAY_ENTRIES, RETRY_NS
+from broker.limits import RETRY_NS
+from broker.reading import Readers
 from broker.refusals import Refusals
-from broker.replay import ReplayQueue
 from broker.sockets import Sockets
 from fabric.errors import DecodeError, StoreError
 from fabric.log import get_logger
@@ -52,7 +56,8 @@ class Hands:
         self._home = home
         self._sockets = sockets
         self._gate = gate
-        self._replays = ReplayQueue()
+        self._readers = Readers(home, sockets, self._send)
+        self._finding: set[str] = set()  # runs whose logs are being opened for the broker
         self._stuck: deque[Store] = deque()  # entries that could not be written, in their order
         self._broken: set[str] = set()  # runs whose logs have to be opened anew
         self._retry_ns = 0
@@ -67,15 +72,19 @@ class Hands:
             SaveHeard: self._save_heard,
             SaveKey: self._save_key,
             FindRun: self._find_run,
+            SaveMarks: self._save_marks,
+            EraseRun: self._erase_run,
             AnswerReplay: self._queue_replay,
-            AnswerRuns: self._answer_runs,
+            AnswerRuns: self._readers.answer_runs,
+            AnswerRun: self._readers.answer_run,
+            AnswerDocument: self._readers.answer_document,
             Note: self._note,
         }
 
     @property
     def deadline_ns(self) -> int | None:
         """When `carry_on` has something to do; 0: at once."""
-        if self._replays:
+        if self._readers.has_work:
             return 0
         return self._retry_ns if self.is_stalled else None
 
@@ -91,9 +100,7 @@ class Hands:
 
     def carry_on(self, now_ns: int) -> None:
         """Answer one reader, try again what the disk refused, have what was written made durable."""
-        request = self._replays.take()
-        if request is not None:
-            self._replay(request, now_ns)
+        self._readers.carry_on(now_ns)
         if self.is_stalled and now_ns >= self._retry_ns:
             self._retry(now_ns)
         self._home.logs.commit()
@@ -107,6 +114,14 @@ class Hands:
                 _failed("commit_failed", error, run=run)
                 self._broken.add(run)
                 self._stall(error, now_ns)
+
+    def take_opened(self, now_ns: int) -> None:
+        """Go on with what waited for a log."""
+        for run in self._home.logs.opened():
+            self._readers.opened(run)
+            if run in self._finding:
+                self._finding.discard(run)
+                self._found(run, now_ns)
 
     def refuse(self, event: str, peer: str, detail: str, now_ns: int) -> None:
         """Count something that was refused, and log it now and then."""
@@ -231,62 +246,57 @@ class Hands:
         log.info("node_enrolled", node=effect.name)
         self.carry_out(self._broker.key_saved(effect), now_ns)
 
+    def _save_marks(self, effect: SaveMarks, now_ns: int) -> None:
+        try:
+            for node, marks in effect.marks.items():
+                self._home.catalogue.save_marks(node, asdict(marks))
+        except StoreError as error:
+            _failed("marks_not_saved", error)
+            if effect.peer is not None:
+                self._deny(effect.peer, effect.request, str(error), now_ns)
+            return
+        log.info("nodes_marked", nodes=len(effect.marks), by="" if effect.peer is None else effect.peer.name)
+        self.carry_out(self._broker.marks_saved(effect), now_ns)
+
+    def _erase_run(self, effect: EraseRun, now_ns: int) -> None:
+        try:
+            self._home.erase(effect.run)
+        except StoreError as error:
+            _failed("run_not_erased", error, run=effect.run)
+            self._deny(effect.peer, effect.request, str(error), now_ns)
+            return
+        log.info("run_erased", run=effect.run, operator=effect.peer.name)
+        self._send(Send(effect.peer, m.Done(request=effect.request)), now_ns)
+
     def _find_run(self, effect: FindRun, now_ns: int) -> None:
         try:
-            facts = self._home.find(effect.run)
+            known = self._home.catalogue.run(effect.run)
         except StoreError as error:
             _failed("run_not_read", error, run=effect.run)
             self._broker.find_failed(effect.run)
             return
-        self.carry_out(self._broker.run_found(effect.run, facts, now_ns), now_ns)
+        if known is not None and not self._home.logs.want(effect.run):
+            self._finding.add(effect.run)
+        else:
+            self._found(effect.run, now_ns)
+
+    def _found(self, run: str, now_ns: int) -> None:
+        try:
+            facts = self._home.find(run)
+        except StoreError as error:
+            _failed("run_not_read", error, run=run)
+            self._broker.find_failed(run)
+            return
+        self.carry_out(self._broker.run_found(run, facts, now_ns), now_ns)
 
     # --- readers ------------------------------------------------------------------------------------
 
     def _queue_replay(self, effect: AnswerReplay, now_ns: int) -> None:
-        if not self._replays.put(effect):
+        if not self._readers.put(effect):
             self.refuse("replay_refused", effect.peer.name, "too many requests wait", now_ns)
 
-    def _replay(self, effect: AnswerReplay, now_ns: int) -> None:
-        """Send the entries, then the end; if the reader takes no more, it asks again from where it is."""
-        peer, request = effect.peer, effect.request
-        try:
-            if self._home.catalogue.run(request.run) is None:
-                self._deny(peer, request.request, "unknown_run", f"there is no run {request.run}", now_ns)
-                return
-            entries = self._home.logs.read(request.run, request.number, request.limit_bytes)
-            last = self._home.logs.last(request.run)
-        except StoreError as error:
-            self._deny(peer, request.request, "invalid", str(error), now_ns)
-            return
-        next_number = request.number
-        for entry in entries[:REPLAY_ENTRIES]:
-            frames = (peer.routing, entry.head, entry.batch, entry.payload)
-            if not send_now(self._sockets.control, frames):
-                self.carry_out(self._broker.unreachable(peer, now_ns), now_ns)
-                return
-            next_number = entry.next_number
-        end = m.ReplayEnd(request=request.request, run=request.run, next=next_number, end=next_number > last)
-        self._send(Send(peer, end), now_ns)
-
-    def _answer_runs(self, effect: AnswerRuns, now_ns: int) -> None:
-        peer, request = effect.peer, effect.request
-        try:
-            found = self._home.catalogue.runs(request.run, request.limit)
-            runs = tuple(map(self._with_last, found))
-        except StoreError as error:
-            self._deny(peer, request.request, "invalid", str(error), now_ns)
-            return
-        self._send(Send(peer, m.Runs(request=request.request, runs=runs)), now_ns)
-
-    def _with_last(self, info: m.RunInfo) -> m.RunInfo:
-        """Fill in the last number of an open run, which the catalogue learns when it is closed."""
-        if info.state == "closed":
-            return info
-        return replace(info, last=self._home.logs.last(info.run))
-
-    def _deny(self, peer: Peer, request: int, code: str, sentence: str, now_ns: int) -> None:
-        denied = m.Denied(request=request, code=code, sentence=sentence)  # type: ignore[arg-type]
-        self._send(Send(peer, denied), now_ns)
+    def _deny(self, peer: Peer, request: int, sentence: str, now_ns: int) -> None:
+        self._send(Send(peer, m.Denied(request=request, code="invalid", sentence=sentence)), now_ns)
 
     # --- log ----------------------------------------------------------------------------------------
 

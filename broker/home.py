@@ -9,6 +9,7 @@ from typing import Self
 from broker.effects import RunFacts
 from broker.identity import Identity
 from broker.logs import Logs
+from fabric.errors import StoreError
 from fabric.store.catalogue import Catalogue
 from fabric.store.rows import StoredRun
 from fabric.store.state import StateDirectory
@@ -40,6 +41,11 @@ class Home:
             raise
         epoch = catalogue.next_epoch()
         logs = Logs(state, catalogue)
+        for run in state.being_deleted():
+            if catalogue.run(run) is None:
+                logs.end_delete(run)
+            else:
+                logs.undo_delete(run)  # the row goes first, so nobody was told that it is deleted
         return cls(state=state, catalogue=catalogue, logs=logs, identity=identity, epoch=epoch)
 
     def open_runs(self) -> list[RunFacts]:
@@ -58,6 +64,20 @@ class Home:
         """
         stored = self.catalogue.run(run)
         return None if stored is None else self._facts(stored)
+
+    def erase(self, run: str) -> None:
+        """Delete a closed run.  After a crash in between it is there with all its records, or not at all.
+
+        Raises:
+            StoreError: If that cannot be done; the run is there still.
+        """
+        self.logs.begin_delete(run)
+        try:
+            self.catalogue.delete_run(run)
+        except StoreError:
+            self.logs.undo_delete(run)
+            raise
+        self.logs.end_delete(run)
 
     def close(self) -> None:
         """Make everything durable and let go of the directory.  Safe to call twice."""

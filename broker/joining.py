@@ -1,6 +1,7 @@
 """What is done with the words by which peers join, and show that they live."""
 
 from broker.effects import Effect, Note, Peer, Send
+from broker.limits import NODES_BYTES
 from broker.parts import Parts
 from broker.recording import journal_head
 from fabric.protocol.limits import PROTOCOL_VERSION
@@ -9,6 +10,7 @@ from fabric.protocol.messages import (
     Beat,
     Enrol,
     Goodbye,
+    NodeInfo,
     Nodes,
     NodesRequest,
     OperatorHello,
@@ -75,9 +77,25 @@ def probe(parts: Parts, peer: Peer, message: Probe, now_ns: int) -> list[Effect]
 
 
 def nodes_request(parts: Parts, peer: Peer, message: NodesRequest, now_ns: int) -> list[Effect]:
-    """List the nodes."""
-    infos = (parts.registry.info(name, parts.runs.holder(name), now_ns) for name in parts.registry.names())
-    return [Send(peer, Nodes(request=message.request, nodes=tuple(infos)))]
+    """List as many nodes as one answer holds."""
+    names = [name for name in parts.registry.names() if name > message.after]
+    infos: list[NodeInfo] = []
+    room = NODES_BYTES
+    for name in names:
+        info = parts.registry.info(name, parts.runs.held(name), now_ns)
+        room -= _size(info)
+        if room < 0 and infos:
+            break
+        infos.append(info)
+    more = len(infos) < len(names)
+    return [Send(peer, Nodes(request=message.request, nodes=tuple(infos), more=more))]
+
+
+def _size(info: NodeInfo) -> int:
+    """Return about how many bytes a node takes in an answer; rather too many."""
+    tables = [*info.addresses.items(), *info.facts.items()]
+    texts = [*info.labels, *info.given_labels, info.drained_why, *(text for pair in tables for text in pair)]
+    return 600 + sum(len(text.encode()) + 5 for text in texts)
 
 
 def _welcome(parts: Parts, peer: Peer, now_ns: int) -> Welcome:

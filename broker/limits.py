@@ -84,6 +84,28 @@ MAX_REPLAYS: Final = 1024
 RUNS_LIMIT: Final = 500
 """Most runs in one answer to a `RunsRequest`: below MAX_FRAME_BYTES with long names."""
 
+NODES_BYTES: Final = 512 * 1024
+"""Most bytes of nodes in one answer: well below MAX_FRAME_BYTES; who wants all asks on."""
+
+DETAIL_PHASES: Final = 1000
+DETAIL_STEPS: Final = 200
+"""Most phases and failed steps in the details of a run: below MAX_FRAME_BYTES with long messages."""
+
+DETAIL_CHARS: Final = 500
+"""Most characters of a failed step's message there."""
+
+DOCUMENT_BYTES: Final = 128 * 1024
+"""Most bytes of a stored text in one answer."""
+
+MAX_MARKED: Final = 2000
+"""Most nodes that one `Drain` or `Label` names."""
+
+MAX_LABELS: Final = 64
+"""Most labels that operators give one node."""
+
+MAX_WHY_CHARS: Final = 500
+"""Longest reason for a drain."""
+
 MAX_TOPICS: Final = 4096
 """Most topics of the feed that are told apart; with more, everything is offered to ZeroMQ."""
 

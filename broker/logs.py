@@ -1,14 +1,17 @@
 """The record logs of the runs: opened when they are wanted, made durable by one helper thread."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from broker.effects import LogState, Store
 from broker.limits import MAX_LOGS
+from broker.opener import Opener
 from fabric.errors import StoreError
 from fabric.log import get_logger
 from fabric.store.catalogue import Catalogue
 from fabric.store.commit import GroupCommit
 from fabric.store.entry import Entry
+from fabric.store.files import sync_directory, told
 from fabric.store.record_log import RecordLog
 from fabric.store.state import StateDirectory
 
@@ -22,6 +25,7 @@ class Logs:
         self._state = state
         self._catalogue = catalogue
         self._logs: dict[str, RecordLog] = {}  # least recently used first
+        self._opener = Opener()
         self._commit: GroupCommit[str] = GroupCommit()
         self._unsubmitted: set[str] = set()
         self._under_way: set[str] = set()
@@ -29,6 +33,56 @@ class Logs:
     def fileno(self) -> int:
         """Return the descriptor to poll for reading."""
         return self._commit.fileno()
+
+    def opener_fileno(self) -> int:
+        """Return the descriptor to poll for reading: logs that were wanted are open."""
+        return self._opener.fileno()
+
+    def want(self, run: str) -> bool:
+        """Say whether a log is open; else have it opened, and `opened` tells when that is done."""
+        if run in self._logs or self._opener.is_done(run):
+            return True
+        self._opener.begin(run, self._state.records(run))
+        return False
+
+    def opened(self) -> list[str]:
+        """Return the runs whose logs can be used now without waiting, or cannot be used at all."""
+        return self._opener.done()
+
+    def begin_delete(self, run: str) -> None:
+        """Set a log aside: it is no run's any more.  `undo_delete` or `end_delete` follows.
+
+        Raises:
+            StoreError: If that cannot be done.
+        """
+        if run in self._under_way:  # a late record came just now
+            raise StoreError(f"{run} is being written to", hint="try again in a moment")
+        self._unsubmitted.discard(run)
+        if run in self._opener:
+            self._logs[run] = self._opener.take(run)
+        opened = self._logs.pop(run, None)
+        if opened is not None:
+            opened.close()
+        self._rename(self._state.records(run), self._state.deleted_records(run))
+
+    def undo_delete(self, run: str) -> None:
+        """Let a log be a run's again.
+
+        Raises:
+            StoreError: If that cannot be done.
+        """
+        self._rename(self._state.deleted_records(run), self._state.records(run))
+
+    def end_delete(self, run: str) -> None:
+        """Delete what was set aside, beside the main loop."""
+        self._opener.delete(self._state.deleted_records(run))
+
+    @staticmethod
+    def _rename(old: Path, new: Path) -> None:
+        with told(old):
+            if old.exists():
+                old.rename(new)
+                sync_directory(new.parent)
 
     def open(self, run: str) -> LogState:
         """Return what a run's log holds; all of it is durable, or is made so before it is acknowledged.
@@ -107,6 +161,7 @@ class Logs:
         for one in self._commit.close():
             if one.error is not None:
                 log.error("commit_failed", run=one.token, error=str(one.error))
+        self._opener.close()
         for opened in self._logs.values():
             opened.close()
         self._logs.clear()
@@ -115,7 +170,8 @@ class Logs:
         opened = self._logs.pop(run, None)
         if opened is None:
             self._make_room()
-            opened = RecordLog.open(self._state.records(run))
+            records = self._state.records(run)
+            opened = self._opener.take(run) if run in self._opener else RecordLog.open(records)
             if opened.cut is not None:
                 log.warning("log_cut", run=run, cut=str(opened.cut))
         self._logs[run] = opened

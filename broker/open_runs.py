@@ -76,9 +76,9 @@ class OpenRuns:
         """Return the open run that has a node reserved."""
         return self._runs.get(self._reservations.holder(node))
 
-    def holder(self, node: str) -> str:
-        """Return the id of the run that has a node reserved, or ""."""
-        return self._reservations.holder(node)
+    def held(self, node: str) -> Reservation | None:
+        """Return by whom a node is reserved."""
+        return self._reservations.held(node)
 
     def has_any(self) -> bool:
         """Say whether a run is open."""
@@ -148,7 +148,7 @@ class OpenRuns:
 
     def _opened(self, message: OpenRun, now_ns: int) -> RunOpened:
         infos = (
-            self._registry.info(name, message.run, now_ns) for name in self._runs[message.run].facts.nodes
+            self._registry.info(name, self.held(name), now_ns) for name in self._runs[message.run].facts.nodes
         )
         return RunOpened(request=message.request, run=message.run, nodes=tuple(infos))
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from broker.limits import LEASE_MAX_S, LEASE_MIN_S, MAX_RUN_NODES
 from broker.registry import Registry
 from broker.reservations import Reservation, Reservations
-from broker.words import heard, listed
+from broker.words import heard, listed, when
 from fabric.protocol.messages import Denied, OpenRun
 from fabric.protocol.names import NODE, RUN
 
@@ -35,6 +35,10 @@ def reserve(
     absent = [sentence for sentence in away if sentence]
     if absent:
         return denied(message, "away", "; ".join(absent[:4]))
+    drained = [_drained(registry, name) for name in message.nodes]
+    kept_off = [sentence for sentence in drained if sentence]
+    if kept_off:
+        return denied(message, "drained", "; ".join(kept_off[:4]))
     sentence = reservations.reserve(message.nodes, Reservation(message.run, operator, now_ns))
     return denied(message, "busy", sentence) if sentence else None
 
@@ -49,6 +53,15 @@ def _away(registry: Registry, name: str, now_ns: int) -> str:
     if node is None or node.is_heard(now_ns):
         return ""
     return f"{name} is away, {heard(node.heard_ns, now_ns)}"
+
+
+def _drained(registry: Registry, name: str) -> str:
+    node = registry.node(name)
+    if node is None or not node.marks.drained_by:
+        return ""
+    marks = node.marks
+    why = f": {marks.drained_why}" if marks.drained_why else ""
+    return f"{name} is drained by {marks.drained_by} since {when(marks.drained_ns)}{why}"
 
 
 def _unknown(unknown: Sequence[str], known: Sequence[str]) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from broker.effects import Effect, Note, Peer, SaveHeard, SaveNode, Send
+from broker.effects import Effect, Marks, Note, Peer, SaveHeard, SaveNode, Send
 from broker.limits import FORGET_NS, MAX_NODES, MAX_OPERATORS, SAVE_HEARD_NS, S
+from broker.reservations import Reservation
 from broker.words import heard
 from fabric.protocol.limits import BEAT_S, SILENCE_S
 from fabric.protocol.messages import AgentHello, Beat, NodeInfo, OperatorHello, Rejected
@@ -27,6 +28,7 @@ class Node:
     runs: frozenset[str] = frozenset()  # that it said it works for
     peer: Peer | None = None
     heard_ns: int = 0  # fabric time; 0: never
+    marks: Marks = field(default_factory=Marks)  # what operators and runs have said of it
     listening: bool = False  # its subscription to the go socket has been seen
 
     def is_heard(self, now_ns: int) -> bool:
@@ -143,19 +145,35 @@ class Registry:
         self._operators[peer.routing] = Operator(peer, hello.session, now_ns)
         return None
 
-    def info(self, name: str, run: str, now_ns: int) -> NodeInfo:
-        """Return what operators are told of a node; ``run`` has it reserved, or ""."""
+    def mark(self, name: str, marks: Marks) -> None:
+        """Note what operators and runs say of a node, from now on."""
+        self._nodes[name].marks = marks
+
+    def info(self, name: str, held: Reservation | None, now_ns: int) -> NodeInfo:
+        """Return what operators are told of a node, and who has it reserved."""
         node = self._nodes[name]
-        state: Literal["free", "busy", "away"] = "busy" if run else "free"
+        marks = node.marks
+        state: Literal["free", "busy", "away", "drained"] = "drained" if marks.drained_by else "free"
+        if not node.is_heard(now_ns):
+            state = "away"
+        elif held is not None:
+            state = "busy"
         return NodeInfo(
             name=name,
-            state=state if node.is_heard(now_ns) else "away",
+            state=state,
             incarnation=node.incarnation,
-            labels=node.labels,
+            labels=(*node.labels, *(label for label in marks.labels if label not in node.labels)),
             addresses=node.addresses,
             facts=node.facts,
-            run=run,
+            run="" if held is None else held.run,
             heard_ns=node.heard_ns,
+            given_labels=marks.labels,
+            operator="" if held is None else held.operator,
+            since_ns=0 if held is None else held.since_ns,
+            drained_by=marks.drained_by,
+            drained_why=marks.drained_why,
+            drained_ns=marks.drained_ns,
+            dirty_run=marks.dirty_run,
         )
 
     def expire(self, now_ns: int) -> list[Effect]:
@@ -176,9 +194,17 @@ class Registry:
 
 
 def _recovered(info: NodeInfo) -> Node:
+    marks = Marks(
+        labels=info.given_labels,
+        drained_by=info.drained_by,
+        drained_why=info.drained_why,
+        drained_ns=info.drained_ns,
+        dirty_run=info.dirty_run,
+    )
     return Node(
         name=info.name,
-        labels=info.labels,
+        marks=marks,
+        labels=tuple(label for label in info.labels if label not in info.given_labels),
         addresses=info.addresses,
         facts=info.facts,
         incarnation=info.incarnation,

@@ -26,6 +26,10 @@ class Reservations:
         held = self._by_node.get(node)
         return "" if held is None else held.run
 
+    def held(self, node: str) -> Reservation | None:
+        """Return by whom a node is reserved."""
+        return self._by_node.get(node)
+
     def reserve(self, nodes: Iterable[str], reservation: Reservation) -> str:
         """Give all nodes to a run, or none.
 

@@ -33,6 +33,7 @@ class Part:
     heard_ns: int  # when it was last heard of, or when the wait for it began
     works_on: bool = False
     freed: bool = False
+    has_reset: bool = False  # it was told how to reset
     news: NodeLost | NodeBack | None = None  # the last that the controller was told, or was to be told
 
     @property
@@ -115,6 +116,10 @@ class Run:
             sentence = f"{node} is not reachable, {heard(part.heard_ns, now_ns)}"
             part.news = NodeLost(run=self.facts.run, node=node, sentence=sentence)
         return [ToController(self.facts.run, part.news) for _, part in silent if part.news]
+
+    def told_reset(self, node: str) -> None:
+        """Note that a node has a reset to do."""
+        self.parts[node].has_reset = True
 
     def assigned(self, node: str) -> None:
         """Note that a node has, or may have, its part of the run."""

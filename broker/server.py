@@ -58,6 +58,7 @@ class Server:
         self._loop.add(sockets.go, self._go_subscribed)
         self._loop.add(sockets.feed, self._feed_subscribed)
         self._loop.add(home.logs.fileno(), self._hands.take_commits)
+        self._loop.add(home.logs.opener_fileno(), self._hands.take_opened)
 
     @classmethod
     def open(cls, home: Home, address: Address, clock: Clock) -> Self:

@@ -1,5 +1,6 @@
 """What is done with the words of a run: its opening and closing, its phases, its goes."""
 
+from broker import upkeep
 from broker.effects import Effect, Note, Peer, Send, ToController, ToNode
 from broker.open_runs import denied_use
 from broker.parts import Parts
@@ -49,6 +50,8 @@ def order(
         return [Send(peer, Denied(request=0, code="not_yours", sentence=sentence))]
     if isinstance(message, Assign):
         run.assigned(message.node)
+        if message.reset:
+            run.told_reset(message.node)
     return [*parts.adopt(run, peer, now_ns), ToNode(message.node, message)]
 
 
@@ -91,7 +94,8 @@ def freed(parts: Parts, peer: Peer, message: Freed, now_ns: int) -> list[Effect]
         return []
     run.freed(peer.name)
     parts.runs.look_again(now_ns)
-    return [ToController(message.run, message)]
+    has_reset = run.parts[peer.name].has_reset
+    return [ToController(message.run, message), *upkeep.after_reset(parts, message, has_reset=has_reset)]
 
 
 def go_answer(parts: Parts, peer: Peer, message: Confirm | Declined | Aborted, now_ns: int) -> list[Effect]:

@@ -1,51 +1,135 @@
-"""``fabric nodes``: who is there, and what it does."""
+"""``fabric nodes``: who is there, what it does, and who may have it."""
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from fabric.cli.groups import ShowGroup
 from fabric.cli.options import broker_option, common_options, option, reported_errors, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fabric.controller.connection import Connection
     from fabric.protocol.messages import NodeInfo
 
 
-@click.command("nodes", context_settings=settings("nodes"))
+@click.group("nodes", cls=ShowGroup, context_settings=settings("nodes"))
+def main() -> None:
+    """Show the nodes that the broker knows, or one of them; drain and label them.
+
+    A node is free, busy (by which run), drained (no new run gets it) or away (since when).
+    """
+
+
+@main.command("show", context_settings=settings("nodes"), short_help="Show all nodes, or one.")
+@click.argument("node", required=False)
 @option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+@option("--watch", is_flag=True, help="Go on showing them; into a pipe, one line for each change.")
 @broker_option
 @common_options
-def main(*, as_json: bool, broker: str | None, verbose: bool, quiet: bool) -> None:
-    """List the nodes that the broker knows: free, busy (by which run) or away (since when)."""
+def show(
+    *, node: str | None, as_json: bool, watch: bool, broker: str | None, verbose: bool, quiet: bool
+) -> None:
+    """List all nodes, or tell all that the broker knows of NODE."""
     with reported_errors():
-        import time
-        from dataclasses import asdict
-
         from fabric.cli.attach import attached
-        from fabric.controller.lookup import list_nodes
+        from fabric.cli.nodetable import details, table_of
 
         with attached("fabric-nodes", broker, verbose=verbose, quiet=quiet) as connection:
-            nodes = sorted(list_nodes(connection), key=lambda node: node.name)
-        lines = [json.dumps(asdict(node)) for node in nodes] if as_json else _table(nodes, time.time_ns())
-        for line in lines:
+            if watch:
+                from fabric.cli.watch import watch_nodes
+
+                watch_nodes(connection, lambda: _wanted(connection, node), as_json=as_json)
+            nodes = _wanted(connection, node)
+            now_ns = connection.fabric_ns()
+        shown = details(nodes[0], now_ns) if node else table_of(nodes, now_ns)
+        for line in _json(nodes) if as_json else shown:
             click.echo(line)
 
 
-def _table(nodes: "Sequence[NodeInfo]", now_ns: int) -> list[str]:
-    """Return a line for each node.  ``now_ns`` is the wall clock, close to the broker's fabric time."""
-    from fabric.cli.table import since, table
+@main.command("drain", context_settings=settings("nodes_drain"), short_help="Keep new runs off nodes.")
+@click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
+@option("--why", default="", metavar="TEXT", help="What to tell those who want it.")
+@broker_option
+@common_options
+def drain(*, nodes: tuple[str, ...], why: str, broker: str | None, verbose: bool, quiet: bool) -> None:
+    """Keep new runs off each NODE, which may be a range such as lab[1-4].  A run that has it goes on."""
+    _drain(nodes, why, broker, drained=True, verbose=verbose, quiet=quiet)
 
-    rows = [
-        (
-            node.name,
-            node.state,
-            node.run,
-            since(node.heard_ns, now_ns) if node.heard_ns else "never",
-            ",".join(node.labels),
-            " ".join(f"{name}={at}" if name else at for name, at in sorted(node.addresses.items())),
-            node.facts.get("kernel", ""),
-        )
-        for node in nodes
-    ]
-    return table(("NODE", "STATE", "RUN", "HEARD", "LABELS", "ADDRESS", "KERNEL"), rows)
+
+@main.command("undrain", context_settings=settings("nodes_undrain"), short_help="Let new runs in again.")
+@click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
+@broker_option
+@common_options
+def undrain(*, nodes: tuple[str, ...], broker: str | None, verbose: bool, quiet: bool) -> None:
+    """Let new runs have each NODE again."""
+    _drain(nodes, "", broker, drained=False, verbose=verbose, quiet=quiet)
+
+
+@main.command(
+    "label",
+    # A label that is taken away looks like an option: no short one may be there.
+    context_settings=settings("nodes_label")
+    | {"ignore_unknown_options": True, "help_option_names": ["--help"]},
+    short_help="Give a node labels, take them away.",
+)
+@click.argument("node")
+@click.argument("labels", nargs=-1, required=True, type=click.UNPROCESSED, metavar="+LABEL|-LABEL...")
+@broker_option
+@option("--verbose", is_flag=True, help="Log what happens; show the cause of an error.")
+@option("--quiet", is_flag=True, help="Say nothing but errors.")
+def label(*, node: str, labels: tuple[str, ...], broker: str | None, verbose: bool, quiet: bool) -> None:
+    """Give NODE each +LABEL and take each -LABEL away.
+
+    The broker keeps them beside those that the agent was started with, which only its --label changes.
+    """
+    with reported_errors():
+        from fabric.controller import upkeep
+        from fabric.errors import UsageError
+
+        wrong = [word for word in labels if word[:1] not in ("+", "-") or not word[1:]]
+        if wrong:
+            raise UsageError(f"{wrong[0]!r:.80} is no change of a label", hint="write +gpu or -flaky")
+        add = [word[1:] for word in labels if word[0] == "+"]
+        remove = [word[1:] for word in labels if word[0] == "-"]
+        from fabric.cli.attach import attached
+        from fabric.controller.lookup import named_nodes
+
+        nodes = named_nodes(node)
+        with attached("fabric-nodes", broker, verbose=verbose, quiet=quiet) as connection:
+            upkeep.label(connection, nodes, add, remove)
+
+
+def _drain(
+    specs: "Sequence[str]", why: str, broker: str | None, *, drained: bool, verbose: bool, quiet: bool
+) -> None:
+    with reported_errors():
+        from fabric.cli.attach import attached
+        from fabric.controller import upkeep
+        from fabric.controller.lookup import named_nodes
+
+        nodes = named_nodes(",".join(specs))
+        with attached("fabric-nodes", broker, verbose=verbose, quiet=quiet) as connection:
+            upkeep.drain(connection, nodes, drained=drained, why=why)
+
+
+def _wanted(connection: "Connection", name: str | None) -> "Sequence[NodeInfo]":
+    from fabric.controller.lookup import list_nodes
+    from fabric.errors import UsageError
+    from fabric.report.fold import natural
+
+    nodes = sorted(list_nodes(connection), key=lambda info: natural(info.name))
+    if name is None:
+        return nodes
+    found = [info for info in nodes if info.name == name]
+    if not found:
+        raise UsageError(f"no node {name!r:.80} has ever been here", hint="`fabric nodes` lists them")
+    return found
+
+
+def _json(nodes: "Sequence[NodeInfo]") -> list[str]:
+    from fabric.cli.instants import plain
+
+    return [json.dumps(plain(node)) for node in nodes]

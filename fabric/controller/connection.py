@@ -21,7 +21,18 @@ from fabric.log import get_logger
 from fabric.loop import Loop
 from fabric.protocol.codec import decode, encode
 from fabric.protocol.limits import PROTOCOL_VERSION
-from fabric.protocol.messages import Message, NodesRequest, OperatorHello, RunsRequest, Welcome
+from fabric.protocol.messages import (
+    DeleteRun,
+    DocumentRequest,
+    Drain,
+    Label,
+    Message,
+    NodesRequest,
+    OperatorHello,
+    RunRequest,
+    RunsRequest,
+    Welcome,
+)
 from fabric.transport import connect, make_context, receive_frames, send_now
 
 if TYPE_CHECKING:
@@ -37,6 +48,10 @@ REPEAT_NS: Final = 1_000_000_000
 
 TURN_MESSAGES: Final = 32
 """Most messages taken from a socket in a turn: entries of 256 KiB make 8 MiB of them."""
+
+
+Request = NodesRequest | RunsRequest | RunRequest | DocumentRequest | Drain | Label | DeleteRun
+"""What has one answer."""
 
 
 class Handler(Protocol):
@@ -178,7 +193,7 @@ class Connection:
             self.turn()
         return self.welcome
 
-    def ask(self, request: NodesRequest | RunsRequest, patience_s: float = PATIENCE_S) -> Message:
+    def ask(self, request: Request, patience_s: float = PATIENCE_S) -> Message:
         """Send a request, again and again, until its answer is there; return that, perhaps a `Denied`.
 
         Raises:

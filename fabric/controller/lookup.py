@@ -63,7 +63,7 @@ def list_runs(connection: Connection, prefix: str = "", *, limit: int = 50) -> t
     if isinstance(answer, Denied) and answer.code == "unknown_run":
         return ()
     if not isinstance(answer, Runs):
-        raise _unexpected(answer)
+        raise unexpected(answer)
     return answer.runs
 
 
@@ -74,13 +74,33 @@ def list_nodes(connection: Connection) -> tuple[NodeInfo, ...]:
         FabricError: If the broker does not give them out.
         ConnectionRefused: If the broker does not answer.
     """
-    answer = connection.ask(NodesRequest(request=next(connection.numbers)))
-    if not isinstance(answer, Nodes):
-        raise _unexpected(answer)
-    return answer.nodes
+    found: list[NodeInfo] = []
+    while True:
+        after = found[-1].name if found else ""
+        answer = connection.ask(NodesRequest(request=next(connection.numbers), after=after))
+        if not isinstance(answer, Nodes):
+            raise unexpected(answer)
+        found += answer.nodes
+        if not (answer.more and answer.nodes):
+            return tuple(found)
 
 
-def _unexpected(answer: Message) -> FabricError:
+def named_nodes(text: str) -> tuple[str, ...]:
+    """Return the nodes that a spec on a command line names, each once.
+
+    Raises:
+        UsageError: If it is no spec, or does not name them.
+    """
+    from fabric.trial.nodespec import SpecError, expand
+
+    try:
+        return tuple(dict.fromkeys(expand(text)))
+    except SpecError as error:
+        raise UsageError(f"{text!r:.80}: {error}", hint=error.hint) from None
+
+
+def unexpected(answer: Message) -> FabricError:
+    """Return what to say of an answer that is not the one that was asked for."""
     if isinstance(answer, Denied):
         return FabricError(answer.sentence)
     return ProtocolError(f"the broker answers with {answer.kind}")

@@ -13,6 +13,7 @@ from fabric.controller.connection import Connection
 from fabric.controller.document import plan_document, plan_text
 from fabric.controller.entry import Read
 from fabric.controller.local import LocalFabric, new_run_id
+from fabric.controller.lookup import list_nodes
 from fabric.controller.measures import Measured
 from fabric.controller.measuring import measure
 from fabric.controller.outcome import result_of
@@ -24,7 +25,6 @@ from fabric.controller.verdict import EXIT_CODES, Verdict
 from fabric.errors import FabricError, UsageError
 from fabric.keys import OperatorAccess, find_operator_access
 from fabric.protocol.limits import LEASE_S
-from fabric.protocol.messages import Nodes, NodesRequest
 from fabric.protocol.records import StepFinished
 from fabric.report.bundle import BundleWriter
 from fabric.trial.cells import cells_of
@@ -115,7 +115,7 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         )
         stack.callback(connection.close)
         connection.wait_up()
-        nodes = _nodes(connection).nodes
+        nodes = list_nodes(connection)
         plan = make_plan(
             trial,
             cells,
@@ -174,7 +174,7 @@ def _await_nodes(access: OperatorAccess, nodes: Sequence[str], fabric: LocalFabr
         until_ns = connection.now_ns() + round(limit_s * 1e9)
         missing = set(nodes)
         while missing:
-            missing = set(nodes) - {info.name for info in _nodes(connection).nodes if info.state == "free"}
+            missing = set(nodes) - {info.name for info in list_nodes(connection) if info.state == "free"}
             dead = fabric.dead()
             if dead:
                 raise FabricError(dead)
@@ -188,13 +188,6 @@ def _await_nodes(access: OperatorAccess, nodes: Sequence[str], fabric: LocalFabr
                     pass
     finally:
         connection.close()
-
-
-def _nodes(connection: Connection) -> Nodes:
-    answer = connection.ask(NodesRequest(request=next(connection.numbers)))
-    if not isinstance(answer, Nodes):
-        raise FabricError(f"the broker does not tell its nodes: {answer}")
-    return answer
 
 
 def _carry_out(

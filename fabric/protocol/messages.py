@@ -148,25 +148,33 @@ class ProbeReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeInfo:
-    """Part of `Nodes` and `RunOpened`: what the broker knows of a node."""
+    """Part of `Nodes` and `RunOpened`: what the broker knows of a node.  Instants: fabric time, 0: never."""
 
     name: str
-    state: Literal["free", "busy", "away"]
+    state: Literal["free", "busy", "away", "drained"]  # drained: it is there, but not to be had
     incarnation: int
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # its own, then those that operators gave it
     addresses: dict[str, str]
     facts: dict[str, str]
     run: str  # that has it reserved, or ""
-    heard_ns: int  # fabric time of the last word from it; 0: never
+    heard_ns: int  # the last word from it
+    given_labels: tuple[str, ...] = ()  # those of ``labels`` that operators gave it
+    operator: str = ""  # of the run that has it
+    since_ns: int = 0  # that run has it
+    drained_by: str = ""  # operator who keeps new runs off it, or ""
+    drained_why: str = ""
+    drained_ns: int = 0
+    dirty_run: str = ""  # whose reset failed there, with no good one since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodesRequest:
-    """Operator to broker."""
+    """Operator to broker: nodes by name, from the one after ``after`` on."""
 
     kind: ClassVar[str] = "nodes_request"
 
     request: int
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +185,40 @@ class Nodes:
 
     request: int
     nodes: tuple[NodeInfo, ...]
+    more: bool = False  # ask on after the last one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """Operator to broker: keep new runs off these nodes, or let them in again.  May be repeated."""
+
+    kind: ClassVar[str] = "drain"
+
+    request: int
+    nodes: tuple[str, ...]
+    drained: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """Operator to broker: give these nodes labels, and take given ones away.  May be repeated."""
+
+    kind: ClassVar[str] = "label"
+
+    request: int
+    nodes: tuple[str, ...]
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """Broker to operator: it is done, and kept.  Answers `Drain`, `Label` and `DeleteRun`."""
+
+    kind: ClassVar[str] = "done"
+
+    request: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +254,9 @@ class Denied:
     kind: ClassVar[str] = "denied"
 
     request: int
-    code: Literal["busy", "away", "unknown_node", "unknown_run", "not_yours", "closed", "invalid"]
+    code: Literal[
+        "busy", "away", "drained", "unknown_node", "unknown_run", "not_yours", "open", "closed", "invalid"
+    ]
     sentence: str
 
 
@@ -716,6 +760,92 @@ class Runs:
     runs: tuple[RunInfo, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseInfo:
+    """Part of `RunDetails`: one go of a phase.  Instants are fabric time."""
+
+    phase: str  # repeat/phase
+    go: int  # 0: it ended without a go
+    t0_ns: int
+    lead_ns: int
+    skew_ns: int | None
+    skew_bound_ns: int | None
+    failed: bool | None  # None: not over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepInfo:
+    """Part of `RunDetails`: an attempt of a step that failed."""
+
+    node: str
+    step: str
+    attempt: int
+    reason: str
+    exit_code: int | None
+    signal: int | None
+    started_ns: int | None
+    finished_ns: int | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """Operator to broker: all that the catalogue has of one run, by its whole id."""
+
+    kind: ClassVar[str] = "run_request"
+
+    request: int
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetails:
+    """Broker to operator.  Answers `RunRequest`."""
+
+    kind: ClassVar[str] = "run_details"
+
+    request: int
+    info: RunInfo
+    phases: tuple[PhaseInfo, ...]  # the last ones
+    failed: tuple[StepInfo, ...]  # the first steps that failed
+    phase_count: int  # in all
+    step_count: int
+    failed_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentRequest:
+    """Operator to broker: a text that is stored with a run, from a byte on."""
+
+    kind: ClassVar[str] = "document_request"
+
+    request: int
+    run: str
+    document: Literal["trial", "plan", "result"]
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """Broker to operator: a part of a text in UTF-8.  Answers `DocumentRequest`."""
+
+    kind: ClassVar[str] = "document"
+
+    request: int
+    data: bytes
+    size: int  # of the whole text; 0: there is none (yet)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteRun:
+    """Operator to broker: delete a closed run with its records.  May be repeated."""
+
+    kind: ClassVar[str] = "delete_run"
+
+    request: int
+    run: str
+
+
 Message = (
     Enrol
     | Enrolled
@@ -730,6 +860,9 @@ Message = (
     | ProbeReply
     | NodesRequest
     | Nodes
+    | Drain
+    | Label
+    | Done
     | OpenRun
     | RunOpened
     | Denied
@@ -767,4 +900,9 @@ Message = (
     | ReplayEnd
     | RunsRequest
     | Runs
+    | RunRequest
+    | RunDetails
+    | DocumentRequest
+    | Document
+    | DeleteRun
 )

@@ -17,7 +17,7 @@ from fabric.protocol.records import Record
 from fabric.store import progress
 from fabric.store.database import Database
 from fabric.store.rows import Key, Reservation, StoredNode, StoredPhase, StoredRun, StoredStep
-from fabric.store.schema import broker, keys, nodes, phases, reservations, runs, steps
+from fabric.store.schema import broker, keys, marks, nodes, phases, reservations, runs, steps
 
 _INFO: Final[tuple[Any, ...]] = (
     runs.c.run,
@@ -128,9 +128,17 @@ class Catalogue:
 
     def nodes(self) -> tuple[StoredNode, ...]:
         """Return all nodes that ever said hello, by name."""
-        query = select(nodes, reservations.c.run).outerjoin(reservations, nodes.c.name == reservations.c.node)
+        given = [marks.c.labels.label("given_labels"), *list(marks.c)[2:]]
+        query = select(nodes, reservations.c.run, *given)
+        query = query.outerjoin(reservations, nodes.c.name == reservations.c.node)
+        query = query.outerjoin(marks, nodes.c.name == marks.c.node)
         with self._database.transaction() as connection:
             return tuple(map(_node, connection.execute(query.order_by(nodes.c.name))))
+
+    def save_marks(self, node: str, values: Mapping[str, Any]) -> None:
+        """Keep what operators and runs say of a node: a value for each column of its marks."""
+        with self._database.transaction(durable=True) as connection:
+            progress.upsert(connection, marks, {"node": node}, dict(values))
 
     # --- runs -------------------------------------------------------------------------------------------
 
@@ -176,6 +184,12 @@ class Catalogue:
             closed = connection.execute(change.values(values)).rowcount
             connection.execute(delete(reservations).where(reservations.c.run == run))
             return bool(closed)
+
+    def delete_run(self, run: str) -> bool:
+        """Delete a closed run with its phases and steps; return whether there was one."""
+        with self._database.transaction(durable=True) as connection:
+            gone = delete(runs).where(runs.c.run == run, runs.c.state == "closed")
+            return bool(connection.execute(gone).rowcount)
 
     def run(self, run: str) -> StoredRun | None:
         """Return a run by its whole id."""
@@ -226,12 +240,31 @@ class Catalogue:
                 else:
                     progress.save_step(connection, run, node, record)
 
-    def phases(self, run: str) -> tuple[StoredPhase, ...]:
-        """Return the phases of a run as they started."""
-        query = select(*_without_run(phases)).where(phases.c.run == run)
+    def counts(self, run: str) -> tuple[int, int, int]:
+        """Return how many phases, steps and failed steps of a run are noted."""
+        queries = (
+            select(func.count()).select_from(phases).where(phases.c.run == run),
+            select(func.count()).select_from(steps).where(steps.c.run == run),
+            select(func.count()).select_from(steps).where(steps.c.run == run, steps.c.failed.is_(True)),
+        )
         with self._database.transaction() as connection:
-            rows = connection.execute(query.order_by(phases.c.t0_ns, phases.c.phase, phases.c.go))
-            return tuple(StoredPhase(**row) for row in rows.mappings())
+            found = [connection.execute(query).scalar_one() for query in queries]
+        return found[0], found[1], found[2]
+
+    def failed_steps(self, run: str, limit: int) -> tuple[StoredStep, ...]:
+        """Return the first steps of a run that failed, as they ended."""
+        query = select(*_without_run(steps)).where(steps.c.run == run, steps.c.failed.is_(True)).limit(limit)
+        with self._database.transaction() as connection:
+            rows = connection.execute(query.order_by(steps.c.finished_ns, steps.c.node, steps.c.step))
+            return tuple(StoredStep(**row) for row in rows.mappings())
+
+    def phases(self, run: str, limit: int = 1 << 31) -> tuple[StoredPhase, ...]:
+        """Return the last phases of a run as they started."""
+        query = select(*_without_run(phases)).where(phases.c.run == run)
+        newest = (phases.c.t0_ns.desc(), phases.c.phase.desc(), phases.c.go.desc())
+        with self._database.transaction() as connection:
+            rows = connection.execute(query.order_by(*newest).limit(limit)).mappings().all()
+            return tuple(StoredPhase(**row) for row in reversed(rows))
 
     def steps(self, run: str) -> tuple[StoredStep, ...]:
         """Return the steps of a run, by node and then as they started."""
@@ -295,15 +328,21 @@ def _reservations(connection: Connection, only: Iterable[str] | None = None) -> 
 
 
 def _node(row: Any) -> StoredNode:
+    given = tuple(row.given_labels or ())
     info = NodeInfo(
         name=row.name,
         state="busy" if row.run else "away",
         incarnation=row.incarnation,
-        labels=tuple(row.labels),
+        labels=(*row.labels, *(label for label in given if label not in row.labels)),
         addresses=row.addresses,
         facts=row.facts,
         run=row.run or "",
         heard_ns=row.heard_ns,
+        given_labels=given,
+        drained_by=row.drained_by or "",
+        drained_why=row.drained_why or "",
+        drained_ns=row.drained_ns or 0,
+        dirty_run=row.dirty_run or "",
     )
     return StoredNode(instance=row.instance, info=info)
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """All revisions that this testfabric can upgrade from, oldest first; the last is the one it uses."""
 
 metadata: Final = MetaData(
@@ -74,6 +74,17 @@ nodes: Final = Table(
     Column("addresses", JSON, nullable=False),
     Column("facts", JSON, nullable=False),
     Column("heard_ns", BigInteger, nullable=False),
+)
+
+marks: Final = Table(
+    "marks",
+    metadata,
+    Column("node", String(63), ForeignKey("nodes.name", ondelete="CASCADE"), primary_key=True),
+    Column("labels", JSON, nullable=False),  # given by operators
+    Column("drained_by", String(63), nullable=False),  # empty: not drained
+    Column("drained_why", Text, nullable=False),
+    Column("drained_ns", BigInteger, nullable=False),
+    Column("dirty_run", String(80), nullable=False),  # empty: not dirty; the run may be deleted
 )
 
 runs: Final = Table(

@@ -9,6 +9,7 @@ from fabric.errors import StoreError
 from fabric.store.files import DIRECTORY_MODE, FILE_MODE, told
 
 _LOCK: Final = "lock"
+_DELETED: Final = ".deleted"  # no id of a run has a dot
 _OTHERS: Final = 0o077
 
 
@@ -43,6 +44,15 @@ class StateDirectory:
     def records(self, run: str) -> Path:
         """Return the directory of a run's record log."""
         return self.directory / "runs" / run
+
+    def deleted_records(self, run: str) -> Path:
+        """The directory of a record log that is being deleted."""
+        return self.directory / "runs" / f"{run}{_DELETED}"
+
+    def being_deleted(self) -> list[str]:
+        """Return the runs whose deletion was begun and not completed."""
+        found = (self.directory / "runs").glob(f"*{_DELETED}")
+        return sorted(path.name.removesuffix(_DELETED) for path in found)
 
     def close(self) -> None:
         """Unlock the directory.  Safe to call twice."""

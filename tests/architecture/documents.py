@@ -61,14 +61,20 @@ def contexts() -> dict[str, click.Context]:
     for program in PROGRAMS:
         main = command(program)
         context = found[program] = click.Context(main, info_name=program, **main.context_settings)
-        if isinstance(main, click.Group):
-            for name in main.list_commands(context):
-                sub = main.get_command(context, name)
-                assert sub is not None
-                found[f"{program} {name}"] = click.Context(
-                    sub, info_name=name, parent=context, **sub.context_settings
-                )
+        _add_subcommands(found, program, context)
     return found
+
+
+def _add_subcommands(found: dict[str, click.Context], path: str, context: click.Context) -> None:
+    if not isinstance(context.command, click.Group):
+        return
+    for name in context.command.list_commands(context):
+        sub = context.command.get_command(context, name)
+        assert sub is not None
+        inner = found[f"{path} {name}"] = click.Context(
+            sub, info_name=name, parent=context, **sub.context_settings
+        )
+        _add_subcommands(found, f"{path} {name}", inner)
 
 
 def options(context: click.Context) -> dict[str, click.Option]:
@@ -125,12 +131,16 @@ def find(text: str) -> tuple[click.Context | None, list[str]]:
     words = shlex.split(text) if text.count("'") % 2 == 0 and text.count('"') % 2 == 0 else text.split()
     if words[0] == "fabric":
         plain = len(words) == 1 or words[1].startswith(("-", "["))
-        return (
-            (contexts()["fabric"], words[1:]) if plain else (contexts().get(" ".join(words[:2])), words[2:])
-        )
+        if plain:
+            return contexts()["fabric"], words[1:]
+        names = " ".join(words[:2])
+        if f"{names} show" not in contexts():
+            return contexts().get(names), words[2:]
+        sub = " ".join(words[:3])  # what is no subcommand is for the one called show
+        return (contexts()[sub], words[3:]) if sub in contexts() else (contexts()[f"{names} show"], words[2:])
     return contexts().get(words[0]), words[1:]
 
 
 def flags(text: str) -> list[str]:
-    """Return the options in a line, also those of a synopsis: ``[-f|--follow]``."""
-    return _OPTION.findall(text.replace("[", " ").replace("|", " "))
+    """Return the options in a line, also those of a synopsis: ``[-f|--follow]``; none that follow ``--``."""
+    return _OPTION.findall(text.partition(" -- ")[0].replace("[", " ").replace("|", " "))

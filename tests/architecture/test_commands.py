@@ -22,7 +22,14 @@ ROUNDS = 7
 HELP_FACTOR = 2.0
 """`--help` may take so much of the time that `import click` takes: what a person waits for at every Tab."""
 
-HELPED = [*documents.PROGRAMS, "fabric nodes", "fabric runs", "fabric import"]
+HELPED = [
+    *documents.PROGRAMS,
+    "fabric exec",
+    "fabric nodes",
+    "fabric nodes label",
+    "fabric runs",
+    "fabric import",
+]
 
 
 def test_the_programs_are_those_of_pyproject() -> None:
@@ -57,8 +64,11 @@ def test_documents_show_commands() -> None:
         "fabric-tail",
         "fabric-broker",
         "fabric-agent",
-        "fabric nodes",
-        "fabric runs",
+        "fabric exec",
+        "fabric nodes show",
+        "fabric nodes drain",
+        "fabric runs show",
+        "fabric runs rm",
     }
     assert sum(shown.is_exact for shown in TYPED) >= 5
 

@@ -4,6 +4,7 @@ import pytest
 
 from broker.effects import Peer, Send
 from broker.registry import Registry
+from broker.reservations import Reservation
 from fabric.protocol.messages import AgentHello, Beat, OperatorHello, Rejected
 
 S = 1_000_000_000
@@ -86,17 +87,18 @@ def test_a_node_is_away_when_it_was_silent_for_five_seconds() -> None:
     """The same limit for everybody who asks."""
     registry = Registry()
     registry.agent_hello(FIRST, hello(), 10 * S)
-    assert registry.info("lab1", "", 15 * S - 1).state == "free"
-    assert registry.info("lab1", "some-run", 15 * S - 1).state == "busy"
-    assert registry.info("lab1", "some-run", 15 * S).state == "away"
+    held = Reservation("some-run", "ann", 3 * S)
+    assert registry.info("lab1", None, 15 * S - 1).state == "free"
+    assert registry.info("lab1", held, 15 * S - 1).state == "busy"
+    assert registry.info("lab1", held, 15 * S).state == "away"
 
 
 def test_nodes_of_an_earlier_life_are_known_but_away() -> None:
     """Its own restart must not make the broker forget the lab."""
     before = Registry()
     before.agent_hello(FIRST, hello(), 10 * S)
-    after = Registry([before.info("lab1", "", 11 * S)])
-    info = after.info("lab1", "", 12 * S)
+    after = Registry([before.info("lab1", None, 11 * S)])
+    info = after.info("lab1", None, 12 * S)
     assert (info.state, info.heard_ns, info.labels) == ("away", 10 * S, ("load",))
 
 
@@ -105,7 +107,7 @@ def test_records_show_that_a_node_lives() -> None:
     registry = Registry()
     registry.agent_hello(FIRST, hello(), 10 * S)
     registry.heard_by_sink("lab1", 14 * S)
-    assert registry.info("lab1", "", 16 * S).state == "free"
+    assert registry.info("lab1", None, 16 * S).state == "free"
 
 
 def test_everybody_who_is_heard_gets_a_beat_each_second() -> None:

@@ -169,6 +169,37 @@ def test_a_reserved_node_is_told_with_its_run(catalogue: Catalogue) -> None:
     assert (info.state, info.run, info.heard_ns) == ("busy", RUN, 77)
 
 
+def test_what_is_said_of_a_node_stays_with_it(catalogue: Catalogue) -> None:
+    """Its next hello describes the machine, and changes nothing of that."""
+    catalogue.save_node(hello(labels=("own",)), 5)
+    marks = {
+        "labels": ("gpu",),
+        "drained_by": "ann",
+        "drained_why": "disk",
+        "drained_ns": 7,
+        "dirty_run": RUN,
+    }
+    catalogue.save_marks("lab1", marks)
+    catalogue.save_marks("lab1", marks | {"drained_ns": 8})
+    catalogue.save_node(hello(labels=("own", "new")), 6)
+
+    info = catalogue.nodes()[0].info
+    assert (info.labels, info.given_labels) == (("own", "new", "gpu"), ("gpu",))
+    assert (info.drained_by, info.drained_why, info.drained_ns, info.dirty_run) == ("ann", "disk", 8, RUN)
+
+
+def test_only_a_closed_run_is_deleted_and_all_of_it(catalogue: Catalogue) -> None:
+    """An open one has nodes that wait for its end."""
+    catalogue.open_run(request(RUN, "lab1"), "ada", 100)
+    catalogue.save_phase(RUN, PhaseStarted(t_ns=1, bound_ns=0, phase="1/run", go=1, t0_ns=1, lead_ns=1))
+    assert not catalogue.delete_run(RUN)
+    catalogue.close_run(RUN, "pass", "{}", 200, 5)
+    assert catalogue.delete_run(RUN)
+    assert catalogue.run(RUN) is None
+    assert catalogue.phases(RUN) == ()
+    assert not catalogue.delete_run(RUN)
+
+
 def test_a_run_gets_all_its_nodes_or_none(catalogue: Catalogue) -> None:
     """Two runs that want one node: the second is told by whom and since when, and holds nothing."""
     assert catalogue.open_run(request(RUN, "lab1", "lab2"), "ada", 100) == ()

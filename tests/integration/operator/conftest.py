@@ -41,6 +41,7 @@ from fabric.transport import bound_port, listen, make_context, receive_now, send
 
 RUN = "20260301-102207-ping-k3f9"
 BEACON_NS = 50_000_000
+PAGE = 500  # nodes in one answer
 
 
 class FakeBroker:
@@ -177,7 +178,9 @@ class FakeBroker:
         elif isinstance(message, Beat):
             yield [encode(Beat())]
         elif isinstance(message, NodesRequest):
-            yield [encode(Nodes(request=message.request, nodes=self.nodes))]
+            rest = [info for info in self.nodes if info.name > message.after]
+            page, more = tuple(rest[:PAGE]), len(rest) > PAGE
+            yield [encode(Nodes(request=message.request, nodes=page, more=more))]
         elif isinstance(message, RunsRequest):
             found = [info for info in (self.info, *self.older_runs) if info.run.startswith(message.run)]
             yield [encode(Runs(request=message.request, runs=tuple(found[: message.limit])))]

@@ -226,23 +226,54 @@ def test_nodes_are_listed_for_people_and_for_programs(operator: Any, start: Star
     code, out, _ = ended(start("fabric", "nodes"))
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
-    assert lines[0][:4] == ["NODE", "STATE", "RUN", "HEARD"]
-    assert lines[1] == ["lab1", "free", "-", "never", "-", "10.0.0.5", "test=10.1.0.5", "-"]
-    assert lines[2] == ["lab2", "busy", RUN, "never", "etcd,load", "10.0.0.5", r"6.8\x1b[2J"]
+    assert lines[0] == ["NODE", "STATE", "RUN", "OPERATOR", "SINCE", "HEARD", "LABELS", "ADDRESS", "NOTE"]
+    nothing = ["-", "-", "-"]
+    assert lines[1] == ["lab1", "free", *nothing, "never", "-", "10.0.0.5", "test=10.1.0.5", "-"]
+    assert lines[2] == ["lab2", "busy", RUN, "-", "-", "never", "etcd,load", "10.0.0.5", "-"]
+    code, out, _ = ended(start("fabric", "nodes", "lab2"))
+    assert dict(line.split(maxsplit=1) for line in out.splitlines())["kernel"] == r"6.8\x1b[2J"
     code, out, _ = ended(start("fabric", "nodes", "--json"))
     assert [json.loads(line)["name"] for line in out.splitlines()] == ["lab1", "lab2"]
 
 
-def test_runs_are_listed_and_one_is_shown(operator: Any, start: Start, older_run: Any) -> None:
-    """The id to copy stands first; a single run tells all that the broker knows of it."""
+def test_more_nodes_than_one_answer_holds_are_listed(operator: Any, start: Start) -> None:
+    """Two thousand of them are over the size of a frame, so they come in pages."""
+    operator.nodes = tuple(node(f"n{number:04}", facts={"k": "x" * 400}) for number in range(2000))
+    code, out, err = ended(start("fabric", "nodes", "--json"))
+    assert (code, err) == (0, "")
+    assert [json.loads(line)["name"] for line in out.splitlines()] == [info.name for info in operator.nodes]
+
+
+def test_a_node_that_never_was_is_said_to_be_none(operator: Any, start: Start) -> None:
+    """A typing error must not look like an empty lab."""
+    operator.nodes = (node("lab1"),)
+    code, out, err = ended(start("fabric", "nodes", "lab7"))
+    assert (code, out) == (2, "")
+    assert err == "error: no node 'lab7' has ever been here\nhint: `fabric nodes` lists them\n"
+
+
+def test_what_changes_is_told_while_one_watches(operator: Any, start: Start) -> None:
+    """Into a pipe, each change is one line; who has a terminal gets a screen."""
+    operator.nodes = (node("lab1"),)
+    watching = start("fabric", "nodes", "--watch")
+    assert read_line(watching).split()[1:3] == ["lab1", "free"]
+    operator.nodes = (node("lab1", state="drained", drained_by="ann", drained_why="new disk"),)
+    line = read_line(watching)
+    assert line.split()[1:3] == ["lab1", "drained"]
+    assert line.endswith("drained by ann: new disk")
+    watching.send_signal(signal.SIGINT)
+    assert ended(watching)[0] == 130
+
+
+def test_runs_are_listed(operator: Any, start: Start, older_run: Any) -> None:
+    """The id to copy stands first; programs get instants as they can read them."""
     operator.older_runs = (older_run,)
     operator.say("x")
     code, out, _ = ended(start("fabric", "runs"))
     lines = [line.split() for line in out.splitlines()]
     assert code == 0
     assert [line[:3] for line in lines[1:]] == [[RUN, "ping", "open"], [older_run.run, "ping", "fail"]]
-    code, out, _ = ended(start("fabric", "runs", "20260228"))
-    shown = dict(line.split(maxsplit=1) for line in out.splitlines())
-    assert (shown["run"], shown["verdict"], shown["nodes"]) == (older_run.run, "fail", "lab1, lab2")
-    code, out, _ = ended(start("fabric", "runs", "--json", "latest"))
-    assert json.loads(out)["last"] == 1
+    assert lines[1][-1] == "lab[1-2]"
+    code, out, _ = ended(start("fabric", "runs", "--json"))
+    newest = json.loads(out.splitlines()[0])
+    assert (newest["last"], newest["opened"], newest["closed"]) == (1, "1970-01-01T00:00:01.000Z", None)

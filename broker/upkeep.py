@@ -1,0 +1,150 @@
+"""What is done with the words by which operators look after nodes and stored runs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from broker.effects import (
+    AnswerDocument,
+    AnswerRun,
+    Effect,
+    EraseRun,
+    Marks,
+    Peer,
+    RunFacts,
+    SaveMarks,
+    Send,
+)
+from broker.limits import MAX_LABELS, MAX_MARKED, MAX_WHY_CHARS
+from broker.parts import Parts
+from broker.words import listed
+from fabric.protocol.messages import (
+    DeleteRun,
+    Denied,
+    DocumentRequest,
+    Done,
+    Drain,
+    Freed,
+    Label,
+    RunRequest,
+)
+from fabric.protocol.names import RUN, WORD
+
+
+def drain(parts: Parts, peer: Peer, message: Drain, now_ns: int) -> list[Effect]:
+    """Keep new runs off some nodes, or let them in again; a run that has one goes on."""
+    if len(message.why) > MAX_WHY_CHARS:
+        return _denied(peer, message.request, "invalid", f"a reason has at most {MAX_WHY_CHARS} characters")
+
+    def drained(_: str, marks: Marks) -> Marks:
+        if not message.drained:
+            return replace(marks, drained_by="", drained_why="", drained_ns=0)
+        return replace(marks, drained_by=peer.name, drained_why=message.why, drained_ns=now_ns)
+
+    return _change(parts, peer, message, drained)
+
+
+def label(parts: Parts, peer: Peer, message: Label, now_ns: int) -> list[Effect]:  # noqa: ARG001
+    """Give nodes labels beside their own, and take given ones away."""
+    wrong = [word for word in message.add if not WORD.fullmatch(word)]
+    if wrong:
+        return _denied(peer, message.request, "invalid", f"{wrong[0]!r:.80} cannot be a label")
+    own = [
+        f"{word} is a label that the agent of {name} gives it; start the agent without it"
+        for name in message.nodes
+        for word in message.remove
+        if (node := parts.registry.node(name)) and word in node.labels and word not in node.marks.labels
+    ]
+    if own:
+        return _denied(peer, message.request, "invalid", "; ".join(own[:4]))
+
+    def labelled(_: str, marks: Marks) -> Marks:
+        kept = [word for word in marks.labels if word not in message.remove]
+        return replace(marks, labels=tuple(dict.fromkeys([*kept, *message.add])))
+
+    return _change(parts, peer, message, labelled)
+
+
+def marks_saved(parts: Parts, effect: SaveMarks) -> list[Effect]:
+    """Let marks count that are kept, and say so."""
+    for name, marks in effect.marks.items():
+        parts.registry.mark(name, marks)
+    return [] if effect.peer is None else [Send(effect.peer, Done(request=effect.request))]
+
+
+def after_reset(parts: Parts, message: Freed, *, has_reset: bool) -> list[Effect]:
+    """Note that a node is dirty since its reset failed, or no longer since one went well."""
+    node = parts.registry.node(message.node)
+    if node is None:
+        return []
+    dirty_run = message.run if message.reset_failed else "" if has_reset else node.marks.dirty_run
+    if dirty_run == node.marks.dirty_run:
+        return []
+    return [SaveMarks({message.node: replace(node.marks, dirty_run=dirty_run)})]
+
+
+def delete_run(parts: Parts, peer: Peer, message: DeleteRun, now_ns: int) -> list[Effect]:
+    """Delete a closed run; every operator may, as every operator may run any program."""
+    if parts.runs.get(message.run) is not None:
+        sentence = f"run {message.run} is open: it can be removed when it is over"
+        return _denied(peer, message.request, "open", sentence)
+    if RUN.fullmatch(message.run) is None:
+        return _unknown_run(peer, message.request, message.run)
+
+    def then(facts: RunFacts | None, _: int) -> list[Effect]:
+        if facts is None:
+            return _unknown_run(peer, message.request, message.run)
+        parts.archive.forget(message.run)
+        parts.sink.close(message.run)
+        return [EraseRun(peer, message.request, message.run)]
+
+    return parts.archive.ask(message.run, then, now_ns)
+
+
+def run_request(parts: Parts, peer: Peer, message: RunRequest, now_ns: int) -> list[Effect]:  # noqa: ARG001
+    """Have the catalogue read; every operator may read every run."""
+    return [AnswerRun(peer, message)]
+
+
+def document_request(
+    parts: Parts,  # noqa: ARG001
+    peer: Peer,
+    message: DocumentRequest,
+    now_ns: int,  # noqa: ARG001
+) -> list[Effect]:
+    """Have a stored text read."""
+    return [AnswerDocument(peer, message)]
+
+
+def _change(
+    parts: Parts, peer: Peer, message: Drain | Label, change: Callable[[str, Marks], Marks]
+) -> list[Effect]:
+    """Change the marks of all the nodes, or of none."""
+    refusal = _wrong_nodes(parts, message.nodes)
+    if refusal:
+        return _denied(peer, message.request, *refusal)
+    found: dict[str, Marks] = {}
+    for name in message.nodes:
+        node = parts.registry.node(name)
+        assert node is not None, "that was looked at"
+        found[name] = change(name, node.marks)
+    if any(len(marks.labels) > MAX_LABELS for marks in found.values()):
+        return _denied(peer, message.request, "invalid", f"a node is given at most {MAX_LABELS} labels")
+    return [SaveMarks(found, peer, message.request)]
+
+
+def _wrong_nodes(parts: Parts, names: Sequence[str]) -> tuple[str, str] | None:
+    if not 1 <= len(names) <= MAX_MARKED:
+        return "invalid", f"name 1 to {MAX_MARKED} nodes"
+    unknown = [f"{name:.63}" for name in names if parts.registry.node(name) is None]
+    if unknown:
+        known = listed(parts.registry.names()) or "none has joined yet"
+        return "unknown_node", f"no node {listed(unknown)} has ever been here; nodes: {known}"
+    return None
+
+
+def _unknown_run(peer: Peer, request: int, run: str) -> list[Effect]:
+    return _denied(peer, request, "unknown_run", f"there is no run {run!r:.80}")
+
+
+def _denied(peer: Peer, request: int, code: str, sentence: str) -> list[Effect]:
+    return [Send(peer, Denied(request=request, code=code, sentence=sentence))]  # type: ignore[arg-type]

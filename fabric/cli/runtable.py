@@ -1,0 +1,99 @@
+"""Runs, for people."""
+
+from collections.abc import Iterator, Sequence
+
+from fabric.cli.instants import local
+from fabric.cli.table import table
+from fabric.protocol.messages import PhaseInfo, RunDetails, RunInfo, StepInfo
+from fabric.report.fold import folded
+from fabric.report.quantities import duration
+from fabric.report.style import printable
+
+
+def table_of(runs: Sequence[RunInfo], now_ns: int) -> list[str]:
+    """Return a line for each run.  ``now_ns`` is fabric time."""
+    rows = [
+        (
+            info.run,
+            info.name,
+            info.verdict or info.state,
+            local(info.opened_ns),
+            _took(info, now_ns),
+            info.operator,
+            folded(info.nodes, limit=60),
+        )
+        for info in runs
+    ]
+    return table(("RUN", "TRIAL", "VERDICT", "OPENED", "TOOK", "OPERATOR", "NODES"), rows)
+
+
+def details(known: RunDetails, whys: Sequence[str], now_ns: int) -> list[str]:
+    """Return what there is to say of a run: how it ended and why, phase by phase, what failed."""
+    info = known.info
+    rows = {
+        "run": info.run,
+        "trial": info.name,
+        "state": info.state,
+        "verdict": info.verdict or "-",
+        "operator": info.operator,
+        "opened": local(info.opened_ns),
+        "closed": local(info.closed_ns) if info.closed_ns else "-",
+        "took": _took(info, now_ns),
+        "nodes": folded(info.nodes),
+        "records": str(info.last),
+        "read it": f"fabric-tail {info.run}",
+        "bundle": f"fabric runs bundle {info.run}",
+    }
+    lines = [f"{name:<9} {printable(value)}" for name, value in rows.items()]
+    lines += [f"{'why':<9} {printable(why)}" for why in whys]
+    lines += _phases(known, info.opened_ns)
+    return lines + list(_failed(known))
+
+
+def _phases(known: RunDetails, opened_ns: int) -> list[str]:
+    if not known.phases:
+        return []
+    rows = [
+        (
+            phase.phase,
+            str(phase.go) if phase.go else "",
+            f"{(phase.t0_ns - opened_ns) / 1e9:.3f} s" if phase.t0_ns else "",
+            duration(phase.lead_ns) if phase.lead_ns else "",
+            _skew(phase),
+            {None: "not over", True: "failed", False: "done"}[phase.failed],
+        )
+        for phase in known.phases
+    ]
+    more = known.phase_count - len(known.phases)
+    earlier = [f"({more} earlier phases)"] if more else []
+    return ["", *earlier, *table(("PHASE", "GO", "T0", "LEAD", "SKEW", "ENDED"), rows)]
+
+
+def _skew(phase: PhaseInfo) -> str:
+    if phase.skew_ns is None:
+        return ""
+    bound = f" ± {duration(phase.skew_bound_ns)}" if phase.skew_bound_ns is not None else ""
+    return f"{duration(phase.skew_ns)}{bound}"
+
+
+def _failed(known: RunDetails) -> Iterator[str]:
+    if not known.failed:
+        return
+    yield ""
+    yield f"{known.failed_count} of {known.step_count} steps failed:"
+    for step in known.failed:
+        again = f", attempt {step.attempt}" if step.attempt > 1 else ""
+        yield f"  {step.node} {step.step}{again}: {printable(step.message) or step.reason}{_lasted(step)}"
+    more = known.failed_count - len(known.failed)
+    if more > 0:
+        yield f"  and {more} more"
+
+
+def _lasted(step: StepInfo) -> str:
+    if step.started_ns is None or step.finished_ns is None:
+        return ""
+    return f" after {duration(max(0, step.finished_ns - step.started_ns))}"
+
+
+def _took(info: RunInfo, now_ns: int) -> str:
+    return duration(max(0, (info.closed_ns or now_ns) - info.opened_ns))
