@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, _Lazy]] = {
     "run": _Lazy("fabric.cli.run:main", "Run a trial and exit with its verdict."),
     "import": _Lazy("fabric.cli.importing:main", "Make a trial of Conductor's files."),
     "tail": _Lazy("fabric.cli.tail:main", "Show what a run reports, live or from the store."),
+    "exec": _Lazy("fabric.cli.exec:main", "Execute a command on nodes, now."),
     "nodes": _Lazy("fabric.cli.nodes:main", "List the nodes and what they do."),
     "runs": _Lazy("fabric.cli.runs:main", "List the runs, or show one."),
 }

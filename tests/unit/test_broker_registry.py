@@ -51,9 +51,9 @@ def test_a_node_that_said_goodbye_is_away_at_once_and_its_name_is_free() -> None
     registry = Registry()
     registry.agent_hello(FIRST, hello(), S)
     registry.left(SECOND)
-    assert registry.info("lab1", "", S).state == "free"
+    assert registry.info("lab1", None, S).state == "free"
     registry.left(FIRST)
-    assert registry.info("lab1", "", S).state == "away"
+    assert registry.info("lab1", None, S).state == "away"
     assert not registry.is_listening("lab1")
     assert not isinstance(registry.agent_hello(SECOND, hello(instance="two"), S), Rejected)
 

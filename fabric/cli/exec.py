@@ -1,0 +1,160 @@
+"""``fabric exec``: one command on some nodes, now."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fabric.cli.options import (
+    broker_option,
+    common_options,
+    option,
+    reported_errors,
+    settings,
+    wants_color,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fabric.controller.connection import Connection
+    from fabric.controller.entry import Read
+    from fabric.controller.execute import Executed
+    from fabric.report.execview import ExecView, Shown
+
+
+def _read_timeout(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    from fabric.trial.durations import seconds
+
+    try:
+        return seconds(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} {error}, such as 30s") from None
+
+
+@click.command("exec", context_settings=settings("exec"))
+@click.argument("spec")
+@click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
+@option(
+    "--timeout", metavar="D", callback=_read_timeout, help="End it after so long, such as 30s; default: 1h."
+)
+@option("--fold", is_flag=True, help="Equal lines of many nodes once.")
+@option("--user", default="", metavar="NAME", help="As this user of the nodes, not as the agent's own.")
+@option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory for a bundle of it; without, none is written.",
+)
+@option("--json", "as_json", is_flag=True, help="One JSON object a line, as in events.jsonl.")
+@broker_option
+@common_options
+def main(
+    *,
+    spec: str,
+    command: tuple[str, ...],
+    timeout: float | None,
+    fold: bool,
+    user: str,
+    output: Path | None,
+    as_json: bool,
+    broker: str | None,
+    verbose: bool,
+    quiet: bool,
+) -> None:
+    """Execute COMMAND on the nodes of SPEC, at once, and show its output live.
+
+    \b
+    fabric exec 'lab[1-4]' -- uname -r
+    fabric exec lab1,lab7 -- 'dmesg | tail -3'
+
+    Words are executed as they stand; a single one with a space in it is a line for sh.  It is a run like any
+    other: the nodes are reserved meanwhile, and `fabric runs` shows it.
+
+    \b
+    0 everywhere exit 0   1 it failed somewhere   3 a node could not be had, or was lost   130 interrupted
+    """  # noqa: D301 - click wants the character, not the two that a raw string has
+    with reported_errors():
+        from fabric.cli.attach import attached
+        from fabric.controller.command import Command
+        from fabric.controller.execute import execute, nodes_for
+        from fabric.protocol.limits import STEP_TIMEOUT_S
+
+        wanted = Command.of(command, STEP_TIMEOUT_S if timeout is None else timeout, user)
+        with attached("fabric-exec", broker, verbose=verbose, quiet=quiet) as connection:
+            nodes = nodes_for(connection, spec)
+            show = _Show(None if as_json else _view(nodes, fold=fold))
+            done = execute(connection, nodes, wanted, show, lambda: show.deadline_ns)
+            show.finish()
+            if output is not None and done.started:
+                _leave_bundle(connection, done, output)
+        _conclude(done, nodes, quiet=quiet)
+        sys.exit(done.exit_code)
+
+
+def _view(nodes: "Sequence[str]", *, fold: bool) -> "ExecView":
+    from fabric.report.execview import ExecView
+
+    return ExecView(nodes, fold=fold, color=wants_color(sys.stdout))
+
+
+class _Show:
+    """Prints what the view makes of the records: lines of stdout on stdout, of stderr on stderr."""
+
+    def __init__(self, view: "ExecView | None") -> None:
+        self._view = view
+        self._origin_ns: int | None = None
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When it is to be called though nothing has come."""
+        return None if self._view is None else self._view.deadline_ns
+
+    def __call__(self, reads: "Sequence[Read]", now_ns: int) -> None:
+        if self._view is None:
+            self._print_events(reads)
+        else:
+            _print(self._view.lines(reads, now_ns))
+
+    def finish(self) -> None:
+        """Print what is left."""
+        if self._view is not None:
+            _print(self._view.finish())
+
+    def _print_events(self, reads: "Sequence[Read]") -> None:
+        from fabric.report.events import event_line, event_of
+
+        for read in reads:
+            if self._origin_ns is None:
+                self._origin_ns = read.record.t_ns
+            click.echo(event_line(event_of(read, self._origin_ns)))
+
+
+def _print(lines: "Iterable[Shown]") -> None:
+    for line in lines:
+        click.echo(line.text, err=line.is_stderr, color=True)  # colours were decided on
+
+
+def _leave_bundle(connection: "Connection", done: "Executed", directory: Path) -> None:
+    from fabric.controller.bundling import write_bundle
+
+    write_bundle(connection, done.run, directory)
+
+
+def _conclude(done: "Executed", nodes: "Sequence[str]", *, quiet: bool) -> None:
+    """Say how it ended on which nodes; with --quiet only where it failed."""
+    from fabric.report.execview import endings
+
+    if not done.started:
+        for why in done.whys:
+            click.echo(f"error: {why}", err=True)
+        return
+    for line, failed in endings(nodes, done.ends):
+        if failed or not quiet:
+            click.echo(line, err=True)
+    if done.verdict not in ("pass", "fail") or len(done.ends) < len(nodes):
+        for why in done.whys:
+            click.echo(f"{done.verdict}: {why}", err=True)

@@ -1,0 +1,150 @@
+"""PURE.  One command on some nodes, as a run: one phase with one step, and nothing to reset."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from fabric.controller.outcome import result_of
+from fabric.controller.plan import NodeSteps, RunPlan
+from fabric.controller.run import Run
+from fabric.protocol.limits import STEP_TIMEOUT_S
+from fabric.protocol.messages import Step
+from fabric.protocol.names import StepId
+from fabric.trial.cells import Cell, Repeat
+from fabric.trial.model import Trial, TrialStep
+
+NAME: Final = "exec"
+PHASE: Final = "run"
+ROLE: Final = "node"
+LABEL: Final = "command"
+STEP: Final = str(StepId(1, PHASE, ROLE, LABEL))
+
+GRACE_S: Final = 5.0
+"""Between TERM and KILL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What is executed, and how."""
+
+    argv: tuple[str, ...]
+    timeout_s: float = STEP_TIMEOUT_S
+    user: str = ""  # "": the agent's own
+
+    @classmethod
+    def of(cls, words: Sequence[str], timeout_s: float = STEP_TIMEOUT_S, user: str = "") -> "Command":
+        """Take words as they stand; a single one with a space in it is a line for the shell."""
+        argv = ("/bin/sh", "-c", words[0]) if len(words) == 1 and " " in words[0].strip() else tuple(words)
+        return cls(argv=argv, timeout_s=timeout_s, user=user)
+
+
+class CommandPlan(RunPlan):
+    """The same step for all nodes: nothing depends on the node, so a thousand cost no more than one."""
+
+    def _make(self, repeat: Repeat, phase: str) -> NodeSteps:
+        return dict.fromkeys(self.nodes, (self._step(repeat),) if phase == PHASE else ())
+
+    def reset_alone(self, cell: Cell) -> NodeSteps:
+        """Return nothing: there is no reset."""
+        return dict.fromkeys(self.nodes, ())
+
+    def describe(self, step: str, node: str) -> str:
+        """Return the node: there is but one step, and no file with a line of it."""
+        return node
+
+    def _step(self, repeat: Repeat) -> Step:
+        step = self.trial.steps[0]
+        return Step(
+            step=str(StepId(repeat.number, PHASE, ROLE, LABEL)),
+            verb="cmd",
+            argv=step.argv,
+            env={"PYTHONUNBUFFERED": "1"},  # or nobody would see the output of Python programs live
+            dir=None,
+            timeout_s=step.timeout_s,
+            at_s=None,
+            ok=step.ok,
+            on_fail=step.on_fail,
+            when=step.when,
+            signal=step.signal,
+            grace_s=step.grace_s,
+            user=step.user,
+        )
+
+
+def command_run(*, run: str, nodes: Sequence[str], command: Command, lease_s: float) -> Run:
+    """Return the run of one command: one phase, and no reset, for nothing is known that would undo it."""
+    trial = command_trial(nodes, command)
+    plan = CommandPlan(
+        trial=trial,
+        addresses={},
+        phases=(PHASE, "reset"),
+        repeats=(Repeat(Cell(0, {}), 1, is_warmup=False, phases=(PHASE,)),),
+        roles={0: trial.roles},
+    )
+    return Run(
+        run=run,
+        plan=plan,
+        lease_s=lease_s,
+        document=json.dumps(_document(trial, command)),
+        result=lambda made: json.dumps(result_of(made)),
+    )
+
+
+def command_trial(nodes: Sequence[str], command: Command) -> Trial:
+    """Return a trial of one command on some nodes, or on what specs of them mean."""
+    step = TrialStep(
+        phase=PHASE,
+        role=ROLE,
+        label=LABEL,
+        line=6,
+        verb="cmd",
+        argv=command.argv,
+        env={},
+        dir=None,
+        timeout_s=command.timeout_s,
+        at_s=None,
+        until=None,
+        ok=(0,),
+        on_fail="continue",
+        when="passed",
+        signal=15,
+        grace_s=GRACE_S,
+        user=command.user,
+    )
+    return Trial(
+        path="fabric exec",
+        text=_text(nodes, command),
+        name=NAME,
+        repeat=1,
+        timeout_s=None,
+        max_skew_s=None,
+        lead_s=None,
+        on_lost="stop",
+        roles={ROLE: tuple(nodes)},
+        steps=(step,),
+        phases=(PHASE, "reset"),
+    )
+
+
+def _text(nodes: Sequence[str], command: Command) -> str:
+    """Return a trial that does the same: who wants to keep the command can begin with it."""
+    user = f", user = {json.dumps(command.user)}" if command.user else ""
+    words = json.dumps(list(command.argv))
+    return (
+        f'[trial]\nname = "{NAME}"\n[nodes]\n{ROLE} = {json.dumps(list(nodes))}\n[{PHASE}]\n'
+        f'{ROLE} = {{ cmd = {words}, timeout = "{command.timeout_s:g}s"{user} }}\n'
+    )
+
+
+def _document(trial: Trial, command: Command) -> dict[str, object]:
+    return {
+        "format": 1,
+        "trial": {"name": NAME, "file": trial.path},
+        "repeats": 1,
+        "phases": [PHASE],
+        "roles": {ROLE: list(trial.roles[ROLE])},
+        "steps": [
+            {"phase": PHASE, "role": ROLE, "step": LABEL, "argv": list(command.argv), "user": command.user}
+        ],
+    }

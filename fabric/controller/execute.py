@@ -1,0 +1,86 @@
+"""Carries one command out on some nodes, over a connection that may serve many of them."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fabric.controller.command import STEP, Command, command_run, command_trial
+from fabric.controller.connection import Connection
+from fabric.controller.entry import Read
+from fabric.controller.local import new_run_id
+from fabric.controller.lookup import list_nodes
+from fabric.controller.session import Session
+from fabric.controller.verdict import EXIT_CODES, Verdict
+from fabric.protocol.limits import LEASE_S
+from fabric.protocol.records import StepFinished
+from fabric.trial.cells import Cell
+from fabric.trial.resolve import asks_lab, resolve
+
+Show = Callable[[Sequence[Read], int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """What a command came to."""
+
+    run: str
+    verdict: Verdict
+    whys: tuple[str, ...]
+    started: bool  # the nodes were to be had
+    ends: Mapping[str, StepFinished]  # of each node that has told its end
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command."""
+        return EXIT_CODES[self.verdict]
+
+
+def execute(
+    connection: Connection,
+    nodes: Sequence[str],
+    command: Command,
+    show: Show,
+    show_deadline: Callable[[], int | None] = lambda: None,
+) -> Executed:
+    """Reserve the nodes, execute the command on all of them at once, let them go.
+
+    Args:
+        connection: An open one; it can be used again afterwards.
+        nodes: Their names.
+        command: What to execute.
+        show: Called with records as they are read (perhaps none), and the instant.
+        show_deadline: Says when ``show`` is to be called though nothing was read.
+    """
+    run = command_run(run=new_run_id("exec", time.time()), nodes=nodes, command=command, lease_s=LEASE_S)
+    Session(connection, run, _showing(show), show_deadline).serve()
+    connection.unsubscribe(run.run)
+    return Executed(
+        run=run.run,
+        verdict=run.findings.verdict,
+        whys=run.findings.whys,
+        started=bool(run.nodes),
+        ends={node: end for (node, step, _), end in run.desk.history.finished.items() if step == STEP},
+    )
+
+
+def nodes_for(connection: Connection, spec: str) -> tuple[str, ...]:
+    """Return the nodes that a spec means; the broker is asked only if names alone do not say it.
+
+    Raises:
+        UsageError: If it is no spec.
+        LabError: If the lab does not have them now.
+    """
+    trial, cell = command_trial([spec], Command(argv=("true",))), Cell(0, {})
+    registry = list_nodes(connection) if asks_lab(trial, [cell]) else None
+    return resolve(trial, [cell], registry, secrets.randbits(32)).nodes
+
+
+def _showing(show: Show) -> Callable[[Sequence[Read], int], tuple[()]]:
+    """Return what a session calls: it asks for metrics, of which a command has none."""
+
+    def shown(reads: Sequence[Read], now_ns: int) -> tuple[()]:
+        show(reads, now_ns)
+        return ()
+
+    return shown
