@@ -18,6 +18,7 @@ from fabric.cli.options import (
     reported_errors,
     settings,
 )
+from fabric.cli.planning import Wishes, check_plan_options, plan_options, show_plan
 from fabric.protocol.limits import LEASE_S
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 )
 @check_option
 @explain_option
+@plan_options
 @broker_option
 @option("--local", is_flag=True, help="On this machine: a private broker, and an agent for every node.")
 @option(
@@ -90,6 +92,8 @@ if TYPE_CHECKING:
 def main(
     *,
     trial: Path,
+    plan: bool,
+    as_json: bool,
     broker: str | None,
     local: bool,
     nodes: tuple[str, ...],
@@ -113,8 +117,9 @@ def main(
 
     Ctrl-C once ends the phase, collects and resets; twice resets only; three times leaves.
     """  # noqa: D301 - click wants the character, not the two that a raw string has
+    check_plan_options(plan=plan, as_json=as_json)
     with reported_errors(), ExitStack() as stack:
-        private = stack.enter_context(_private_fabric()) if local else None
+        private = stack.enter_context(_private_fabric()) if local and not plan else None
         from fabric.cli.watching import conclude, watching
         from fabric.controller.trialrun import Options, run_trial
         from fabric.trial.plan import select_phases
@@ -122,6 +127,13 @@ def main(
         answer = stack.enter_context(answering(form))
         loaded = _load(trial, nodes, sets)
         selected = select_phases(phases.split(",") if phases else loaded.phases, loaded.phases)
+        if plan:
+            _warn(loaded, quiet=quiet)
+            wishes = Wishes(
+                phases=selected, repeats=repeat, only=only, broker=broker, is_local=local, patience_s=patience
+            )
+            show_plan(loaded, wishes, as_json=as_json)
+            return
         options = Options(
             broker=broker,
             local=private,

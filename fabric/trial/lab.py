@@ -64,6 +64,10 @@ class Lab:
         """Whether some of these nodes are only busy, so that they can be had later."""
         return any(self.why_not(node).startswith("busy") for node in nodes)
 
+    def without_address(self, nodes: Iterable[str], network: str) -> list[str]:
+        """Return those that have no address in a network."""
+        return [node for node in nodes if self.is_known and network not in self._nodes[node].addresses]
+
     def hint(self, nodes: Iterable[str]) -> str:
         """Return what to do about nodes that cannot be had."""
         unknown = [node for node in nodes if self.why_not(node) == UNKNOWN]

@@ -84,7 +84,7 @@ def phase_steps(
         for index, node in enumerate(nodes):
             variables = shared | own_variables(trial, step, node, index, addresses)
             at_s = (step.at_s or 0.0) + step.spread_s * index / len(nodes) if step.spread_s else step.at_s
-            found[node].append(_resolve(trial, step, repeat, variables, at_s=at_s, target=target))
+            found[node].append(resolve_step(trial, step, repeat, variables, at_s=at_s, target=target))
     return {node: tuple(steps) for node, steps in found.items()}
 
 
@@ -145,15 +145,16 @@ def _target(trial: Trial, step: TrialStep, repeat: Repeat) -> str:
     return str(StepId(number, spawned.phase, spawned.role, spawned.label, repeat.cell.number))
 
 
-def _resolve(
+def resolve_step(
     trial: Trial,
     step: TrialStep,
     repeat: Repeat,
     variables: Mapping[str, str],
     *,
     at_s: float | None,
-    target: str,
+    target: str = "",
 ) -> Step:
+    """Return a step for the node whose variables these are."""
     env = environment(trial, step, variables)
     brought = dict.fromkeys(expand(metric.file, env) for metric in step.metrics if metric.file)
     return Step(

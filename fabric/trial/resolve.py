@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from fabric.errors import UsageError
 from fabric.protocol.messages import NodeInfo
-from fabric.report.fold import natural
+from fabric.report.fold import folded, natural
 from fabric.trial.cells import Cell
 from fabric.trial.lab import Lab
 from fabric.trial.model import Trial
@@ -89,6 +89,7 @@ def resolve(
     nodes = tuple(dict.fromkeys(node for one in solved for members in one.roles.values() for node in members))
     if len(nodes) > MAX_NODES:
         raise UsageError(f"the trial has {len(nodes)} nodes, over the limit of {MAX_NODES}")
+    solver.check_network(trial.network, nodes)
     return Resolution(
         nodes=nodes,
         roles={number: one.roles for number, one in zip(numbers, solved, strict=True)},
@@ -202,6 +203,16 @@ class _Solver:
         if self._problems:
             hint = self._lab.hint(self.missing)
             raise LabError(list(self._problems), hint, may_come=all(self._problems.values()))
+
+    def check_network(self, network: str, nodes: Iterable[str]) -> None:
+        """Raise it if a node has no address in the network that the commands are to use."""
+        lacking = self._lab.without_address(nodes, network) if network else []
+        if lacking:
+            have = "has" if len(lacking) == 1 else "have"
+            raise LabError(
+                [f"{folded(lacking)} {have} no address in network `{network}`"],
+                f"start the agents with --addr {network}=ADDRESS; `fabric nodes NODE` shows what there is",
+            )
 
     def _pick(self, roles: Mapping[str, Sequence[Part]]) -> dict[Key, tuple[str, ...]]:
         """Return what is picked for each part of these roles that wants some nodes of a pool."""

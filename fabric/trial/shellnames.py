@@ -23,7 +23,7 @@ def used_in_shell(command: str) -> dict[str, str]:
 
     A guess that serves a warning: it knows quotes, assignments, `for`, `read` and `${name:-default}`.
     """
-    visible = _SINGLE_QUOTED.sub(lambda found: " " if found[0].startswith("'") else found[0], command)
+    visible = _visible(command)
     own = set(_set_in(visible))
     used: dict[str, str] = {}
     for found in _USE.finditer(visible):
@@ -32,6 +32,16 @@ def used_in_shell(command: str) -> dict[str, str]:
         if name and name not in own and (found["rest"] or "}") not in ":-=?+":
             used.setdefault(name, "$" + name if found["bare"] else "${" + name)
     return used
+
+
+def set_in_shell(command: str) -> frozenset[str]:
+    """Return the variables that a line for sh sets itself, as far as can be told."""
+    return frozenset(_set_in(_visible(command)))
+
+
+def _visible(command: str) -> str:
+    """Return a line without what stands in single quotes."""
+    return _SINGLE_QUOTED.sub(lambda found: " " if found[0].startswith("'") else found[0], command)
 
 
 def _set_in(command: str) -> Iterator[str]:

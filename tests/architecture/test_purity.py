@@ -36,7 +36,7 @@ MORE_PURE = {
     *(f"fabric.report.{name}" for name in ("blocks", "events", "failures", "filenames", "fold", "frame")),
     *(f"fabric.report.{name}" for name in ("idle", "lines", "order", "paths", "quantities", "recent")),
     *(f"fabric.report.{name}" for name in ("sentences", "style", "summary", "text", "junit", "results")),
-    *(f"fabric.report.{name}" for name in ("board", "progress", "rows")),
+    *(f"fabric.report.{name}" for name in ("board", "progress", "rows", "plan_json", "plan_text")),
 }
 COMMON = {"fabric.errors"}
 """What is neither machine nor shell."""

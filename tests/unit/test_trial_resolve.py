@@ -183,6 +183,17 @@ def test_a_quorum_lets_nodes_be_missing() -> None:
     assert "(19 of its 21 nodes are there, the quorum wants 20)" in str(error)
 
 
+def test_every_node_has_an_address_in_the_network_of_the_trial() -> None:
+    """Its traffic would take another way than the one that is measured."""
+    registry = [replace(node(name), addresses={"": "10.0.0.1", "test": "10.1.0.1"}) for name in ("a1", "a2")]
+    one = trial({"a": "a[1-2]", "b": "lab1"}, network="test")
+    assert solved(replace(one, roles={"a": ("a[1-2]",)}), registry).nodes == ("a1", "a2")
+    error = problems(one, [*registry, *LAB])
+    assert str(error) == "lab1 has no address in network `test`"
+    assert "--addr test=ADDRESS" in error.hint
+    assert resolve(one, cells_of(one), None, 7).nodes == ("a1", "a2", "lab1")
+
+
 def test_a_role_is_never_empty() -> None:
     """The smallest quorum wants one node."""
     assert "lab7 is away" in str(problems(trial({"a": "lab7"}, quorum=0.01)))
