@@ -150,11 +150,10 @@ class Broker:
         return self._addressed(self._sink.reopen(run, state))
 
     def stall(self, sentence: str, now_ns: int) -> list[Effect]:
-        """Records cannot be written at present, and why."""
-        if self._sink.is_stalled:
-            return []
-        self._sink.stall()
-        self._stalled_ns = now_ns
+        """Records cannot be written at present, and why.  Said again each time that it was tried in vain."""
+        if not self._sink.is_stalled:
+            self._sink.stall()
+            self._stalled_ns = now_ns
         return self._addressed(self._runs.tell_all(f"the broker cannot store records: {sentence}"))
 
     def resume(self, now_ns: int) -> list[Effect]:

@@ -180,6 +180,7 @@ class Hands:
         except StoreError as error:
             self._retry_ns = now_ns + RETRY_NS
             log.debug("store_still_refused", error=str(error))
+            self.carry_out(self._broker.stall(str(error), now_ns), now_ns)
             return
         log.info("store_resumed")
         self.carry_out(self._broker.resume(now_ns), now_ns)

@@ -211,8 +211,8 @@ class OpenRuns:
         return self._sink.receive(CONTROLLER, own, None, b"", now_ns)
 
     def tell_all(self, sentence: str) -> list[Effect]:
-        """Tell every controller of something that hinders its run."""
-        return [ToController(run, Denied(request=0, code="invalid", sentence=sentence)) for run in self._runs]
+        """Tell every controller that its run's records cannot be stored."""
+        return [ToController(run, Denied(request=0, code="no_room", sentence=sentence)) for run in self._runs]
 
     def notice_all(self, sentence: str, now_ns: int) -> list[Effect]:
         """Add a notice to every open run."""

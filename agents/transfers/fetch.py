@@ -114,7 +114,7 @@ class Fetch:
     def stop(self) -> None:
         """Leave it as it is."""
         if not self._over:
-            self._give_up("it was ended before it was done")
+            self._give_up("was ended before it was done")
 
     # --- in the small -----------------------------------------------------------------------------------
 
@@ -147,7 +147,7 @@ class Fetch:
                 self._seen.add(path)
                 if self.files >= MAX_FILES:
                     self._miss(path, f"more than {MAX_FILES} files")
-                    self._give_up(f"more than {MAX_FILES} files: pack them into one")
+                    self._give_up(f"wants more than {MAX_FILES} files: pack them into one")
                 else:
                     self._open(path)
             case Missed(path, why, serious):
@@ -276,7 +276,7 @@ class Fetch:
             self._full_ns = now_ns
         if now_ns - self._full_ns < _DISK_NS:
             return "full"
-        self._give_up("the disk of the agent's state directory is full")
+        self._give_up("cannot be stored: the disk of the agent's state directory is full")
         return "done"
 
     def _give_up(self, why: str) -> None:
@@ -284,7 +284,7 @@ class Fetch:
         if self._reading is not None:
             self._end(why)
         else:
-            self._note_problem(why)
+            self._note_problem(f"the fetch {why}")
 
 
 def shown(path: str) -> str:

@@ -23,6 +23,7 @@ from fabric.controller.plan import RunPlan
 from fabric.controller.repeats import metric_note, repeat_ended, repeat_started, run_started
 from fabric.controller.roster import Roster
 from fabric.controller.script import INTERRUPTED, LEFT, Script
+from fabric.controller.stall import ENDS, Stall
 from fabric.controller.verdict import Findings
 from fabric.protocol.limits import NODE_PATIENCE_S
 from fabric.protocol.messages import (
@@ -77,6 +78,7 @@ class Run:
         self._script = Script(plan.repeats, plan.phases)
         self._part: Assigning | PhaseRun | Ending | None = None
         self._roster = Roster()
+        self._stall = Stall()
         self._interrupts = 0
         self._deadline_ns: int | None = None  # of the whole trial
 
@@ -226,9 +228,10 @@ class Run:
         return self._part.begin(now_ns)
 
     def _on_denied(self, message: Denied, now_ns: int) -> list[Effect]:
-        if self.state != "opening" and message.code not in ("closed", "unknown_run", "not_yours"):
+        sentence = self._stall.why_over(message, self._lease_s, now_ns)
+        if not sentence or (self.state != "opening" and message.code not in ENDS):
             return []
-        self.findings.add("error", message.sentence)
+        self.findings.add("error", sentence)
         return self._over()
 
     # --- phases -----------------------------------------------------------------------------------------

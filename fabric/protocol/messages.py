@@ -255,7 +255,16 @@ class Denied:
 
     request: int
     code: Literal[
-        "busy", "away", "drained", "unknown_node", "unknown_run", "not_yours", "open", "closed", "invalid"
+        "busy",
+        "away",
+        "drained",
+        "unknown_node",
+        "unknown_run",
+        "not_yours",
+        "open",
+        "closed",
+        "invalid",
+        "no_room",
     ]
     sentence: str
 

@@ -54,6 +54,19 @@ def test_a_busy_node_ends_the_run_with_the_brokers_sentence() -> None:
     assert lab.count(Assign) == 0
 
 
+def test_a_broker_without_room_ends_the_run_after_a_while() -> None:
+    """What the nodes report arrives nowhere: a run that waited for it would never end."""
+    lab = running()
+    full = Denied(request=0, code="no_room", sentence="the broker cannot store records: no space left")
+    for _ in range(30):
+        lab.hear(full)
+        lab.wait(1.0)
+    assert not lab.over
+    lab.hear(full)
+    assert (lab.verdict, lab.over) == ("error", True)
+    assert "no space left; the run was given up: within" in lab.whys
+
+
 def test_what_is_not_answered_is_said_again_and_only_that() -> None:
     """The network loses messages; who has answered is left alone."""
     lab = Lab()
