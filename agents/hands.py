@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from agents import looking
 from agents.effects import (
     Arm,
     Bring,
@@ -24,6 +23,7 @@ from agents.effects import (
     Transfer,
 )
 from agents.launching import Call, Launching, Patience, environment, run_of
+from agents.looking import Looking
 from agents.parts import Part
 from agents.pipes import Pipes
 from agents.probe_pipes import ProbePipes
@@ -67,6 +67,7 @@ class Hands:
         self._parts = parts
         self._say = say
         self._refresh_clock = refresh_clock
+        self._looking = Looking(state_dir)
         self._effects: deque[Effect] = deque()
         self._is_busy = False
         self.pipes = Pipes(
@@ -158,7 +159,7 @@ class Hands:
 
     def _arm(self, key: str, step: Step) -> None:
         part = self._parts[run_of(key)]
-        if taken := looking.port_is_taken(step, part.executor.run):
+        if taken := self._looking.taken_port(step, part.executor.run):
             now_ns = self._clock.now_ns()
             self.tell(key, lambda executor: executor.arm_failed(key, taken, now_ns))
             return
@@ -226,7 +227,7 @@ class Hands:
     def _check(self, run: str, phase: str, check: Check) -> None:
         part = self._parts[run]
         problems = (
-            (wanted.step.step, looking.why_not(wanted, run, environment(wanted.step), part.scratch))
+            (wanted.step.step, self._looking.why_not(wanted, run, environment(wanted.step), part.scratch))
             for wanted in check.wanted
         )
         refusal = next(((step, why) for step, why in problems if why), None)
@@ -234,7 +235,7 @@ class Hands:
 
     def _look(self, key: str, step: Step, pid: int) -> None:
         where = self._parts[run_of(key)].scratch / (step.dir or "")
-        what, seen = looking.shows_ready(key, step, pid, where)
+        what, seen = self._looking.shows_ready(key, step, pid, where)
         now_ns = self._clock.now_ns()
         self.tell(key, lambda executor: executor.looked(key, what, seen, now_ns))
 

@@ -58,13 +58,13 @@ def owned(found: list[Listener], below: int = 0) -> list[Listener]:
     ]
 
 
-def step_of(pid: int) -> str:
-    """Return the key of the step, of any agent of this machine, to whose tree a process belongs; or ""."""
-    while pid > 1:
+def step_of(pid: int) -> tuple[str, str] | None:
+    """Return mark of the launcher and key of the step to whose tree a process belongs; None for no step's."""
+    while pid > 1 and pid != os.getpid():  # above this agent it may be a step itself
         if key := tree.mark(pid, tree.STEP_MARK):
-            return key
+            return tree.mark(pid, tree.LAUNCHER_MARK), key
         pid = tree.parent(pid)
-    return ""
+    return None
 
 
 def _table(protocol: str, state: str, port: int) -> Iterator[Listener]:

@@ -1,7 +1,7 @@
 """What an agent looks at on its node for a step: its port, its file, and before a phase what it needs.
 
-Who listens on a port counts for a step if it is of the step's own process tree, or of nobody's that this
-agent knows: a daemon may leave the tree of who starts it.  Another step's listener does not.
+Who listens on a port counts for a step if it is of the step's own process tree, or of no step's: a daemon may
+leave the tree of who starts it.  Another step's listener does not count, whichever agent's it is.
 """
 
 import os
@@ -9,78 +9,68 @@ from pathlib import Path
 
 from agents import listeners
 from agents.effects import Wanted
-from agents.launcher import account, program
+from agents.launcher import account, program, starting
 from fabric.protocol.messages import Step
 
 
-def shows_ready(key: str, step: Step, pid: int, directory: Path) -> tuple[str, str]:
-    """Return what shows that a step is ready, or "" and what is there instead.
+class Looking:
+    """Looks around for the steps of one agent; ``state_dir`` names its launcher, and so what is its own."""
 
-    Args:
-        key: Of the attempt.
-        step: What is to be ready.
-        pid: Of its program.
-        directory: In which it runs.
-    """
-    when = step.ready
-    if when is None or when.port is None:
-        path = directory / (when.file if when else "")
-        return (f"file {path} is there", "") if path.exists() else ("", "")
-    found = listeners.listeners(when.port)
-    if not found:
-        return "", ""
-    others: list[listeners.Listener] = []
-    for one in listeners.owned(found, below=pid):
-        if listeners.step_of(one.pid) in ("", key):
-            return f"{one} listens", ""
-        others.append(one)
-    return "", f"but {others[0]}, which is another step's"
+    def __init__(self, state_dir: Path) -> None:
+        self._mark = starting.mark_of(state_dir)
 
+    def shows_ready(self, key: str, step: Step, pid: int, directory: Path) -> tuple[str, str]:
+        """Return what shows that a step is ready, or "" and what is there instead.
 
-def foreign_listener(port: int, runs: str) -> str:
-    """Return who listens on a port without being a step of this run; "" if nobody does.
+        Args:
+            key: Of the attempt.
+            step: What is to be ready.
+            pid: Of its program.
+            directory: In which it runs.
+        """
+        when = step.ready
+        if when is None or when.port is None:
+            path = directory / (when.file if when else "")
+            return (f"file {path} is there", "") if path.exists() else ("", "")
+        seen = ""
+        for one in listeners.owned(listeners.listeners(when.port), below=pid):
+            owner = listeners.step_of(one.pid)
+            if owner in (None, (self._mark, key)):
+                return f"{one} listens", ""
+            seen = f"but {one}, which is another step's"
+        return "", seen
 
-    Args:
-        port: To look at.
-        runs: How the keys of the run's steps begin.
-    """
-    for one in listeners.owned(listeners.listeners(port)):
-        if not one.pid or not listeners.step_of(one.pid).startswith(runs):
-            return str(one)
-    return ""
+    def taken_port(self, step: Step, run: str) -> str:
+        """Return the sentence that says that a step's port is another's already; "" if it is not.
 
-
-def port_is_taken(step: Step, run: str) -> str:
-    """Return the sentence that says that a step's port is another's already; "" if it is not."""
-    if step.ready is None or step.ready.port is None:
+        Another step of the same run on this node is to end, or is reported when this one is not ready.
+        """
+        if step.ready is None or step.ready.port is None:
+            return ""
+        for one in listeners.owned(listeners.listeners(step.ready.port)):
+            mark, key = listeners.step_of(one.pid) or ("", "")
+            if mark != self._mark or not key.startswith(f"{run}|"):
+                return f"port {step.ready.port}, which is to show it ready, is taken already: {one}"
         return ""
-    other = foreign_listener(step.ready.port, f"{run}|")
-    if not other:
-        return ""
-    return f"port {step.ready.port}, which is to show it ready, is taken already: {other}"
 
+    def why_not(self, wanted: Wanted, run: str, env: dict[str, str], scratch: Path) -> str:
+        """Return why a step cannot be done here, in a sentence; "" if nothing speaks against it.
 
-def why_not(wanted: Wanted, run: str, env: dict[str, str], scratch: Path) -> str:
-    """Return why a step cannot be done here, in a sentence; "" if nothing speaks against it.
-
-    Args:
-        wanted: The step, and what to look for.
-        run: Its run.
-        env: The complete environment.
-        scratch: Directory of the run, to which those of steps are relative.
-    """
-    step = wanted.step
-    if wanted.account:
-        try:
-            account.Account(step.user)
-        except program.CannotStartError as error:
-            return str(error)
-    if wanted.place:
+        Args:
+            wanted: The step, and what to look for.
+            run: Its run.
+            env: The complete environment.
+            scratch: Directory of the run, to which those of steps are relative.
+        """
+        step = wanted.step
         directory = scratch / (step.dir or "")
         try:
-            program.find(list(step.argv), env, os.fspath(directory))
+            if wanted.account:
+                account.Account(step.user)
+            if wanted.place:
+                program.find(list(step.argv), env, os.fspath(directory))
         except program.CannotStartError as error:
             return str(error)
-        if step.stdin_file and not (directory / step.stdin_file).exists():
+        if wanted.place and step.stdin_file and not (directory / step.stdin_file).exists():
             return f"there is no file {step.stdin_file!r:.200} for its input"
-    return port_is_taken(step, run) if wanted.port else ""
+        return self.taken_port(step, run) if wanted.port else ""
