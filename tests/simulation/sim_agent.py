@@ -1,12 +1,13 @@
 """The agent's machines with a launcher and a journal in memory, which survives the agent as files do."""
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agents import session as ss
-from agents.effects import Arm, Check, Drop, Effect, End, Hold, RefreshClock, Release, Report, Send, Ship
+from agents.effects import Check, Effect, RefreshClock, Report, Send, Ship
 from agents.executor import Executor
 from agents.session import Session
-from agents.step_run import Exit
 from fabric.protocol.codec import encode
 from fabric.protocol.limits import PROTOCOL_VERSION, WINDOW_RECORDS
 from fabric.protocol.messages import (
@@ -18,14 +19,15 @@ from fabric.protocol.messages import (
     Forget,
     Free,
     Freed,
+    Goodbye,
     JournalHead,
     Message,
     Resend,
-    Step,
 )
-from fabric.protocol.records import Output, Record, Stream
+from fabric.protocol.records import Record
 from tests.simulation.sim_broker import SimBroker
-from tests.simulation.world import MS, Alarm, Network, S, World
+from tests.simulation.sim_launcher import SimLauncher
+from tests.simulation.world import Alarm, Network, S, World
 
 RESEND_NS = 2 * S
 
@@ -40,16 +42,6 @@ class Journal:
     progress_ns: int = 0  # last acknowledgement, or first record sent after one
 
 
-@dataclass
-class Process:
-    """A program in the simulated launcher."""
-
-    key: str
-    step: Step
-    state: str = "armed"
-    release: int = 0  # counts releases and holds, so that an old alarm does nothing
-
-
 class SimAgent:
     """A node: session, executors, launcher, journals."""
 
@@ -61,9 +53,8 @@ class SimAgent:
         self.alive = False
         self.life = 0
         self.starts: list[tuple[int, str]] = []  # when which key was released
-        self.written: dict[
-            tuple[str, int, str], bytes
-        ] = {}  # what programs wrote, by step, incarnation, stream
+        self.written: dict[tuple[str, int, int, str], bytes] = {}
+        """What programs wrote, by step, attempt, incarnation and stream."""
         self.start()
 
     @property
@@ -78,7 +69,9 @@ class SimAgent:
         self.connection = ""
         self.sockets = 0
         self.executors: dict[str, Executor] = {}
-        self.processes: dict[str, Process] = {}
+        self.launcher = SimLauncher(self)
+        self._effects: deque[Effect] = deque()
+        self._is_busy = False
         self.shipping: dict[str, bool] = {}
         self.freed: dict[str, Freed] = {}
         self.session = Session(self.name, None, self.world.random.random, self.local_ns)
@@ -89,7 +82,21 @@ class SimAgent:
         """Lose everything but the journals; the launcher ends all programs."""
         self.alive = False
         self.life += 1
-        self.processes.clear()
+
+    def stop(self) -> None:
+        """End as after a signal: say goodbye, keep the journals."""
+        if self.alive:
+            if self.session.state == "up":
+                self._say(Goodbye(sentence="SIGTERM"))
+            self.crash()
+
+    def lose_launcher(self) -> None:
+        """The launcher dies, and with it all programs; there is a new one at once."""
+        if self.alive:
+            gone, self.launcher = self.launcher, SimLauncher(self)
+            for executor in list(self.executors.values()):
+                self.do(executor.launcher_died("the launcher died", self.local_ns))
+            gone.end_streams()
 
     # --- input ------------------------------------------------------------------------------------------
 
@@ -120,7 +127,7 @@ class SimAgent:
             if self.session.state == "up" and (estimate := self.session.estimate(self.local_ns)):
                 executor.clock_changed(self.session.epoch, estimate)
         if executor is not None:
-            self._do(executor.receive(message, self.local_ns))
+            self.do(executor.receive(message, self.local_ns))
         elif isinstance(message, (Free, Abandon)):
             nothing = Freed(
                 run=run, node=self.name, incarnation=self.incarnation, records=0, reset_failed=False
@@ -132,10 +139,10 @@ class SimAgent:
             return
         self._session(self.session.expire(self.local_ns))
         for executor in list(self.executors.values()):
-            self._do(executor.expire(self.local_ns))
+            self.do(executor.expire(self.local_ns))
             quiet_ns = self.local_ns - self.session.heard_ns
             if self.session.state != "up" and quiet_ns > executor.assign.lease_s * S:
-                self._do(executor.lease_ended("the broker was silent", self.local_ns))
+                self.do(executor.lease_ended("the broker was silent", self.local_ns))
         self._ship()
         self._rearm()
 
@@ -169,7 +176,7 @@ class SimAgent:
                     for executor in list(self.executors.values()):
                         executor.clock_changed(epoch, estimate)
                         if done:
-                            self._do(executor.clock_refreshed(self.local_ns))
+                            self.do(executor.clock_refreshed(self.local_ns))
                 case ss.GiveUp(sentence):
                     raise AssertionError(sentence)
 
@@ -189,118 +196,44 @@ class SimAgent:
                 lambda: self.broker.hear(connection, self, f"node:{self.name}", frame),
             )  # fmt: skip
 
-    # --- executor and launcher --------------------------------------------------------------------------
+    # --- executor ---------------------------------------------------------------------------------------
 
-    def _do(self, effects: list[Effect]) -> None:  # noqa: C901, PLR0912 - one case for each effect
-        for effect in effects:
-            match effect:
-                case Send(message):
-                    self._say(message)
-                case Report(run, record):
-                    self._append(run, record, b"")
-                case RefreshClock():
-                    self._session(self.session.refresh_clock(self.local_ns))
-                case Ship(run, reset_failed):
-                    self.shipping[run] = reset_failed
-                case Check(run, phase):
-                    self._do(self.executors[run].checked(phase, None, self.local_ns))
-                case Arm(key, step):
-                    self.processes[key] = Process(key, step)
-                    self._later(1 * MS, lambda executor, key=key: executor.armed(key, self.local_ns), key)
-                case Release(keys, t0_ns):
-                    for key in keys:
-                        self._schedule(key, t0_ns)
-                case Hold(keys):
-                    for key in keys:
-                        self._hold(key)
-                case Drop(key):
-                    self.processes.pop(key, None)
-                case End(key, signal, _):
-                    self._later(
-                        2 * MS,
-                        lambda executor, key=key, signal=signal: self._over(executor, key, signal),
-                        key,
-                    )
-
-    def _later(self, delay_ns: int, act: object, key: str) -> None:
-        """Let the launcher tell an executor something after a while."""
-        life, run = self.life, key.split("|", maxsplit=1)[0]
-
-        def event() -> None:
-            executor = self.executors.get(run)
-            if self.life == life and executor is not None and key in self.processes:
-                effects = act(executor)  # type: ignore[operator]
-                self._do(effects or [])
-                self._ship()
-                self._rearm()
-
-        self.world.after(delay_ns, event)
-
-    def _schedule(self, key: str, t0_ns: int) -> None:
-        process = self.processes[key]
-        process.release += 1
-        turn = process.release
-        delay_ns = max(0, t0_ns - self.local_ns) if t0_ns else 0
-        self._later(delay_ns, lambda executor: self._started(executor, key, turn), key)
-
-    def _hold(self, key: str) -> None:
-        process = self.processes[key]
-        ok = process.state == "armed"
-        process.release += 1
-        self._later(0, lambda executor: executor.held(key, ok, self.local_ns), key)
-
-    def _started(self, executor: Executor, key: str, turn: int) -> list[Effect]:
-        process = self.processes[key]
-        if process.state != "armed" or process.release != turn:
-            return []
-        process.state = "running"
-        self.starts.append((self.world.now_ns, key))
-        effects = executor.started(key, 1, self.local_ns, "exec", self.local_ns)
-        self._chatter(key, self.world.random.randint(0, 4))
-        return effects
-
-    def _chatter(self, key: str, left: int) -> None:
-        """Write a few times, then end, unless it is a spawned step."""
-        process = self.processes.get(key)
-        if process is None:
+    def do(self, effects: list[Effect]) -> None:
+        """Do what an executor asks for; what follows from the answers comes after all of it."""
+        self._effects.extend(effects)
+        if self._is_busy:
             return
-        pause_ns = self.world.random.randint(1, 300) * MS
-        if left:
+        self._is_busy = True
+        while self._effects:
+            self._carry(self._effects.popleft())
+        self._is_busy = False
 
-            def write(_: Executor) -> list[Effect]:
-                self._write(key, "stdout", self.world.random.randbytes(self.world.random.randint(1, 9)))
-                self._chatter(key, left - 1)
-                return []
+    def _carry(self, effect: Effect) -> None:
+        match effect:
+            case Send(message):
+                self._say(message)
+            case Report(run, record):
+                self.append(run, record, b"")
+            case RefreshClock():
+                self._session(self.session.refresh_clock(self.local_ns))
+            case Ship(run, reset_failed):
+                self.shipping[run] = reset_failed
+            case Check(run, phase):
+                self.do(self.executors[run].checked(phase, None, self.local_ns))
+            case _:
+                self.launcher.do(effect)
 
-            self._later(pause_ns, write, key)
-        elif process.step.verb == "cmd":
-            self._later(pause_ns, lambda executor: self._over(executor, key, None), key)
-
-    def _write(self, key: str, stream: Stream, data: bytes) -> None:
-        run, step, _ = key.split("|")
-        done = self.written.get((step, self.incarnation, stream), b"")
-        self.written[step, self.incarnation, stream] = done + data
-        output = Output(
-            t_ns=0, bound_ns=-1, step=step, attempt=1, stream=stream, offset=len(done), size=len(data)
-        )
-        self._append(run, output, data)
-
-    def _over(self, executor: Executor, key: str, signal: int | None) -> list[Effect]:
-        run, step, _ = key.split("|")
-        code = None if signal else (1 if "bad" in step else 0)
-        effects = executor.exited(key, Exit(code, signal, 0, 0, 0, self.local_ns), self.local_ns)
-        effects += executor.ended(key, (), False, self.local_ns)
-        del self.processes[key]
-        for stream in ("stdout", "stderr"):
-            size = len(self.written.get((step, self.incarnation, stream), b""))
-            mark = Output(t_ns=0, bound_ns=-1, step=step, attempt=1, stream=stream, offset=size, size=0)  # type: ignore[arg-type]
-            self._append(run, mark, b"")
-            effects += executor.stream_ended(key, stream, size, self.local_ns)  # type: ignore[arg-type]
-        return effects
+    def tell(self, run: str, call: Callable[[Executor], list[Effect]]) -> None:
+        """Let the launcher tell an executor something."""
+        executor = self.executors.get(run)
+        if executor is not None:
+            self.do(call(executor))
+            self._ship()
+            self._rearm()
 
     # --- journal ----------------------------------------------------------------------------------------
 
-    def _append(self, run: str, record: Record, data: bytes) -> None:
+    def append(self, run: str, record: Record, data: bytes) -> None:
         self.journals[run, self.incarnation].records.append((record, data))
 
     def _acknowledged(self, message: Acknowledged) -> None:

@@ -158,15 +158,17 @@ class Lab:
 
     def check_output(self) -> None:
         """What the programs wrote is what the controller has read."""
-        got: dict[tuple[str, str, int, str], bytes] = {}
+        got: dict[tuple[str, str, int, int, str], bytes] = {}
         for read in self.controller.reads:
             if isinstance(read.record, Output):
-                key = (read.node, read.record.step, read.incarnation, read.record.stream)
+                record = read.record
+                key = (read.node, record.step, record.attempt, read.incarnation, record.stream)
                 assert read.record.offset == len(got.get(key, b""))
                 got[key] = got.get(key, b"") + bytes(read.data)
         for agent in self.agents.values():
-            for (step, incarnation, stream), data in agent.written.items():
-                assert got.get((agent.name, step, incarnation, stream)) == data, f"seed {self.story.seed}"
+            for (step, attempt, incarnation, stream), data in agent.written.items():
+                place = (agent.name, step, attempt, incarnation, stream)
+                assert got.get(place) == data, f"seed {self.story.seed}"
 
 
 def verdict_of(story: Story) -> str:
