@@ -250,11 +250,14 @@ class PhaseRun:
     # --- running ----------------------------------------------------------------------------------------
 
     def _run(self, nodes: tuple[str, ...], now_ns: int) -> list[Effect]:
-        """Wait until the nodes have finished the phase, which some may have done already."""
+        """Wait until the nodes have finished the phase, which some may have done already.
+
+        A node that confirmed the go may have been lost since.
+        """
         self.state = "running"
         self._note_spawned(nodes)
-        done = self._desk.history.finished_nodes[self.id]
-        self._barrier = Barrier((node for node in nodes if node not in done), 0)
+        alive, done = self._desk.alive, self._desk.history.finished_nodes[self.id]
+        self._barrier = Barrier((node for node in nodes if node in alive and node not in done), 0)
         self.deadline_ns = now_ns + limit_ns(self._desk.plan.steps(self._repeat, self._phase))
         if self._barrier.is_complete:
             return self._end(now_ns)

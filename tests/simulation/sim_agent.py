@@ -70,6 +70,7 @@ class SimAgent:
         self.sockets = 0
         self.executors: dict[str, Executor] = {}
         self.launcher = SimLauncher(self)
+        self.transfers: dict[str, bool] = {}  # that are under way, and whether for metrics
         self._effects: deque[Effect] = deque()
         self._is_busy = False
         self.shipping: dict[str, bool] = {}

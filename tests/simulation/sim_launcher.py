@@ -57,7 +57,6 @@ class SimLauncher:
         self.agent, self.world = agent, agent.world
         self.life = agent.life
         self.processes: dict[str, Process] = {}
-        self.transfers: dict[str, bool] = {}  # and whether it is for metrics
 
     def do(self, effect: Effect) -> None:  # noqa: C901 - one case for each effect
         """Do what an executor asks for."""
@@ -82,16 +81,15 @@ class SimLauncher:
                     1 * MS, key, lambda executor: executor.looked(key, what, "nothing", self.agent.local_ns)
                 )
             case Transfer(key) | Bring(key):
-                self.transfers[key] = isinstance(effect, Bring)
-                self._after(random.randint(1, 300) * MS, lambda: self._moved(key, stopped=False))
+                self.agent.transfers[key] = isinstance(effect, Bring)
+                self._move(random.randint(1, 300) * MS, key, stopped=False)
             case StopTransfer(key):
-                self._after(1 * MS, lambda: self._moved(key, stopped=True))
+                self._move(1 * MS, key, stopped=True)
 
     def end_streams(self) -> None:
         """It has died: the agent reads what is in the pipes to their end."""
         for key, process in list(self.processes.items()):
-            if process.state != "armed":
-                self.agent.tell(process.run, lambda executor, key=key: self._end_streams(executor, key))
+            self.agent.tell(process.run, lambda executor, key=key: self._end_streams(executor, key))
         self.processes.clear()
 
     # --- programs ---------------------------------------------------------------------------------------
@@ -170,6 +168,8 @@ class SimLauncher:
     def _end_streams(self, executor: Executor, key: str) -> list[Effect]:
         process = self.processes[key]
         effects: list[Effect] = []
+        if executor.steps.get(key) is None:
+            return effects  # it was dropped, and its pipes were closed
         for stream in STREAMS:
             size = 0
             if not process.is_probe:
@@ -185,8 +185,21 @@ class SimLauncher:
 
     # --- files ------------------------------------------------------------------------------------------
 
+    def _move(self, delay_ns: int, key: str, *, stopped: bool) -> None:
+        """Say that a transfer is over; it is the agent's, and outlives a launcher."""
+
+        def event() -> None:
+            if self._is_there:
+                self._moved(key, stopped=stopped)
+
+        self.world.after(delay_ns, event)
+
+    @property
+    def _is_there(self) -> bool:
+        return self.agent.alive and self.agent.life == self.life
+
     def _moved(self, key: str, *, stopped: bool) -> None:
-        is_brought = self.transfers.pop(key, None)
+        is_brought = self.agent.transfers.pop(key, None)
         if is_brought is None:
             return
         run, now_ns = key.split("|", maxsplit=1)[0], self.agent.local_ns
@@ -201,14 +214,7 @@ class SimLauncher:
         """Tell the executor of a program something after a while, if the program is still there."""
 
         def event() -> None:
-            if key in self.processes:
+            if self._is_there and self.agent.launcher is self and key in self.processes:
                 self.agent.tell(self.processes[key].run, call)
-
-        self._after(delay_ns, event)
-
-    def _after(self, delay_ns: int, act: Callable[[], None]) -> None:
-        def event() -> None:
-            if self.agent.alive and self.agent.life == self.life and self.agent.launcher is self:
-                act()
 
         self.world.after(delay_ns, event)

@@ -6,11 +6,12 @@ does (or the verdict says so); the record log holds every record once and in ord
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from fabric.controller.plan import plain_plan
-from fabric.protocol.records import Output, StepStarted
+from fabric.protocol.records import Output, StepFinished, StepReady, StepStarted
 from fabric.trial.load import parse_trial
 from tests.simulation.sim_agent import SimAgent
 from tests.simulation.sim_broker import SimBroker
@@ -25,16 +26,35 @@ LIMIT_NS = 400 * S
 TRIAL = """
 [trial]
 name = "sim"
+[matrix]
+size = [1, 2]
 [nodes]
 a = ["n1", "n2"]
 b = "n3"
 [startup]
-b = { spawn = "server", name = "server" }
-[run]
-a = ["first", "second"]
-b = "third"
-[collect]
-a = { cmd = "gather", when = "always" }
+b = { spawn = "server", name = "server", ready.port = 7 }
+[[run.a]]
+cmd = "first"
+[[run.a]]
+wait = "100ms"
+[[run.a]]
+name = "flaky"
+cmd = "second"
+retries = 2
+retry_on = "fail"
+[[run.b]]
+cmd = "third"
+[[run.b]]
+spawn = "daemon"
+ready.cmd = "probe"
+[[run.b]]
+stop = "server"
+[[collect.a]]
+cmd = "gather"
+when = "always"
+[[collect.a]]
+fetch = "*.log"
+when = "always"
 [reset]
 a = "clean"
 b = "clean"
@@ -50,6 +70,8 @@ class Story:
     delay_ns: tuple[int, int] = (100_000, 3 * MS)
     broker_crashes: int = 0
     agent_crashes: int = 0
+    agent_stops: int = 0
+    launcher_deaths: int = 0
     controller_dies: bool = False
     interrupts: int = 0
     failing: bool = False
@@ -64,14 +86,14 @@ class Lab:
         self.world = World(story.seed)
         self.network = Network(self.world, story.loss, story.delay_ns, TROUBLE_NS)
         self.broker = SimBroker(self.world, self.network)
-        text = TRIAL.replace('"second"', '{ cmd = "second", name = "bad" }') if story.failing else TRIAL
+        text = TRIAL.replace('"flaky"', '"bad"') if story.failing else TRIAL
         self.agents = {
             name: SimAgent(self.world, self.network, self.broker, name, self.world.random.randint(0, 10**15))
             for name in ("n1", "n2", "n3")
         }
         self.world.run(lambda: self.world.now_ns > 0 and self._all_up(), LIMIT_NS)
         trial = parse_trial(text, "sim.toml")
-        plan = plain_plan(trial, {}, ("startup", "run", "collect"), 2)
+        plan = plain_plan(trial, {}, ("startup", "run", "collect"), 1)
         self.controller = SimController(self.world, self.network, self.broker, plan, RUN)
         self.world.after_event.append(self.check_always)
         self._plan_trouble()
@@ -91,6 +113,14 @@ class Lab:
             when_ns = base_ns + random.randint(0, 4 * S)
             self.world.at(when_ns, agent.crash)
             self.world.at(when_ns + random.randint(50 * MS, 15 * S), agent.start)
+        for _ in range(story.agent_stops):
+            agent = random.choice(list(self.agents.values()))
+            when_ns = base_ns + random.randint(0, 4 * S)
+            self.world.at(when_ns, agent.stop)
+            self.world.at(when_ns + random.randint(50 * MS, 15 * S), agent.start)
+        for _ in range(story.launcher_deaths):
+            agent = random.choice(list(self.agents.values()))
+            self.world.at(base_ns + random.randint(0, 4 * S), agent.lose_launcher)
         for _ in range(story.interrupts):
             self.world.at(base_ns + random.randint(0, 4 * S), self.controller.interrupt)
         if story.controller_dies:
@@ -107,6 +137,7 @@ class Lab:
         self.check_always()
         self.check_log()
         self.check_starts()
+        self.check_attempts()
         if (
             self.controller.run_machine.findings.verdict in ("pass", "fail")
             and not self.story.controller_dies
@@ -155,6 +186,29 @@ class Lab:
         for phase, nodes in started.items():
             wanted = {"startup": {"n3"}, "collect": {"n1", "n2"}}.get(phase.split("/")[1], {"n1", "n2", "n3"})
             assert nodes == wanted, f"seed {self.story.seed}: phase {phase} started on {nodes} only"
+
+    def check_attempts(self) -> None:
+        """Attempts are counted from 1, and another one follows only where the one before was given up."""
+        seed, verdict = self.story.seed, self.controller.run_machine.findings.verdict
+        if self.story.controller_dies:
+            return
+        ends: dict[tuple[str, str, int], list[StepFinished]] = {}
+        ready = {(read.node, read.record.step) for read in self.reads(StepReady)}
+        for read in self.reads(StepFinished):
+            ends.setdefault((read.node, read.record.step, read.incarnation), []).append(read.record)
+        for (node, step, _), records in ends.items():
+            assert [end.attempt for end in records] == list(range(1, len(records) + 1)), (
+                f"seed {seed}: {step}"
+            )
+            assert all(end.retried for end in records[:-1]), f"seed {seed}: {step} on {node}"
+            if verdict == "pass":
+                assert not records[-1].retried, f"seed {seed}: {step} on {node}"
+                is_awaited = step.endswith(("server", "b-2"))
+                assert not is_awaited or (node, step) in ready, f"seed {seed}: {step} on {node}"
+
+    def reads(self, kind: type) -> list[Any]:
+        """Return what the controller has read of a kind."""
+        return [read for read in self.controller.reads if isinstance(read.record, kind)]
 
     def check_output(self) -> None:
         """What the programs wrote is what the controller has read."""
@@ -207,6 +261,20 @@ def test_agent_crashes_end_the_run_as_error_and_lose_no_record() -> None:
     verdicts = [verdict_of(Story(seed, loss=0.02, agent_crashes=1)) for seed in range(SEEDS)]
     assert set(verdicts) <= {"pass", "error", "invalid"}
     assert "error" in verdicts
+
+
+def test_agents_that_are_stopped_end_the_run_as_error() -> None:
+    """Whether they come back at once or late."""
+    verdicts = [verdict_of(Story(seed, loss=0.02, agent_stops=1)) for seed in range(SEEDS)]
+    assert set(verdicts) <= {"pass", "error", "invalid"}
+    assert "error" in verdicts
+
+
+def test_launchers_that_die_end_the_run_as_error_or_have_their_steps_tried_again() -> None:
+    """A reset of which nobody knows whether it was done leaves a dirty node."""
+    verdicts = [verdict_of(Story(seed, loss=0.02, launcher_deaths=1)) for seed in range(SEEDS)]
+    assert set(verdicts) <= {"pass", "error", "fail", "invalid", "dirty"}
+    assert {"pass", "error"} <= set(verdicts)
 
 
 def test_a_dead_controller_leaves_no_open_run() -> None:

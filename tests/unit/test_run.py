@@ -242,6 +242,19 @@ def test_a_node_that_restarted_is_lost_at_once() -> None:
     assert "n2 has restarted" in lab.whys
 
 
+def test_a_node_that_ends_between_its_confirmation_and_the_go_is_not_waited_for() -> None:
+    """The broker counts it among those that start; nobody will ever say that it has finished."""
+    lab = Lab()
+    lab.open()
+    lab.ready()
+    lab.hear(NodeLost(run=RUN, node="n2", sentence="the agent on n2 has ended: SIGTERM", gone=True))
+    lab.wait(0)
+    lab.commit()
+    assert lab.last(Cancel).node == "n1"
+    lab.finish("n1", reason="stopped")
+    assert lab.phase == "1/collect"
+
+
 def test_a_node_whose_agent_said_goodbye_is_lost_at_once() -> None:
     """Somebody has stopped it: there is nothing to wait for."""
     lab = running()
