@@ -1,5 +1,6 @@
 """The command ``fabric-agent``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ ADDRESS_HELP: Final = "Address of this machine in a network, for `network` in tr
 @option("--lifeline-fd", type=int, hidden=True)
 @option("--ephemeral", is_flag=True, hidden=True)
 @option("--launcher-patience", type=(float, float, float), hidden=True)  # lease, grace, silence in seconds
+@option("--disk-patience", type=float, hidden=True)  # seconds
 @common_options
 def main(
     *,
@@ -36,6 +38,7 @@ def main(
     lifeline_fd: int | None,
     ephemeral: bool,
     launcher_patience: tuple[float, float, float] | None,
+    disk_patience: float | None,
     verbose: bool,
     quiet: bool,
 ) -> None:
@@ -48,6 +51,7 @@ def main(
         from agents.launching import Patience
         from agents.run import Options, run_agent
 
+        patience = Patience(*launcher_patience) if launcher_patience else Patience()
         options = Options(
             url=url,
             join=join,
@@ -58,6 +62,6 @@ def main(
             lifeline_fd=lifeline_fd,
             ephemeral=ephemeral,
             verbosity=int(verbose) - int(quiet),
-            patience=Patience(*launcher_patience) if launcher_patience else Patience(),
+            patience=replace(patience, disk_s=disk_patience) if disk_patience else patience,
         )
         run_agent(options)

@@ -2,8 +2,6 @@
 
 from typing import Final, Literal
 
-from agents.journal.limits import DISK_FULL_S
-
 WARN_S: Final = 1.0
 """A disk that is full for a moment, until the next acknowledgement, is no news."""
 
@@ -19,10 +17,16 @@ class DiskWatch:
     anything that could be acknowledged the disk is full of other things, and only a person makes room.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit_s: float) -> None:
+        self._limit_ns = round(limit_s * S)
         self._full_ns: int | None = None  # since when
         self._stuck_ns: int | None = None  # since when, and nothing that could be acknowledged
         self._told = False
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the disk was full when it was looked at last."""
+        return self._full_ns is not None
 
     def look(self, *, full: bool, stuck: bool, now_ns: int) -> Action:
         """Return what to do now.
@@ -48,5 +52,5 @@ class DiskWatch:
         if not self._told and now_ns - self._full_ns >= WARN_S * S:
             self._told = True
             return "warn"
-        is_over = self._stuck_ns is not None and now_ns - self._stuck_ns >= DISK_FULL_S * S
+        is_over = self._stuck_ns is not None and now_ns - self._stuck_ns >= self._limit_ns
         return "give up" if is_over else ""

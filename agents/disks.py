@@ -3,7 +3,9 @@
 from collections.abc import Callable, Collection
 from typing import Literal
 
-from agents.journal.limits import DISK_FULL_S, STUCK_BYTES
+from agents.disk import DiskWatch
+from agents.journal import Journal
+from agents.journal.limits import STUCK_BYTES
 from agents.launching import Call
 from agents.parts import Part
 from agents.pipes import Pipes
@@ -21,21 +23,29 @@ class Disks:
         pipes: Of this node.
         stamp: Returns fabric time and its bound.
         tell: Called with key and what to say to the executor of its run.
+        limit_s: How long a disk may be full in vain.
     """
 
     def __init__(
-        self, pipes: Pipes, stamp: Callable[[], tuple[int, int]], tell: Callable[[str, Call], None]
+        self,
+        pipes: Pipes,
+        stamp: Callable[[], tuple[int, int]],
+        tell: Callable[[str, Call], None],
+        limit_s: float,
     ) -> None:
         self._pipes = pipes
         self._stamp = stamp
         self._tell = tell
+        self._limit_s = limit_s
+        self._watches: dict[Journal, DiskWatch] = {}
 
     def look(self, parts: Collection[Part], now_ns: int) -> None:
         """See whether something is to be done.  Due in every turn, and cheap."""
-        for part in parts:
+        for part in parts if self._pipes.full or self._watches else ():
             journal = part.journal
+            watch = self._watches.setdefault(journal, DiskWatch(self._limit_s))
             stuck = journal.unacknowledged_bytes < STUCK_BYTES
-            match part.disk.look(full=journal in self._pipes.full, stuck=stuck, now_ns=now_ns):
+            match watch.look(full=journal in self._pipes.full, stuck=stuck, now_ns=now_ns):
                 case "warn":
                     self._say(part, "warning", f"{_full(part)}: output waits")
                 case "relax":
@@ -45,10 +55,11 @@ class Disks:
                 case _:
                     pass
         self._pipes.full &= {part.journal for part in parts}
+        self._watches = {journal: watch for journal, watch in self._watches.items() if watch.is_on}
 
     def _give_up(self, part: Part) -> None:
         """End the steps that wait; a reset goes on without its output, for it may be what makes room."""
-        why = f"{_full(part)} for {DISK_FULL_S:g} s: its output could not be kept"
+        why = f"{_full(part)} for {self._limit_s:g} s: its output could not be kept"
         for key in self._pipes.waiting(part.journal):
             step = StepId.parse(key.split("|")[1])
             log.error("disk_full", directory=str(part.journal.path), step=str(step))

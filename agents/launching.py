@@ -10,6 +10,7 @@ from typing import Final
 
 from agents.effects import Effect
 from agents.executor import Executor
+from agents.journal.limits import DISK_FULL_S
 from agents.launcher import events as le
 from agents.launcher.asked import Asked
 from agents.launcher.client import LauncherClient, become_subreaper
@@ -29,11 +30,12 @@ QUIT_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long agent and launcher wait for each other, in seconds."""
+    """How long agent and launcher wait for each other, and for a disk, in seconds."""
 
     lease_s: float = 15.0  # the agent is silent (stopped, hung): the launcher ends all steps
     grace_s: float = 5.0  # the agent is gone, and no other one comes: the launcher ends all and itself
     silence_s: float = 10.0  # the launcher answers no beat: it is killed, and with it all that it has started
+    disk_s: float = DISK_FULL_S  # the disk is full and no acknowledgement will change it: steps are ended
 
 
 Call = Callable[[Executor], list[Effect]]

@@ -62,7 +62,7 @@ class Node:
         enrolled: Called when the broker has taken the key.
         labels: That the node bears.
         announced: Addresses by network.
-        patience: With the launcher, and of the launcher.
+        patience: With the launcher, of the launcher, and with a full disk.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Node:
             refresh_clock=self._refresh_clock,
             fabric_now=self._fabric_now,
         )
-        self._disks = Disks(self._hands.pipes, self._fabric_now, self._hands.tell)
+        self._disks = Disks(self._hands.pipes, self._fabric_now, self._hands.tell, patience.disk_s)
 
     # --- life -------------------------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
 """A node's part of a run: executor, journal, scratch directory, and what the next life must know."""
 
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from agents.disk import DiskWatch
 from agents.executor import Executor
 from agents.journal import Journal
 from agents.state import AgentState
@@ -23,7 +23,6 @@ class Part:
     scratch: Path
     shipping: bool = False  # nothing is left but the journal
     reset_failed: bool = False
-    disk: DiskWatch = field(default_factory=DiskWatch)
     _saved: tuple[bool, Assign] | None = None
 
     @classmethod
@@ -36,12 +35,16 @@ class Part:
         run = executor.run
         scratch = state.directory / "scratch" / run
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        journal = Journal.create(state.directory, run, state.incarnation)
-        part = cls(executor, journal, scratch)
+        journal: Journal | None = None
         try:
+            journal = Journal.create(state.directory, run, state.incarnation)
+            part = cls(executor, journal, scratch)
             part.save()
         except OSError:
-            journal.remove()
+            if journal is not None:
+                journal.remove()
+            with suppress(OSError):
+                scratch.rmdir()  # unless an earlier life has left something in it
             raise
         return part
 

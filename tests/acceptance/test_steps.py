@@ -217,3 +217,49 @@ def test_after_a_failure_only_what_is_meant_for_it_runs(command: Command, tmp_pa
     (why,) = ran.result["why"]
     assert "run/one step breaks on n1: exit 9" in why
     assert why.endswith("last line: because")
+
+
+ASKED: Final = """
+[[run.one]]
+name  = "terminal"
+cmd   = "test -t 1 && test -t 2 && stty size <&1 && cat"
+pty   = true
+stdin = "typed"
+
+[[run.one]]
+name   = "busy"
+cmd    = "while :; do :; done"
+limits = { cpu = "1s" }
+on_fail = "continue"
+
+[[run.one]]
+name = "much"
+cmd  = "seq 1 20000"
+when = "always"
+"""
+
+
+def test_a_step_has_what_it_asks_for(command: Command, tmp_path: Path) -> None:
+    """From the file to the process and back; the limit that ended it is named, what was not kept counted."""
+    text = trial(ASKED, "one").replace("[nodes]", 'output_limit = "1 kB"\n[nodes]')
+    ran = Ran(text, command, tmp_path)
+    assert ran.out("terminal") == "24 80\ntyped"
+    assert ran.steps["busy"]["message"] == "killed by SIGXCPU (limits.cpu)"
+    assert len(ran.out("much")) == 1000
+    assert ran.result["verdict"] == "fail"
+    size = sum(len(str(number)) + 1 for number in range(1, 20001))
+    missing = f"{size - 1000} bytes of stdout were not kept: over the output limit of 1000 bytes"
+    assert missing in ran.result["why"][-1]
+
+
+def test_a_user_that_is_not_there_is_refused_before_anything_starts(command: Command, tmp_path: Path) -> None:
+    """One word in a trial must not leave a lab with half of it started."""
+    body = """
+[run]
+one   = { cmd = "true", user = "no-such-user" }
+other = { cmd = "touch started" }
+"""
+    ran = Ran(trial(body, "one", "other"), command, tmp_path)
+    assert ran.done.returncode == 1
+    assert "there is no user 'no-such-user' on this node" in ran.result["why"][0]
+    assert not ran.ends()

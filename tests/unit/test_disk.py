@@ -12,7 +12,7 @@ def at(seconds: float) -> int:
 
 def test_a_person_is_told_once_and_when_it_is_over() -> None:
     """Not of every moment at which acknowledgements are waited for, and not again and again."""
-    watch = DiskWatch()
+    watch = DiskWatch(DISK_FULL_S)
     assert watch.look(full=True, stuck=False, now_ns=at(10)) == ""
     assert watch.look(full=False, stuck=False, now_ns=at(10.5)) == ""
     assert watch.look(full=True, stuck=False, now_ns=at(11)) == ""
@@ -24,7 +24,7 @@ def test_a_person_is_told_once_and_when_it_is_over() -> None:
 
 def test_waiting_for_acknowledgements_has_no_end() -> None:
     """The broker may be away for an hour: that is what the disk is for."""
-    watch = DiskWatch()
+    watch = DiskWatch(DISK_FULL_S)
     watch.look(full=True, stuck=False, now_ns=0)
     assert watch.look(full=True, stuck=False, now_ns=at(WARN_S)) == "warn"
     assert watch.look(full=True, stuck=False, now_ns=at(3600)) == ""
@@ -32,7 +32,7 @@ def test_waiting_for_acknowledgements_has_no_end() -> None:
 
 def test_a_disk_that_is_full_of_other_things_is_given_up() -> None:
     """Nobody but a person makes room; the run must not stand still until the trial's timeout."""
-    watch = DiskWatch()
+    watch = DiskWatch(DISK_FULL_S)
     watch.look(full=True, stuck=True, now_ns=0)
     assert watch.look(full=True, stuck=True, now_ns=at(WARN_S)) == "warn"
     assert watch.look(full=True, stuck=False, now_ns=at(20)) == "", "something can still be acknowledged"

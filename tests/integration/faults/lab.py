@@ -168,6 +168,7 @@ class Agent:
         self.lab = lab
         self.name = name
         self.state = lab.directory / f"agent-{name}"
+        self.options: tuple[object, ...] = ()
         self.process: subprocess.Popen[bytes] | None = None
         self._joined = 0
 
@@ -176,7 +177,9 @@ class Agent:
         words = (self.lab.url, "--join", self.lab.token, "--name", self.name, "--addr", "=127.0.0.1")
         limits = ("--state-dir", self.state, "--launcher-patience", LEASE_S, GRACE_S, SILENCE_S)
         self._joined = self._said().count("broker_joined")
-        self.process = self.lab.spawn(self.name, (sys.executable, "-m", "agents", *words, *limits))
+        self.process = self.lab.spawn(
+            self.name, (sys.executable, "-m", "agents", *words, *limits, *self.options)
+        )
 
     def wait_joined(self) -> None:
         """Wait until the broker has let it in."""
