@@ -23,7 +23,7 @@ PIECE_CHARS: Final = 1 << 16
 """Written at once: a plan may have a million lines."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Wishes:
     """What of a trial is to be planned."""
 
@@ -76,7 +76,7 @@ def _plan(trial: "Trial", wishes: Wishes) -> "tuple[RunPlan, bool]":
     from fabric.trial.resolve import resolve
 
     cells = cells_of(trial, wishes.only)
-    registry = _registry(trial, cells, wishes)
+    registry = _made_up(trial, cells) if wishes.is_local else _registry(trial, cells, wishes)
     seed = trial.seed or 0
     plan = make_plan(
         trial,
@@ -90,11 +90,32 @@ def _plan(trial: "Trial", wishes: Wishes) -> "tuple[RunPlan, bool]":
     return plan, registry is not None
 
 
+def _made_up(trial: "Trial", cells: "Sequence[Cell]") -> "list[NodeInfo]":
+    """Return the nodes that a private fabric would have."""
+    from fabric.protocol.messages import NodeInfo
+    from fabric.trial.localnodes import local_nodes
+
+    addresses = {"": "127.0.0.1", trial.network: "127.0.0.1"}
+    return [
+        NodeInfo(
+            name=name,
+            state="free",
+            incarnation=1,
+            labels=labels,
+            addresses=addresses,
+            facts={},
+            run="",
+            heard_ns=0,
+        )
+        for name, labels in local_nodes(trial, cells).items()
+    ]
+
+
 def _registry(trial: "Trial", cells: "Sequence[Cell]", wishes: Wishes) -> "tuple[NodeInfo, ...] | None":
     """Ask the broker for its nodes if one is named, or if the trial cannot be told without."""
     from fabric.trial.resolve import asks_lab
 
-    if wishes.is_local or not (wishes.broker or asks_lab(trial, cells)):
+    if not (wishes.broker or asks_lab(trial, cells)):
         return None
     from fabric.controller.connection import Connection
     from fabric.controller.lookup import list_nodes

@@ -129,10 +129,7 @@ def main(
         selected = select_phases(phases.split(",") if phases else loaded.phases, loaded.phases)
         if plan:
             _warn(loaded, quiet=quiet)
-            wishes = Wishes(
-                phases=selected, repeats=repeat, only=only, broker=broker, is_local=local, patience_s=patience
-            )
-            show_plan(loaded, wishes, as_json=as_json)
+            show_plan(loaded, Wishes(selected, repeat, only, broker, local, patience), as_json=as_json)
             return
         options = Options(
             broker=broker,

@@ -44,8 +44,9 @@ class Lab:
             return UNKNOWN
         if known.state == "away":
             return "away"
-        if self._is_drained(node):
-            return "drained"
+        if known.state == "drained":
+            by = f" by {known.drained_by}" if known.drained_by else ""
+            return f"drained{by}" + (f" ({known.drained_why})" if known.drained_why else "")
         return f"busy (run {known.run})" if known.state == "busy" else ""
 
     def free(self, nodes: Iterable[str], seed: int, role: str) -> list[str]:
@@ -74,7 +75,8 @@ class Lab:
         return did_you_mean(unknown[0] if unknown else "", self._nodes, "`fabric nodes` shows the lab")
 
     def _is_drained(self, node: str) -> bool:
-        return bool(getattr(self._nodes.get(node), "drained", False))
+        known = self._nodes.get(node)
+        return known is not None and bool(known.drained_by)
 
     def _fits(self, node: str, term: Term) -> bool:
         match term:

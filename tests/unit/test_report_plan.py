@@ -233,12 +233,17 @@ def test_the_command_shows_a_plan_without_a_broker(tmp_path: Any) -> None:
     assert {step["phase"] for step in json.loads(done.stdout)["steps"]} == {"run", "reset"}
 
 
-def test_labels_cannot_be_planned_without_a_broker(tmp_path: Any) -> None:
-    """And the JSON of a plan is not that of a run."""
+def test_a_plan_for_this_machine_has_the_nodes_that_would_be_made(tmp_path: Any) -> None:
+    """Labels need a broker, which `--local` brings along."""
     file = tmp_path / "t.toml"
     file.write_text(TRIAL.replace('load = "gen[1-3]"', 'load = "2 of @load"'))
-    done = CliRunner().invoke(main, [str(file), "--plan", "--local"])
-    assert done.exit_code == 2
-    assert "only a broker can tell which nodes `2 of @load` are" in done.stderr
-    done = CliRunner().invoke(main, [str(file), "--json"])
+    done = CliRunner().invoke(main, [str(file), "--plan", "--local", "--json"])
+    steps = json.loads(done.stdout)["steps"]
+    assert {step["node"] for step in steps if step["role"] == "load"} == {"load-1", "load-2"}
+    assert {step["env"]["load_all"] for step in steps} == {"127.0.0.1 127.0.0.1"}
+
+
+def test_json_belongs_to_a_plan(tmp_path: Any) -> None:
+    """A run is shown as JSON in another way, and would begin."""
+    done = CliRunner().invoke(main, [str(tmp_path / "t.toml"), "--json"])
     assert (done.exit_code, "--ui jsonl" in done.stderr) == (2, True)

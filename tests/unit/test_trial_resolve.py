@@ -20,7 +20,7 @@ from fabric.trial.shortage import LabError
 PLAIN = parse_trial('[trial]\nname = "t"\n[nodes]\na = "lab1"\n[run]\na = "true"\n', "t.toml")
 
 
-def node(name: str, *labels: str, state: Literal["free", "busy", "away"] = "free") -> NodeInfo:
+def node(name: str, *labels: str, state: Literal["free", "busy", "away", "drained"] = "free") -> NodeInfo:
     run = "20260301-102207-ping-k3f9" if state == "busy" else ""
     return NodeInfo(
         name=name, state=state, incarnation=1, labels=labels, addresses={}, facts={}, run=run, heard_ns=0
@@ -144,6 +144,18 @@ def test_a_pick_adds_to_the_other_nodes_of_its_role() -> None:
 def test_what_is_missing_is_told_with_what_was_found(spec: Any, sentence: str) -> None:
     """Who reads it can see what to do: free a node, repair one, or want less."""
     assert sentence in str(problems(trial({"a": spec})))
+
+
+def test_a_drained_node_is_not_one_of_all() -> None:
+    """An operator keeps it out of use; who names it is told so."""
+    drained = replace(node("gen3", "load", state="drained"), drained_by="ann", drained_why="new disk")
+    away = replace(node("gen4", "load", state="away"), drained_by="ann")
+    registry = [*LAB, drained, away]
+    assert roles(trial({"a": "all of @load"}), registry)["a"] == ("gen1", "gen2")
+    assert "gen3 is drained by ann (new disk), gen4 is away" in str(
+        problems(trial({"a": "3 of @load"}), registry)
+    )
+    assert not problems(trial({"a": "gen3"}), registry).may_come
 
 
 def test_all_roles_that_lack_nodes_are_told() -> None:
