@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from fabric.protocol.limits import STEP_TIMEOUT_S
 from fabric.trial.diagnostics import TrialError
+from fabric.trial.keys import STEP_KEYS, TRIAL_KEYS
 from fabric.trial.layout import MAX_STEPS
 from fabric.trial.load import load_trial, parse_trial
 from fabric.trial.model import Trial, TrialStep
 from fabric.trial.problems import MAX_NOTED
 from fabric.trial.roles import MAX_ROLES
-from fabric.trial.vocabulary import MAX_ROLE_CHARS
+from fabric.trial.tables import INNER_TABLES, CheckTable
+from fabric.trial.vocabulary import MAX_ROLE_CHARS, PHASES
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [file.read_text() for file in sorted((ROOT / "configs" / "trials").glob("*.toml"))]
@@ -264,32 +266,9 @@ def test_a_damaged_trial_is_a_trial_or_an_error(text: str, chance: random.Random
 
 
 KEYS = [
-    "trial",
-    "nodes",
-    "startup",
-    "run",
-    "collect",
-    "reset",
-    "name",
-    "client",
-    "cmd",
-    "spawn",
-    "timeout",
-    "env",
-]
-KEYS += [
-    "ok",
-    "until",
-    "when",
-    "signal",
-    "grace",
-    "at",
-    "dir",
-    "on_fail",
-    "repeat",
-    "format",
-    "on_lost",
-    "x y",
+    *("trial", "nodes", "matrix", "env", "check", *PHASES, *TRIAL_KEYS, *STEP_KEYS, *CheckTable.model_fields),
+    *(field.alias or key for table in INNER_TABLES.values() for key, field in table.model_fields.items()),
+    *("client", "x y", "lost", "A"),
 ]
 VALUES = st.recursive(
     st.sampled_from(
@@ -307,6 +286,12 @@ VALUES = st.recursive(
             "[]",
             "{}",
             "nan",
+            '"(1)"',
+            '"2 MB"',
+            '"95%"',
+            '["run"]',
+            '["A", "client"]',
+            "{ A = { regex = '(1)' } }",
         ]
     ),
     lambda inner: st.one_of(
@@ -333,6 +318,22 @@ def test_a_step_of_any_shape_is_right_or_an_error(table: dict[str, Any]) -> None
     step = "".join(f"{key!r} = {value}\n" for key, value in table.items())
     with contextlib.suppress(TrialError):
         trial(f"[[run.client]]\n{step}")
+
+
+@given(
+    st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4),
+    st.dictionaries(st.sampled_from(["A", "client", "x y"]), VALUES, max_size=3),
+    st.sampled_from(["matrix", "env", "check", "check.A"]),
+)
+def test_settings_and_sections_of_any_shape_are_right_or_an_error(
+    settings: dict[str, Any], section: dict[str, Any], name: str
+) -> None:
+    """As above, for all that is no step."""
+    lines = "".join(f"{key!r} = {value}\n" for key, value in settings.items())
+    body = "".join(f"{key!r} = {value}\n" for key, value in section.items())
+    step = "[[run.client]]\nspawn = 'x'\nmetric.A.regex = '(1)'\n"
+    with contextlib.suppress(TrialError):
+        trial(f"[{name}]\n{body}{step}", HEAD.replace('name = "t"\n', f"name = 't'\n{lines}"))
 
 
 @pytest.mark.parametrize(
