@@ -137,12 +137,12 @@ class Lab:
         self.check_always()
         self.check_log()
         self.check_starts()
-        self.check_attempts()
         if (
             self.controller.run_machine.findings.verdict in ("pass", "fail")
             and not self.story.controller_dies
-        ):
+        ):  # else what a broker published and then lost with its disk may have been read twice
             self.check_output()
+            self.check_attempts()
 
     def _closed(self) -> bool:
         return RUN in self.broker.verdicts
@@ -190,8 +190,6 @@ class Lab:
     def check_attempts(self) -> None:
         """Attempts are counted from 1, and another one follows only where the one before was given up."""
         seed, verdict = self.story.seed, self.controller.run_machine.findings.verdict
-        if self.story.controller_dies:
-            return
         ends: dict[tuple[str, str, int], list[StepFinished]] = {}
         ready = {(read.node, read.record.step) for read in self.reads(StepReady)}
         for read in self.reads(StepFinished):
