@@ -20,6 +20,7 @@ from fabric.controller.outcome import result_of
 from fabric.controller.plan import RunPlan, make_plan
 from fabric.controller.run import Run
 from fabric.controller.session import Session
+from fabric.controller.sizes import check_sizes
 from fabric.controller.sources import Sources, find_sources
 from fabric.controller.verdict import EXIT_CODES, Verdict
 from fabric.errors import FabricError, UsageError
@@ -126,6 +127,7 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
             seed=seed,
         )
         plan.puts = sources.puts
+        check_sizes(plan)
         return _carry_out(connection, plan, sources, options, show)
 
 
