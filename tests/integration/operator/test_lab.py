@@ -193,3 +193,34 @@ def test_a_tail_goes_from_one_run_to_the_next(lab: Lab) -> None:
     tail.communicate(timeout=30)
     assert [line.startswith("--- ") for line in found] == [True, False, True, False]
     assert [line.split("│ ")[1] for line in found[1::2]] == ["round 1\n", "round 2\n"]
+
+
+def test_a_trial_finds_its_nodes_by_their_labels(lab: Lab, tmp_path: Path) -> None:
+    """In each cell its own; what the lab does not have is said with what it has, and nothing is started."""
+    file = tmp_path / "t.toml"
+    text = (
+        '[trial]\nname = "t"\nseed = 7\ndistinct = ["a", "b"]\n[matrix]\na = "lab[1-3]"\nb = "lab[1-3]"\n'
+        '[nodes]\none = "$a"\nother = "$b"\nany = "1 of @odd"\n[run]\none = "echo $a-$b $my_name"\n'
+    )
+    file.write_text(text)
+    words = (
+        "fabric-run",
+        str(file),
+        "-o",
+        str(tmp_path / "runs"),
+        "--only",
+        "a=lab1,lab3",
+        "--only",
+        "b=lab2",
+    )
+    code, out, _ = lab.type(*words, "--ui", "plain")
+    assert code == 0
+    said = [line.partition("│ ")[2] for line in out if "│" in line]
+    assert said == ["lab1-lab2 lab1", "lab3-lab2 lab3"]
+    code, out, _ = lab.type("fabric-run", "--plan", str(file))
+    assert next(line for line in out if line.startswith("  any ")).endswith(("lab1", "lab3"))
+    assert "addresses" in out
+    file.write_text(text.replace("1 of @odd", "3 of @odd & !lab2"))
+    code, out, err = lab.type(*words)
+    assert (code, out) == (3, [])
+    assert err[0] == "error: role any: 3 of @odd & !lab2: only 2 free nodes fit: lab1,lab3"
