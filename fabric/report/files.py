@@ -34,6 +34,7 @@ class _Fetched:
     """A file that is being written."""
 
     source: str  # on the node
+    wanted: str  # path in the bundle, if no other file has it
     path: str  # in the bundle
     mode: int
     mtime_ns: int
@@ -112,8 +113,8 @@ class FetchedFiles:
             raise StoreError(f"file {record.file} of {step} on {key[0]} was begun twice")
         if len(self._begun) >= _MAX_BEGUN:
             raise StoreError(f"more than {_MAX_BEGUN} files are begun and not ended")
-        path = self._names.take(file_path(key[0], step, record.path))
-        fetched = _Fetched(record.path, path, record.mode, record.mtime_ns)
+        wanted = file_path(key[0], step, record.path)
+        fetched = _Fetched(record.path, wanted, self._names.take(wanted), record.mode, record.mtime_ns)
         self._begun[key] = fetched
         self._file(key, fetched)
 
@@ -144,6 +145,9 @@ class FetchedFiles:
         if file is not None:
             file.close()
         target = self._directory / fetched.path
+        if not problem and fetched.path != fetched.wanted and self._digests.get(fetched.wanted) == digest:
+            target.unlink()  # a metric and a fetch, or two attempts, brought the same bytes
+            return
         if problem:
             fetched.path = self._names.take(fetched.path + "~partial")
             target = target.rename(self._directory / fetched.path)

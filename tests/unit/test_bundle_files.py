@@ -165,6 +165,17 @@ def test_no_file_takes_the_place_of_another(bundle: BundleWriter) -> None:
     }
 
 
+def test_the_same_bytes_are_kept_once(bundle: BundleWriter) -> None:
+    """A metric is often read from a file that is fetched as well."""
+    bring(bundle, 1, "/tmp/a", b"same")
+    bring(bundle, 2, "/tmp/a", b"same")
+    bring(bundle, 3, "/tmp/a", b"other")
+    bundle.finish({})
+    assert files(bundle) == {"2/d2/tmp/a": b"same", "2/d2/tmp/a~3": b"other"}
+    command = ["sha256sum", "-c", "--quiet", "MANIFEST.sha256"]
+    assert subprocess.run(command, cwd=bundle.directory, check=False).returncode == 0
+
+
 def test_repeats_and_cells_have_directories_of_their_own(bundle: BundleWriter) -> None:
     """Each repeat fetches the same paths again."""
     bring(bundle, 1, "/a", b"one", step="1/collect/db/fetch-1")
