@@ -118,7 +118,7 @@ class StepRun:
         """When something is to be done about it: to begin, to look whether it is ready, to end."""
         if self.is_own and self.state == "scheduled":
             return self.planned_ns
-        if not self.started_ns or self.exit or self.done:
+        if not self.started_ns or self.exit or self.done or self.ending:
             return None
         times = [self.timeout_ns, self.readiness.deadline_ns if self.readiness else None]
         if self.step.verb == "wait":
@@ -128,7 +128,7 @@ class StepRun:
     @property
     def timeout_ns(self) -> int | None:
         """When its time is up."""
-        if self.step.timeout_s is None or self.ending:
+        if self.step.timeout_s is None:
             return None
         return self.started_ns + round(self.step.timeout_s * NANOSECONDS)
 

@@ -228,6 +228,7 @@ def test_a_step_that_is_not_ready_in_time_is_ended_and_has_failed() -> None:
     node = spawned(ReadyWhen(port=5201, within_s=3.0), step("a-2"))
     node.do(node.executor.looked(node.key("a-1"), "", "but pid 9 (other) has it", node.now_ns))
     at(node, node.now_ns + 3 * S)
+    assert node.executor.deadline_ns is None  # the launcher keeps its grace; nothing is to be done meanwhile
     at(node, node.now_ns + S)
     assert len(node.wants(End)) == 1
     node.finish(node.key("a-1"), code=None, signal=15)
