@@ -14,7 +14,7 @@ from fabric.trial.problems import did_you_mean
 from fabric.trial.resolve import Roles
 from fabric.trial.rolespec import check_spec
 from fabric.trial.shellnames import expand
-from fabric.trial.stops import find_spawned
+from fabric.trial.spawned import find_spawned
 from fabric.trial.variables import (
     NodeAddresses,
     environment,

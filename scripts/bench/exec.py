@@ -76,6 +76,7 @@ class Sshd:
             "StrictModes": "no",
             "MaxStartups": 1000,
             "UsePAM": "no",
+            "SetEnv": "SHLVL=1",  # so that bash does not read a .bashrc, which may take a second
         }
         arguments = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
         self._server = subprocess.Popen(
