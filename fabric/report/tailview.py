@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from fabric.controller.entry import Read
-from fabric.report.events import event_line, event_of
+from fabric.report.events import event_line, event_of, is_event
 from fabric.report.fold import folded
 from fabric.report.folding import Folder
 from fabric.report.ordering import AsTheyCome, MovingWindow, Stage, WholeOrder
@@ -162,7 +162,9 @@ class JsonTimelineView:
     def lines(self, reads: Iterable[Read], now_ns: int) -> Iterator[str]:
         """Yield the lines to show now."""
         yield from (
-            line.text for line in self._order.take(map(self._line, reads), now_ns) if not line.is_loss
+            line.text
+            for line in self._order.take(map(self._line, filter(_is_event, reads)), now_ns)
+            if not line.is_loss
         )
 
     def finish(self) -> Iterator[str]:
@@ -174,6 +176,10 @@ class JsonTimelineView:
             self._origin_ns = read.record.t_ns
         text = event_line(event_of(read, self._origin_ns))
         return Line(read.record.t_ns, (read.node,), "", 0, "", "", "", text, "plain")
+
+
+def _is_event(read: Read) -> bool:
+    return is_event(read.record)
 
 
 def searcher(pattern: "re.Pattern[str]", *, invert: bool) -> Callable[[str], bool]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fabric.controller.entry import Read
-from fabric.protocol.records import Metric, Output, Record
+from fabric.protocol.records import Metric, Output, OutputDropped, Record
 from fabric.report.events import step_of
 from fabric.report.idle import IdlePhases
 from fabric.report.lines import LineCutter, Piece
@@ -83,7 +83,17 @@ class TextRenderer:
         said = sentence_of(record)
         if said is None:
             return []
-        return [*self._phases(self._idle.flush()), self._sentence(record.t_ns, said, read.node, record)]
+        before = self._phases(self._idle.flush())
+        if isinstance(record, OutputDropped):
+            before += self._cut_short(read.node, record)
+        return [*before, self._sentence(record.t_ns, said, read.node, record)]
+
+    def _cut_short(self, node: str, record: OutputDropped) -> list[str]:
+        """Return what came of a line of which the rest is missing: the next bytes belong to another one."""
+        stream = self._streams.get((node, record.step, record.attempt, record.stream))
+        if stream is None or not stream.cutter.pending:
+            return []
+        return self._lines(stream, stream.cutter.flush(ends=False))
 
     def expire(self, now_ns: int) -> list[str]:
         """Return the unfinished lines that have waited for long.  Safe to call at any time."""

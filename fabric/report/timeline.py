@@ -114,8 +114,9 @@ class Liner:
         stream = self._streams.get((node, record.step, record.attempt, record.stream))
         if stream is not None and stream.cutter.pending:
             yield from self._lines(node, stream, stream.cutter.flush(ends=False))
-        text = f"{record.size} bytes of {record.stream} are missing here: {record.why}"
-        yield self._line(node, record, text, level="error", is_loss=True)
+        said = sentence_of(record)
+        assert said is not None, "what is missing is never passed over"
+        yield self._line(node, record, said.text, level=said.level, is_loss=True)
 
     def _lines(self, node: str, stream: _Stream, piece: Piece) -> Iterator[Line]:
         data = piece.data.removesuffix(b"\r") if piece.ends else piece.data

@@ -116,7 +116,7 @@ class Operator:
 
     def await_free(self, nodes: Sequence[str]) -> None:
         """Wait until all of the nodes can be had."""
-        until_s = time.monotonic() + PATIENCE_S
+        until_s = time.monotonic() + PATIENCE_S + 2 * len(nodes)
         while True:
             answer = self._connection.ask(m.NodesRequest(request=next(self._connection.numbers)))
             assert isinstance(answer, m.Nodes)

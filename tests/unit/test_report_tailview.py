@@ -95,7 +95,7 @@ def test_a_search_keeps_lines_of_output_and_what_is_missing() -> None:
     lines = shown(view, began("lab1", 1), out("\x1b[31merr\x1b[0m 1\nok\n", 0), read(dropped))
     assert [line.split("db/etcd ")[1] for line in lines] == [
         "│ err 1",
-        "4 bytes of stdout are missing here: slow",
+        "4 B of stdout not kept, from byte 9 on: slow",
     ]
     view = TimelineView(clock=Clock("run", START), wanted=searcher(re.compile("err"), invert=True))
     assert len(shown(view, out("err\nok\n", 0))) == 1
