@@ -10,6 +10,7 @@ from fabric.cli.options import (
     broker_option,
     common_options,
     option,
+    read_duration,
     reported_errors,
     settings,
     wants_color,
@@ -24,22 +25,11 @@ if TYPE_CHECKING:
     from fabric.report.execview import ExecView, Shown
 
 
-def _read_timeout(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    if value is None:
-        return None
-    from fabric.trial.durations import seconds
-
-    try:
-        return seconds(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} {error}, such as 30s") from None
-
-
 @click.command("exec", context_settings=settings("exec"))
 @click.argument("spec")
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
 @option(
-    "--timeout", metavar="D", callback=_read_timeout, help="End it after so long, such as 30s; default: 1h."
+    "--timeout", metavar="D", callback=read_duration, help="End it after so long, such as 30s; default: 1h."
 )
 @option("--fold", is_flag=True, help="Equal lines of many nodes once.")
 @option("--user", default="", metavar="NAME", help="As this user of the nodes, not as the agent's own.")

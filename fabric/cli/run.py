@@ -15,6 +15,7 @@ from fabric.cli.options import (
     broker_option,
     common_options,
     option,
+    read_duration,
     reported_errors,
     settings,
 )
@@ -87,6 +88,14 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long a broker that is away is waited for.",
 )
+@option(
+    "--wait",
+    is_flag=False,
+    flag_value="1h",
+    metavar="DURATION",
+    callback=read_duration,
+    help="Wait for nodes that others use, at most so long (1h if it is not said), instead of giving up.",
+)
 @option("--lease", type=float, default=LEASE_S, hidden=True)
 @common_options
 def main(
@@ -105,6 +114,7 @@ def main(
     form: str,
     output: Path,
     patience: float,
+    wait: float | None,
     lease: float,
     verbose: bool,
     quiet: bool,
@@ -121,6 +131,7 @@ def main(
     with reported_errors(), ExitStack() as stack:
         private = stack.enter_context(_private_fabric()) if local and not plan else None
         from fabric.cli.watching import conclude, watching
+        from fabric.controller.finding import Wait
         from fabric.controller.trialrun import Options, run_trial
         from fabric.trial.plan import select_phases
 
@@ -138,13 +149,12 @@ def main(
             only=only,
             directory=output,
             patience_s=patience,
+            wait=Wait(wait or 0.0, lambda why: click.echo(f"waiting: {why}", err=True)),
             lease_s=lease,
         )
         with watching(ui, loaded, verbose=verbose, quiet=quiet) as watch:
             _warn(loaded, quiet=quiet)
-            outcome = run_trial(
-                loaded, tuple(phase for phase in selected if phase != "reset"), options, watch
-            )
+            outcome = run_trial(loaded, selected[:-1], options, watch)  # the reset is done anyway
             conclude(outcome, watch, as_json=ui == "jsonl")
         answer(outcome, loaded)
         sys.exit(outcome.exit_code)

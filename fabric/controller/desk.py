@@ -41,6 +41,8 @@ class Desk:
     alive: dict[str, None] = field(default_factory=dict)  # nodes that the run still has
     measures: Measures = field(init=False)
     done: list[tuple[Repeat, bool]] = field(default_factory=list)  # repeats, and whether they failed
+    awaited: int = 0  # metrics of steps that have ended
+    is_measuring: bool = True
     excluded: set[str] = field(default_factory=set)  # ... and that only reset, as the quorum allows
     spawned: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     """By node: step, and the phases that end it."""

@@ -21,6 +21,9 @@ def describe_failure(desk: Desk, node: str, end: StepFinished) -> str:
 def judge(desk: Desk, node: str, end: StepFinished) -> bool:
     """Note what the end of a step says; return whether the repeat is not to go on because of it."""
     _check(desk, node, end)
+    source = desk.plan.source(end.step)
+    if not end.failed and source is not None and desk.is_measuring:
+        desk.awaited += len(source.metrics)
     if not end.failed or end.retried:
         return False
     line = describe_failure(desk, node, end)
@@ -34,7 +37,6 @@ def judge(desk: Desk, node: str, end: StepFinished) -> bool:
         desk.is_last_repeat = True
     else:
         desk.findings.add("fail", line)
-        source = desk.plan.source(end.step)
         if source is not None and source.on_fail == "continue":
             return False
     desk.progress.stop()
@@ -43,6 +45,7 @@ def judge(desk: Desk, node: str, end: StepFinished) -> bool:
 
 def judge_metric(desk: Desk, measured: Measured) -> bool:
     """Note a metric; return whether the repeat is not to go on because it could not be found."""
+    desk.awaited -= 1
     step = StepId.parse(measured.step)
     if measured.value is not None:
         desk.measures.add(measured.spec.name, (step.cell, step.repeat), measured.node, measured.value)

@@ -1,11 +1,14 @@
 """PURE.  result.json: what a run came to, for programs."""
 
+import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fabric import __version__
 from fabric.controller.measures import metrics_of
 from fabric.controller.run import Run
 from fabric.controller.verdict import EXIT_CODES
+from fabric.protocol.limits import MAX_TEXT_BYTES
 from fabric.protocol.names import StepId, parse_phase
 from fabric.protocol.records import (
     PhaseAborted,
@@ -203,3 +206,15 @@ def _nodes(run: Run) -> dict[str, Any]:
         }
         for name, info in run.nodes.items()
     }
+
+
+def result_text(result: Mapping[str, Any], limit_bytes: int = MAX_TEXT_BYTES) -> str:
+    """Return the result as the broker keeps it: without its longest parts if it is over the limit."""
+    kept, left = dict(result), {}
+    text = json.dumps(kept)
+    for part in ("steps", "phases", "checks", "cells", "metrics", "nodes"):
+        if len(text) <= limit_bytes:
+            break
+        left[part] = len(kept.pop(part))
+        text = json.dumps({**kept, "counts": left, "complete": "result.json of the bundle"})
+    return text

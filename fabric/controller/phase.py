@@ -85,12 +85,17 @@ class PhaseRun:
     # --- preparing --------------------------------------------------------------------------------------
 
     def begin(self, now_ns: int) -> list[Effect]:
-        """Send every node its part; again if trouble has changed what is to be done."""
+        """Send every node its part; again if trouble has changed what is to be done.
+
+        Where nothing is to be done there is nothing to start together: the phase is over at once.
+        """
         desk = self._desk
         self.state, self._again_ns = "preparing", 0
         self._nodes = tuple(node for node in self._possible if node not in self._refusing)
         steps = desk.plan.steps(self._repeat, self._phase)
         ends = {node: self._ends(node) for node in self._nodes}
+        if not any(steps.get(node) or ends[node] for node in self._nodes):
+            return self._leave()
         self._barrier = Barrier(self._nodes, now_ns + round((BARRIER_S + self._grace_s(ends)) * S))
         self.deadline_ns = self._barrier.deadline_ns
         effects: list[Effect] = []
@@ -259,9 +264,8 @@ class PhaseRun:
         alive, done = self._desk.alive, self._desk.history.finished_nodes[self.id]
         self._barrier = Barrier((node for node in nodes if node in alive and node not in done), 0)
         self.deadline_ns = now_ns + limit_ns(self._desk.plan.steps(self._repeat, self._phase))
-        if self._barrier.is_complete:
-            return self._end(now_ns)
-        return self._cancel(now_ns) if self.cut_how else []
+        is_waiting = not self._barrier.is_complete
+        return self._cancel(now_ns) if self.cut_how and is_waiting else self.go_on(now_ns)
 
     def _note_spawned(self, nodes: tuple[str, ...]) -> None:
         """Note what runs in the background from now on, and what does not any more."""
@@ -281,7 +285,13 @@ class PhaseRun:
         if self.state != "running":
             return []
         self._desk.outbox.answered(("cancel", node))
-        return self._end(now_ns) if self._barrier.arrived(node) else []
+        self._barrier.arrived(node)
+        return self.go_on(now_ns)
+
+    def go_on(self, now_ns: int) -> list[Effect]:
+        """End if all nodes have finished and all of their metrics are known, for those may be failures."""
+        is_done = self.state == "running" and self._barrier.is_complete and not self._desk.awaited
+        return self._end(now_ns) if is_done else []
 
     def _end(self, now_ns: int) -> list[Effect]:
         self.state = "over"
@@ -337,7 +347,7 @@ class PhaseRun:
             self._desk.outbox.answered((what, node))
         was_last = self._barrier.arrived(node)
         if self.state == "running" and was_last:
-            return self._end(now_ns)
+            return self.go_on(now_ns)
         if (self.is_reset or not is_needed) and self.state == "preparing" and was_last:
             return self._start(now_ns)
         return self.cut("soft", why, now_ns) if is_needed else []

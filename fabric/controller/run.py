@@ -62,17 +62,16 @@ class Run:
     """
 
     def __init__(
-        self, *, run: str, plan: RunPlan, lease_s: float, document: str, result: Callable[["Run"], str]
+        self, *, run: str, plan: RunPlan, lease_s: float, document: str, result: "Callable[[Run], str]"
     ) -> None:
         self.run = run
         self.plan = plan
         self.document = document
         self.state: State = "new"
         self.nodes: dict[str, NodeInfo] = {}
-        self.lost: dict[str, str] = {}
-        """Nodes that were given up, and why."""
-        self.desk = Desk(run, plan)
-        """What was found so far."""
+        self.lost: dict[str, str] = {}  # nodes that were given up, and why
+        self.denied = ""  # which sort of refusal kept it from beginning
+        self.desk = Desk(run, plan)  # what was found so far
         self._lease_s = lease_s
         self._result = result
         self._script = Script(plan.repeats, plan.phases)
@@ -101,8 +100,7 @@ class Run:
         """Ask for the nodes."""
         self.state = "opening"
         trial = self.plan.trial
-        if trial.timeout_s is not None:
-            self._deadline_ns = now_ns + round(trial.timeout_s * S)
+        self._deadline_ns = None if trial.timeout_s is None else now_ns + round(trial.timeout_s * S)
         message = OpenRun(
             request=1,
             run=self.run,
@@ -145,11 +143,11 @@ class Run:
 
     def measured(self, measured: Measured, now_ns: int) -> list[Effect]:
         """Take a metric that was found, or was not, in what a step left."""
-        if self.state != "phases":
-            return []
         effects = [metric_note(self.desk, measured, now_ns)] if measured.value is not None else []
-        if judge_metric(self.desk, measured) and self._phase is not None:
-            effects += self._phase.cut("soft", f"metric {measured.spec.name} was not found", now_ns)
+        stops = judge_metric(self.desk, measured)
+        if (phase := self._phase) is not None:
+            effects += phase.cut("soft", f"no {measured.spec.name}", now_ns) if stops else []
+            effects += phase.go_on(now_ns)
         return self._go_on(effects, now_ns)
 
     def clock_changed(self, estimate: Estimate | None) -> None:
@@ -164,6 +162,7 @@ class Run:
     def bundle_failed(self, sentence: str, now_ns: int) -> list[Effect]:
         """What the run reports cannot be written here: go no further, but reset."""
         self.findings.add("error", sentence)
+        self.desk.awaited, self.desk.is_measuring = 0, False  # nothing can be read there any more
         return self._stop(sentence, now_ns)
 
     def interrupt(self, now_ns: int) -> list[Effect]:
@@ -232,6 +231,7 @@ class Run:
         if not sentence or (self.state != "opening" and message.code not in ENDS):
             return []
         self.findings.add("error", sentence)
+        self.denied = message.code if self.state == "opening" else ""
         return self._over()
 
     # --- phases -----------------------------------------------------------------------------------------
@@ -308,13 +308,13 @@ class Run:
         """End the present phase early, and let this repeat be the last."""
         self.desk.progress.stop()
         self.desk.is_last_repeat = True
-        effects = [] if self._phase is None else self._phase.cut("soft", why, now_ns)
-        return self._go_on(effects, now_ns)
+        if (phase := self._phase) is None:
+            return self._go_on([], now_ns)
+        return self._go_on(phase.cut("soft", why, now_ns) + phase.go_on(now_ns), now_ns)
 
     def _trial_timed_out(self, now_ns: int) -> list[Effect]:
-        self._deadline_ns = None
-        timeout_s = self.plan.trial.timeout_s
-        self.findings.add("fail", f"the trial was not done within {timeout_s:g} s ({self._where()})")
+        self._deadline_ns, limit_s = None, self.plan.trial.timeout_s
+        self.findings.add("fail", f"the trial was not done within {limit_s:g} s ({self._where()})")
         return self._stop("the trial's timeout is over", now_ns)
 
     def _on_node_lost(self, message: NodeLost, now_ns: int) -> list[Effect]:

@@ -12,11 +12,12 @@ from typing import Any, Final, Protocol
 from fabric.controller.connection import Connection
 from fabric.controller.document import plan_document, plan_text
 from fabric.controller.entry import Read
+from fabric.controller.finding import Wait, find_nodes, pause
 from fabric.controller.local import LocalFabric, new_run_id
 from fabric.controller.lookup import list_nodes
 from fabric.controller.measures import Measured
 from fabric.controller.measuring import measure
-from fabric.controller.outcome import result_of
+from fabric.controller.outcome import result_of, result_text
 from fabric.controller.plan import RunPlan, make_plan
 from fabric.controller.run import Run
 from fabric.controller.session import Session
@@ -28,9 +29,10 @@ from fabric.keys import OperatorAccess, find_operator_access
 from fabric.protocol.limits import LEASE_S
 from fabric.protocol.records import StepFinished
 from fabric.report.bundle import BundleWriter
-from fabric.trial.cells import cells_of
+from fabric.report.fold import folded
+from fabric.trial.cells import Cell, cells_of
+from fabric.trial.localnodes import local_nodes
 from fabric.trial.model import Trial
-from fabric.trial.resolve import resolve
 
 NODES_S: Final = 30.0
 NODE_S: Final = 1.0
@@ -39,6 +41,9 @@ cores that have nothing else to do, nearly all of it for importing their modules
 
 MAX_SEED: Final = 1 << 31
 """A seed that is drawn is below this, so that it can be typed."""
+
+RACES: Final = 3
+"""How often nodes are looked for, if somebody else takes one of them first."""
 
 POLL_NS: Final = 20_000_000
 """Between two looks for the agents of a private fabric."""
@@ -66,6 +71,7 @@ class Options:
     local: LocalFabric | None = None  # a private one, instead of a broker
     phases: tuple[str, ...] = ()  # without the reset; empty: all
     repeats: int | None = None
+    wait: Wait = field(default_factory=Wait)  # for nodes that are in use
     only: tuple[str, ...] = ()  # cells of the matrix, as `cells_of` takes them
     directory: Path = field(default_factory=lambda: Path("runs"))
     patience_s: float = 60.0
@@ -81,6 +87,8 @@ class Outcome:
     whys: tuple[str, ...]
     bundle: Path | None  # None: nothing was started
     result: Mapping[str, Any]
+    was_late: bool = False
+    """Somebody else took one of the nodes between the look for them and the reservation."""
 
     @property
     def exit_code(self) -> int:
@@ -104,31 +112,38 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         stack.enter_context(_place(options.directory))
         sources = find_sources(trial)
         cells = cells_of(trial, options.only)
-        seed = secrets.randbelow(MAX_SEED) if trial.seed is None else trial.seed
-        # On a private fabric what is named is there; a broker has to be asked.
-        found = resolve(trial, cells, None, seed) if options.local else None
-        access = _access(found.nodes if found else (), options)
         connection = Connection(
-            access,
+            _access(trial, cells, options),
             program="fabric-run",
             patience_s=options.patience_s,
             break_patience_s=options.patience_s,
         )
         stack.callback(connection.close)
         connection.wait_up()
-        nodes = list_nodes(connection)
-        plan = make_plan(
-            trial,
-            cells,
-            found or resolve(trial, cells, nodes, seed),
-            {info.name: info.addresses for info in nodes},
-            phases=(*phases, trial.phases[-1]),
-            repeats=options.repeats or trial.repeat,
-            seed=seed,
-        )
-        plan.puts = sources.puts
-        check_sizes(plan)
-        return _carry_out(connection, plan, sources, options, show)
+        for _ in range(RACES):
+            plan = _plan(connection, trial, cells, phases, options)
+            plan.puts = sources.puts
+            check_sizes(plan)
+            outcome = _carry_out(connection, plan, sources, options, show)
+            if not outcome.was_late:
+                break
+        return outcome
+
+
+def _plan(
+    connection: Connection, trial: Trial, cells: Sequence[Cell], phases: Sequence[str], options: Options
+) -> RunPlan:
+    seed = secrets.randbelow(MAX_SEED) if trial.seed is None else trial.seed
+    found, nodes = find_nodes(connection, trial, cells, seed, options.wait)
+    return make_plan(
+        trial,
+        cells,
+        found,
+        {info.name: info.addresses for info in nodes},
+        phases=(*phases, trial.phases[-1]),
+        repeats=options.repeats or trial.repeat,
+        seed=seed,
+    )
 
 
 @contextmanager
@@ -154,12 +169,12 @@ def _place(directory: Path) -> Iterator[None]:
                 directory.rmdir()
 
 
-def _access(nodes: Sequence[str], options: Options) -> OperatorAccess:
+def _access(trial: Trial, cells: Sequence[Cell], options: Options) -> OperatorAccess:
     if options.local is None:
         return find_operator_access(options.broker)
-    fabric = options.local
-    access = fabric.start(dict.fromkeys(nodes, ()))
-    _await_nodes(access, nodes, fabric)
+    fabric, nodes = options.local, local_nodes(trial, cells)
+    access = fabric.start(nodes, trial.network)
+    _await_nodes(access, tuple(nodes), fabric)
     return access
 
 
@@ -174,20 +189,13 @@ def _await_nodes(access: OperatorAccess, nodes: Sequence[str], fabric: LocalFabr
         connection.wait_up()
         limit_s = NODES_S + NODE_S * len(nodes)
         until_ns = connection.now_ns() + round(limit_s * 1e9)
-        missing = set(nodes)
-        while missing:
-            missing = set(nodes) - {info.name for info in list_nodes(connection) if info.state == "free"}
-            dead = fabric.dead()
-            if dead:
+        while missing := set(nodes) - {info.name for info in list_nodes(connection) if info.state == "free"}:
+            if dead := fabric.dead():
                 raise FabricError(dead)
             if connection.now_ns() > until_ns:
-                raise FabricError(
-                    f"local agents have not joined within {limit_s:.0f} s: {', '.join(sorted(missing))}"
-                )
-            if missing:
-                pause_ns = connection.now_ns() + POLL_NS
-                while connection.turn(pause_ns) < pause_ns:
-                    pass
+                late = folded(missing)
+                raise FabricError(f"local agents have not joined within {limit_s:.0f} s: {late}")
+            pause(connection, POLL_NS)
     finally:
         connection.close()
 
@@ -201,7 +209,7 @@ def _carry_out(
         plan=plan,
         lease_s=options.lease_s,
         document=plan_text(document),
-        result=lambda run: json.dumps(result_of(run)),
+        result=lambda run: result_text(result_of(run)),
     )
     writer = _Writer(options.directory / run.run, run, show)
     show.begun(run.run, options.directory / run.run)
@@ -216,6 +224,7 @@ def _carry_out(
         whys=run.findings.whys,
         bundle=directory,
         result=result,
+        was_late=run.denied == "busy",
     )
 
 

@@ -1,6 +1,7 @@
 """PURE.  The lab as a trial sees it: which nodes bear a label, which can be had, and why not."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from fabric.protocol.messages import NodeInfo
@@ -11,6 +12,8 @@ from fabric.trial.problems import did_you_mean
 
 NAMES_CHARS: Final = 60
 """Most characters of a list of nodes in a sentence."""
+
+_BUSY: Final = "in use by run"
 
 UNKNOWN: Final = "unknown to the broker"
 
@@ -36,25 +39,28 @@ class Lab:
         return tuple(node for node in self.members(pool) if is_named(pool) or not self._is_drained(node))
 
     def why_not(self, node: str) -> str:
-        """Return why a node cannot be had, ``away``; "" if it can."""
+        """Return why a node cannot be had, such as ``away, last heard ...``; "" if it can."""
         if not self.is_known:
             return ""
         known = self._nodes.get(node)
         if known is None:
             return UNKNOWN
         if known.state == "away":
-            return "away"
+            return f"away, last heard {_minute(known.heard_ns)}" if known.heard_ns else "away"
         if known.state == "drained":
             by = f" by {known.drained_by}" if known.drained_by else ""
             return f"drained{by}" + (f" ({known.drained_why})" if known.drained_why else "")
-        return f"busy (run {known.run})" if known.state == "busy" else ""
+        if known.state != "busy":
+            return ""
+        whose = f" of {known.operator} since {_minute(known.since_ns)}" if known.operator else ""
+        return f"{_BUSY} {known.run}{whose}"
 
     def free(self, nodes: Iterable[str], seed: int, role: str) -> list[str]:
         """Return those that can be had, in an order by chance that the seed and the role say."""
         return shuffled([node for node in nodes if not self.why_not(node)], seed, "nodes", role)
 
     def reasons(self, nodes: Sequence[str]) -> str:
-        """Return why these nodes cannot be had: ``lab2 is busy (run ...), lab[7-8] are away``."""
+        """Return why these nodes cannot be had: ``lab2 is in use by run ..., lab[7-8] are away``."""
         whys = {node: self.why_not(node) for node in sorted(nodes, key=natural)}
         return ", ".join(
             f"{folded(names, limit=NAMES_CHARS)} {'is' if len(names) == 1 else 'are'} {why}"
@@ -63,7 +69,7 @@ class Lab:
 
     def could_come(self, nodes: Iterable[str]) -> bool:
         """Whether some of these nodes are only busy, so that they can be had later."""
-        return any(self.why_not(node).startswith("busy") for node in nodes)
+        return any(self.why_not(node).startswith(_BUSY) for node in nodes)
 
     def without_address(self, nodes: Iterable[str], network: str) -> list[str]:
         """Return those that have no address in a network."""
@@ -86,3 +92,8 @@ class Lab:
                 return node in self._nodes and label in self._nodes[node].labels
             case Names(names):
                 return node in names
+
+
+def _minute(instant_ns: int) -> str:
+    """Return an instant of fabric time; without the seconds nodes that went together are told together."""
+    return datetime.fromtimestamp(instant_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")

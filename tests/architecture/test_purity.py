@@ -13,7 +13,17 @@ SHELLS = {
     "fabric.trial": {"explain", "load"},
     "fabric.trial.importers": {"foreign"},
     "fabric.controller": {
-        *("bundling", "connection", "execute", "fileserver", "local", "lookup", "measuring", "position"),
+        *(
+            "bundling",
+            "connection",
+            "execute",
+            "fileserver",
+            "finding",
+            "local",
+            "lookup",
+            "measuring",
+            "position",
+        ),
         *("session", "sources", "tail", "trialrun", "upkeep"),
     },
     "broker": {

@@ -1,11 +1,12 @@
 """The Run over cells and repeats, with a quorum, and with metrics."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from fabric.controller.measures import Measured
-from fabric.controller.outcome import result_of
+from fabric.controller.outcome import result_of, result_text
 from fabric.controller.plan import RunPlan, plain_plan
 from fabric.protocol.messages import Assign, NodeBack, Prepare, Refused, StartPhase
 from fabric.protocol.records import Metric, Notice, RepeatEnded, RepeatStarted
@@ -217,9 +218,20 @@ def test_a_metric_that_is_not_found_fails_at_its_line() -> None:
     lab = running(plan=measuring())
     lab.finish()
     lab.do(lab.run.measured(measured("n1", None, "not found in stdout (0 bytes)"), lab.now_ns))
+    assert lab.phase == "1/run", "what the other node measured is not known yet"
+    lab.do(lab.run.measured(measured("n2", 1.0), lab.now_ns))
     place = "1/run/a step a-1 on n1"
     assert lab.whys == f"t.toml:8: metric rtt of {place}: not found in stdout (0 bytes)"
-    assert lab.phase == "1/reset", "nothing is collected that wants success"
+    assert (lab.phase, lab.last(Prepare).stopped) == ("1/collect", True)
+
+
+def test_who_cannot_write_the_bundle_cannot_measure_and_does_not_wait_for_it() -> None:
+    """The disk is full: what was not read will never be."""
+    lab = running(plan=measuring())
+    lab.finish()
+    lab.do(lab.run.bundle_failed("cannot write the bundle", lab.now_ns))
+    assert (lab.phase, lab.last(Prepare).stopped) == ("1/collect", True)
+    assert lab.verdict == "error"
 
 
 @pytest.mark.parametrize(("limit", "verdict"), [(2.0, "pass"), (1.5, "fail")])
@@ -234,6 +246,28 @@ def test_checks_decide_at_the_end(limit: float, verdict: str) -> None:
     go_through(lab)
     assert lab.verdict == verdict
     assert [check["ok"] for check in result_of(lab.run)["checks"]] == [verdict == "pass"]
+
+
+def test_a_result_that_does_not_fit_into_a_message_is_told_without_its_longest_parts() -> None:
+    """The verdict of a long sweep is kept by the broker, too; all of it is in the bundle."""
+    result = {
+        "verdict": "pass",
+        "steps": [{"step": "x" * 100}] * 100,
+        "phases": [1, 2],
+        "metrics": [{"name": "m"}],
+    }
+    kept = json.loads(result_text(result, 1000))
+    assert (kept["verdict"], kept["metrics"], kept["counts"]) == ("pass", [{"name": "m"}], {"steps": 100})
+    assert json.loads(result_text(result, 100_000)) == result
+
+
+def test_a_phase_in_which_nothing_is_to_be_done_is_over_at_once() -> None:
+    """A sweep of a thousand cells would wait three thousand times for nodes that have nothing to do."""
+    trial = parse_trial(TRIAL.replace('[collect]\na = "gather"\n', ""), "t.toml")
+    lab = running(plan=plain_plan(trial, {}, ("startup", "run", "collect"), 1))
+    go_through(lab)
+    assert phases(lab) == ["1/run", "1/reset"]
+    assert lab.verdict == "pass"
 
 
 def test_an_attempt_that_is_followed_by_another_has_not_failed() -> None:

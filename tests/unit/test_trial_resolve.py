@@ -125,17 +125,17 @@ def test_a_pick_adds_to_the_other_nodes_of_its_role() -> None:
     [
         (
             "4 of @etcd",
-            "3 free nodes fit: lab1,lab4,lab10; lab2 is busy (run 20260301-102207-ping-k3f9), lab7 is away",
+            "lab1,lab4,lab10; lab2 is in use by run 20260301-102207-ping-k3f9, lab7 is away",
         ),
         (
             "2 of @gpu & !@flaky",
-            "role a: 2 of @gpu & !@flaky: only 1 free node fits: lab1; lab2 is busy (run ",
+            "role a: 2 of @gpu & !@flaky: only 1 free node fits: lab1; lab2 is in use by run ",
         ),
         (
             "1 of lab[7-9]",
             "role a: 1 of lab[7-9]: no free node fits; lab7 is away, lab[8-9] are unknown to the",
         ),
-        ("@etcd", "role a: @etcd: lab2 is busy (run 20260301-102207-ping-k3f9), lab7 is away"),
+        ("@etcd", "role a: @etcd: lab2 is in use by run 20260301-102207-ping-k3f9, lab7 is away"),
         ("1 of @etdc", "role a: 1 of @etdc: no node of the lab fits"),
         ("@etdc", "role a: @etdc: no node of the lab fits"),
         (["lab1", "lab7", "lab9"], "role a: lab7 is away, lab9 is unknown to the broker"),

@@ -1,0 +1,56 @@
+"""Finds the nodes of a trial in the lab, and waits for those that are in use if the user wants that."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from fabric.controller.connection import Connection
+from fabric.controller.lookup import list_nodes
+from fabric.protocol.messages import NodeInfo
+from fabric.trial.cells import Cell
+from fabric.trial.model import Trial
+from fabric.trial.resolve import Resolution, resolve
+from fabric.trial.shortage import LabError
+
+LOOK_NS: Final = 1_000_000_000
+"""Between two looks for nodes that are waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long to wait for nodes that others use."""
+
+    limit_s: float = 0.0
+    tell: Callable[[str], None] = lambda _: None
+    """Is called with what is waited for, whenever that changes."""
+
+
+def find_nodes(
+    connection: Connection, trial: Trial, cells: Sequence[Cell], seed: int, wait: Wait
+) -> tuple[Resolution, tuple[NodeInfo, ...]]:
+    """Return the nodes of a trial, and all that the broker knows.
+
+    Raises:
+        LabError: If the lab does not have them, or not in time.
+        UsageError: If a spec is wrong.
+    """
+    until_ns = connection.now_ns() + round(wait.limit_s * 1e9)
+    told = ""
+    while True:
+        nodes = tuple(list_nodes(connection))
+        try:
+            return resolve(trial, cells, nodes, seed), nodes
+        except LabError as error:
+            if not error.may_come or connection.now_ns() >= until_ns:
+                raise
+            if str(error) != told:
+                told = str(error)
+                wait.tell(told)
+        pause(connection, LOOK_NS)
+
+
+def pause(connection: Connection, duration_ns: int) -> None:
+    """Keep the connection alive for a while."""
+    until_ns = connection.now_ns() + duration_ns
+    while connection.turn(until_ns) < until_ns:
+        pass
