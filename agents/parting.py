@@ -48,7 +48,6 @@ class Parting:
         if not self.is_led:
             return []
         self.abandoned = why
-        self._lanes.brings = False
         t, bound = self._stamp.fabric(now_ns)
         words = f"{why}; this node ends its part of the run"
         notice = Notice(t_ns=t, bound_ns=bound, level="warning", message=words)

@@ -190,6 +190,12 @@ def test_the_files_of_a_metric_are_fetched_before_the_step_is_reported_as_over()
     alone.do(alone.executor.receive(Abandon(run=RUN, sentence="gone"), alone.now_ns))
     assert [effect.key for effect in alone.wants(StopTransfer)] == [key]
 
+    cut = running(step("a-1", bring=("out.json",)))
+    cut.do(cut.executor.receive(cancel(everything=True), cut.now_ns))
+    cut.finish(cut.key("a-1"), code=None, signal=15)
+    assert not cut.wants(Bring)
+    assert cut.of(PhaseFinished)
+
 
 # --- ready ------------------------------------------------------------------------------------------------
 
