@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fabric.cli.durations import read_duration, wait_option, waiting
 from fabric.cli.options import (
     broker_option,
     common_options,
     option,
-    read_duration,
     reported_errors,
     settings,
     wants_color,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory for a bundle of it; without, none is written.",
 )
+@wait_option
 @option("--json", "as_json", is_flag=True, help="One JSON object a line, as in events.jsonl.")
 @broker_option
 @common_options
@@ -50,6 +51,7 @@ def main(
     fold: bool,
     user: str,
     output: Path | None,
+    wait: float | None,
     as_json: bool,
     broker: str | None,
     verbose: bool,
@@ -75,7 +77,7 @@ def main(
 
         wanted = Command.of(command, STEP_TIMEOUT_S if timeout is None else timeout, user)
         with attached("fabric-exec", broker, verbose=verbose, quiet=quiet) as connection:
-            nodes = nodes_for(connection, spec)
+            nodes = nodes_for(connection, spec, waiting(wait))
             show = _Show(None if as_json else _view(nodes, fold=fold))
             done = execute(connection, nodes, wanted, show, lambda: show.deadline_ns)
             show.finish()

@@ -96,18 +96,6 @@ def assignment(text: str) -> tuple[str, str]:
     return role.strip(), spec.strip()
 
 
-def read_duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    """Return the seconds of an option's duration, as a trial has it."""
-    if value is None:
-        return None
-    from fabric.trial.durations import seconds
-
-    try:
-        return seconds(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} {error}, such as 30s") from None
-
-
 @contextmanager
 def reported_errors() -> Iterator[None]:
     """End the command as its user expects: one line and a hint on stderr, and the error's exit code.

@@ -10,12 +10,12 @@ import click
 
 from fabric.cli.answers import FORMATS, answering
 from fabric.cli.checking import check_option, explain_option, only_trial
+from fabric.cli.durations import wait_option, waiting
 from fabric.cli.options import (
     assignment,
     broker_option,
     common_options,
     option,
-    read_duration,
     reported_errors,
     settings,
 )
@@ -88,14 +88,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long a broker that is away is waited for.",
 )
-@option(
-    "--wait",
-    is_flag=False,
-    flag_value="1h",
-    metavar="DURATION",
-    callback=read_duration,
-    help="Wait for nodes that others use, at most so long (1h if it is not said), instead of giving up.",
-)
+@wait_option
 @option("--lease", type=float, default=LEASE_S, hidden=True)
 @common_options
 def main(
@@ -131,7 +124,6 @@ def main(
     with reported_errors(), ExitStack() as stack:
         private = stack.enter_context(_private_fabric()) if local and not plan else None
         from fabric.cli.watching import conclude, watching
-        from fabric.controller.finding import Wait
         from fabric.controller.trialrun import Options, run_trial
         from fabric.trial.plan import select_phases
 
@@ -149,7 +141,7 @@ def main(
             only=only,
             directory=output,
             patience_s=patience,
-            wait=Wait(wait or 0.0, lambda why: click.echo(f"waiting: {why}", err=True)),
+            wait=waiting(wait),
             lease_s=lease,
         )
         with watching(ui, loaded, verbose=verbose, quiet=quiet) as watch:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fabric.controller.command import STEP, Command, command_run, command_trial
 from fabric.controller.connection import Connection
 from fabric.controller.entry import Read
+from fabric.controller.finding import Wait, find_nodes
 from fabric.controller.local import new_run_id
-from fabric.controller.lookup import list_nodes
 from fabric.controller.session import Session
 from fabric.controller.verdict import EXIT_CODES, Verdict
 from fabric.protocol.limits import LEASE_S
@@ -64,16 +64,20 @@ def execute(
     )
 
 
-def nodes_for(connection: Connection, spec: str) -> tuple[str, ...]:
+def nodes_for(connection: Connection, spec: str, wait: Wait) -> tuple[str, ...]:
     """Return the nodes that a spec means; the broker is asked only if names alone do not say it.
+
+    With a wait it is asked until they are free.
 
     Raises:
         UsageError: If it is no spec.
         LabError: If the lab does not have them now.
     """
     trial, cell = command_trial([spec], Command(argv=("true",))), Cell(0, {})
-    registry = list_nodes(connection) if asks_lab(trial, [cell]) else None
-    return resolve(trial, [cell], registry, secrets.randbits(32)).nodes
+    seed = secrets.randbits(32)
+    if wait.limit_s or asks_lab(trial, [cell]):
+        return find_nodes(connection, trial, [cell], seed, wait)[0].nodes
+    return resolve(trial, [cell], None, seed).nodes
 
 
 def _showing(show: Show) -> Callable[[Sequence[Read], int], tuple[()]]:

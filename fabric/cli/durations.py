@@ -1,0 +1,44 @@
+"""Options that take a duration as trials have it, and ``--wait`` that is one."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from fabric.cli.options import option
+
+if TYPE_CHECKING:
+    from fabric.controller.finding import Wait
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def wait_option(function: F) -> F:
+    """Add ``--wait``."""
+    return option(
+        "--wait",
+        is_flag=False,
+        flag_value="1h",
+        metavar="DURATION",
+        callback=read_duration,
+        help="Wait for nodes that others use, at most so long (1h if it is not said), instead of giving up.",
+    )(function)
+
+
+def waiting(limit_s: float | None) -> "Wait":
+    """Return what ``--wait`` asks for; what is waited for is told on stderr."""
+    from fabric.controller.finding import Wait
+
+    return Wait(limit_s or 0.0, lambda why: click.echo(f"waiting: {why}", err=True))
+
+
+def read_duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    """Return the seconds of an option's duration, as a trial has it."""
+    if value is None:
+        return None
+    from fabric.trial.durations import seconds
+
+    try:
+        return seconds(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} {error}, such as 30s") from None
