@@ -140,7 +140,7 @@ class OpenRuns:
         return [Send(opening.peer, openings.denied(opening.message, "invalid", sentence))]
 
     def _open_again(self, run: Run, peer: Peer, session: str, message: OpenRun, now_ns: int) -> list[Effect]:
-        refusal = denied_use(run, peer, message.request)
+        refusal = denied_use(run, peer, session, now_ns, message.request)
         if refusal:
             return [Send(peer, refusal)]
         told = run.adopt(peer, session, now_ns)
@@ -154,14 +154,14 @@ class OpenRuns:
 
     # --- closing ------------------------------------------------------------------------------------
 
-    def close(self, peer: Peer, message: CloseRun, now_ns: int) -> list[Effect]:
+    def close(self, peer: Peer, session: str, message: CloseRun, now_ns: int) -> list[Effect]:
         """Save the verdict and release the nodes, or say why not.  May be repeated."""
         run = self._runs.get(message.run)
         if run is None:
             return self._archive.ask(
                 message.run, lambda facts, _: [Send(peer, _closed(facts, peer, message))], now_ns
             )
-        refusal = denied_use(run, peer, message.request)
+        refusal = denied_use(run, peer, session, now_ns, message.request)
         if refusal:
             return [Send(peer, refusal)]
         run.closing = (peer, message.request)
@@ -248,10 +248,21 @@ class OpenRuns:
         return effects
 
 
-def denied_use(run: Run, peer: Peer, request: int) -> Denied | None:
-    """Return why an operator cannot use an open run, or None; ``request`` is 0 if there is no such number."""
+def denied_use(run: Run, peer: Peer, session: str, now_ns: int, request: int = 0) -> Denied | None:
+    """Return why an operator's process cannot use an open run, or None.
+
+    Args:
+        run: It.
+        peer: The operator's connection.
+        session: Which process of the operator it is.
+        now_ns: Fabric time.
+        request: That is denied; 0 if it has no number.
+    """
     if run.facts.operator != peer.name:
         sentence = f"run {run.facts.run} belongs to {run.facts.operator}"
+        return Denied(request=request, code="not_yours", sentence=sentence)
+    if run.is_led_by_another(session, now_ns):
+        sentence = f"run {run.facts.run} is led by another process of {run.facts.operator}"
         return Denied(request=request, code="not_yours", sentence=sentence)
     if run.abandoned:
         sentence = f"run {run.facts.run} was given up: {run.abandoned}"

@@ -73,7 +73,7 @@ def append(parts: Parts, peer: Peer, message: Append, now_ns: int) -> list[Effec
     if run is None:
         sentence = f"run {message.run} is not open"
         return [Send(peer, Denied(request=0, code="closed", sentence=sentence))]
-    refusal = denied_use(run, peer, 0)
+    refusal = denied_use(run, peer, parts.session(peer), now_ns)
     if refusal:
         return [Send(peer, refusal)]
     return parts.adopt(run, peer, now_ns) + parts.sink.receive(CONTROLLER, message, None, b"", now_ns)

@@ -72,6 +72,10 @@ class Run:
             return []
         return [ToController(self.facts.run, part.news) for part in self.parts.values() if part.news]
 
+    def is_led_by_another(self, session: str, now_ns: int) -> bool:
+        """Whether a controller that is not this one, though of the same operator, was heard of just now."""
+        return bool(self.session) and session != self.session and now_ns - self._heard_ns < SILENCE_NS
+
     def heard(self, now_ns: int) -> None:
         """Note that the controller spoke."""
         self._heard_ns = now_ns

@@ -32,7 +32,7 @@ def open_run(parts: Parts, peer: Peer, message: OpenRun, now_ns: int) -> list[Ef
 
 def close_run(parts: Parts, peer: Peer, message: CloseRun, now_ns: int) -> list[Effect]:
     """Keep the verdict and release the nodes."""
-    return parts.runs.close(peer, message, now_ns)
+    return parts.runs.close(peer, parts.session(peer), message, now_ns)
 
 
 def order(
@@ -42,7 +42,7 @@ def order(
     run = parts.runs.get(message.run)
     if run is None:
         return [_not_open(peer, message.run)]
-    refusal = denied_use(run, peer, 0)
+    refusal = denied_use(run, peer, parts.session(peer), now_ns)
     if refusal:
         return [Send(peer, refusal)]
     if message.node not in run.parts:
@@ -60,7 +60,7 @@ def start_phase(parts: Parts, peer: Peer, message: StartPhase, now_ns: int) -> l
     run = parts.runs.get(message.run)
     if run is None:
         return [_not_open(peer, message.run)]
-    refusal = denied_use(run, peer, 0)
+    refusal = denied_use(run, peer, parts.session(peer), now_ns)
     if refusal:
         return [Send(peer, refusal)]
     effects = parts.adopt(run, peer, now_ns)

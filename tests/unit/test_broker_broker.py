@@ -36,6 +36,7 @@ OTHER = "20260301-110000-other-aaaa"
 SECRET = b"0123456789abcdef"
 LAB1, LAB2 = Peer(b"1", "node", "lab1"), Peer(b"2", "node", "lab2")
 ANN, BOB = Peer(b"8", "operator", "ann"), Peer(b"9", "operator", "bob")
+ANN_TOO = Peer(b"7", "operator", "ann")
 STRANGER = Peer(b"5", "unknown", "K" * 40)
 SETTINGS = Settings(epoch=3, software="0.1.0", secret=SECRET, go_port=2, sink_port=3, feed_port=4)
 E = TypeVar("E")
@@ -291,6 +292,17 @@ def test_the_feed_says_where_open_and_lately_closed_runs_stand() -> None:
     assert PublishBeacon(m.Beacon(run=RUN, number=1, open=False)) in broker.wait(2)
     broker.wait(40)
     assert some(broker.wait(5), PublishBeacon) == []
+
+
+def test_a_run_is_led_by_one_process_of_its_operator() -> None:
+    """Somebody with the same key could end it under a controller that would then wait for ever."""
+    broker = running()
+    broker.say(ANN_TOO, operator_hello(ANN_TOO, session="another"))
+    close = m.CloseRun(request=9, run=RUN, verdict="pass", result="{}")
+    (denied,) = sent(broker.say(ANN_TOO, close), ANN_TOO, m.Denied)
+    assert "is led by another process of ann" in denied.sentence
+    assert sent(broker.say(ANN_TOO, assign("lab1")), ANN_TOO, m.Denied)[0].code == "not_yours"
+    assert sent(broker.say(ANN, assign("lab1")), LAB1, m.Assign) == [assign("lab1")]
 
 
 def test_orders_reach_only_nodes_of_the_senders_own_run() -> None:
