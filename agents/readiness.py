@@ -9,6 +9,7 @@ from typing import Final
 from agents.lines import Lines
 from fabric.protocol.messages import ReadyWhen
 from fabric.protocol.records import Stream
+from fabric.searching import SearchTooLong, search
 
 MS: Final = 1_000_000
 
@@ -17,6 +18,9 @@ LOOK_NS: Final = (20 * MS, 250 * MS)
 
 CMD_NS: Final = (200 * MS, 1000 * MS)
 """The same between the end of a command and the beginning of the next: it is a process each time."""
+
+SEARCH_S: Final = 0.5
+"""Longest search in a line of output: the agent does nothing else meanwhile, and is lost after SILENCE_S."""
 
 GROWTH: Final = 1.5
 """By which a pause grows: a program that starts fast is seen soon, one that does not is not disturbed."""
@@ -33,6 +37,7 @@ class Readiness:
         self._lines = Lines()
         self._found = ""  # the line that matches
         self._seen = ""
+        self._gave_up = ""  # on the expression
         self._next_ns: int | None = None  # None: not begun, or a look is under way
         self._limit_ns: int | None = None
 
@@ -80,9 +85,15 @@ class Readiness:
         if self._pattern is None or self._found:
             return
         for line in self._lines.take(stream, data):
-            if self._pattern.search(line):
-                self._found = line.strip() or line
+            try:
+                if not search(self._pattern, line, SEARCH_S):
+                    continue
+            except SearchTooLong as error:
+                self._gave_up = f" ({error} on one of them)"
+                self._pattern = None  # it would hold the agent up with the next line, too
                 return
+            self._found = line.strip() or line
+            return
 
     def lacking(self) -> str:
         """Say what did not come in time, and what was seen instead."""
@@ -91,7 +102,7 @@ class Readiness:
         if self.when.port is not None:
             return f"nothing listens on port {self.when.port} {within}{more}"
         if self.when.log:
-            return f"no line of its output matches {self.when.log!r:.200} {within}"
+            return f"no line of its output matches {self.when.log!r:.200} {within}{self._gave_up}"
         if self.when.cmd:
             return f"`{command_text(self.when.cmd)}` did not succeed {within}{more}"
         return f"there is no file {self.when.file!r:.200} {within}"

@@ -57,13 +57,13 @@ def _document(text: str) -> Any:
     """Return the text as JSON, or the last of its lines that is."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     for line in reversed(text.splitlines()):
         if line.lstrip()[:1] in ("{", "["):
             try:
                 return json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
     raise LookupError("it is no JSON, nor is a line of it")
 

@@ -9,10 +9,15 @@ from fabric.controller.extract import MetricNotFound, extract
 from fabric.controller.measures import Measured
 from fabric.protocol.messages import Step
 from fabric.protocol.records import StepFinished
+from fabric.searching import SearchTooLong, bounded
 from fabric.trial.model import TrialStep
 
 MEASURED_BYTES: Final = 64 << 20
 """Most bytes of a stream or file, its last ones, in which a metric is looked for: memory has them all."""
+
+
+SEARCH_S: Final = 5.0
+"""Longest search for one metric: the run waits meanwhile, and its controller is given up after LEASE_S."""
 
 
 class Source(Protocol):
@@ -45,8 +50,9 @@ def measure(
     for spec in step.metrics:
         try:
             texts = _of_file(paths[spec.file], files) if spec.file else _of_output(source.output(node, end))
-            value, why = extract(spec, texts), ""
-        except MetricNotFound as error:
+            with bounded(SEARCH_S):
+                value, why = extract(spec, texts), ""
+        except (MetricNotFound, SearchTooLong) as error:
             value, why = None, str(error)
         yield Measured(node, end.step, end.attempt, spec, value, why)
 

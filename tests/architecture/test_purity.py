@@ -48,7 +48,7 @@ MORE_PURE = {
     *(f"fabric.report.{name}" for name in ("sentences", "style", "summary", "text", "junit", "results")),
     *(f"fabric.report.{name}" for name in ("board", "progress", "rows", "plan_json", "plan_text")),
 }
-COMMON = {"fabric.errors"}
+COMMON = {"fabric.errors", "fabric.searching"}
 """What is neither machine nor shell."""
 
 STDLIB = {

@@ -118,3 +118,9 @@ def test_a_check_without_a_value_does_not_hold() -> None:
     (result,) = Measures(trial(limit)).check(repeats(1))
     assert not result.ok
     assert "no value in repeat 1" in describe_check(trial(limit), result, "repeat 1")
+
+
+def test_json_that_is_nested_without_end_is_none() -> None:
+    """A program that went wrong must not take the verdict along."""
+    with pytest.raises(MetricNotFound):
+        extract(path("a"), out("[" * 100_000))

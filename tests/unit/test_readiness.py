@@ -57,3 +57,13 @@ def test_what_was_waited_for_is_named(when: ReadyWhen, sentence: str) -> None:
     readiness.begin(0)
     readiness.seen("seen", 0)
     assert readiness.lacking() == sentence
+
+
+def test_an_expression_that_takes_for_ever_is_given_up() -> None:
+    """It is a user's slip; an agent that hangs in it would be lost to everybody."""
+    readiness = Readiness(ReadyWhen(log="(a+)+$"))
+    readiness.begin(0)
+    readiness.take("stdout", b"a" * 60 + b"!\n")
+    assert not readiness.what
+    assert not readiness.reads_output
+    assert "took longer than" in readiness.lacking()
