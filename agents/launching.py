@@ -217,6 +217,10 @@ class Launching:
                 self._tree_ended(key, survivors)
 
 
+_OF_A_SHELL: Final = ("PWD", "OLDPWD", "SHLVL", "_")
+"""Variables that tell of the shell that the agent was started from; a step is somewhere else."""
+
+
 def environment(step: Step) -> dict[str, str]:
     """Return a step's variables: what it inherits is nothing of the fabric's or of the agent's user only."""
     not_ours = ("FABRIC_", "XDG_", "SUDO_") if step.user else ("FABRIC_",)
@@ -224,7 +228,7 @@ def environment(step: Step) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(not_ours) and name not in not_this
+        if not name.startswith(not_ours) and name not in (*not_this, *_OF_A_SHELL)
     }
     return inherited | step.env
 

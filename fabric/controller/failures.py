@@ -4,6 +4,7 @@ from typing import Final
 
 from fabric.controller.desk import Desk
 from fabric.controller.measures import Measured, describe_check
+from fabric.protocol.messages import Refused
 from fabric.protocol.names import StepId
 from fabric.protocol.records import StepFinished
 
@@ -41,6 +42,17 @@ def judge(desk: Desk, node: str, end: StepFinished) -> bool:
             return False
     desk.progress.stop()
     return True
+
+
+def judge_refusal(desk: Desk, message: Refused, *, is_reset: bool) -> None:
+    """Note why a node cannot do a phase: the trial's mistake if it is about a step, else the node's."""
+    if message.step:
+        desk.findings.add("fail", f"{desk.plan.describe(message.step, message.node)}: {message.sentence}")
+    else:
+        sentence = f"{message.node} refused phase {message.phase}: {message.sentence}"
+        desk.findings.add("dirty" if is_reset else "error", sentence)
+        desk.is_last_repeat = True
+    desk.progress.stop()
 
 
 def judge_metric(desk: Desk, measured: Measured) -> bool:

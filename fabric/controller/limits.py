@@ -1,8 +1,9 @@
 """PURE.  How long a phase may take by the limits of its steps."""
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from fabric.controller.plan import NodeSteps
+from fabric.controller.plan import NodeSteps, RunPlan
 from fabric.protocol.messages import Step
 
 S: Final = 1_000_000_000
@@ -27,3 +28,9 @@ def _longest_s(step: Step) -> float:
     ready_s = step.ready.within_s if step.ready else 0.0
     attempt_s = (step.timeout_s or 0.0) + step.grace_s + ready_s
     return (step.at_s or 0.0) + step.wait_s + step.attempts * attempt_s
+
+
+def grace_s(plan: RunPlan, ends: Mapping[str, Iterable[str]]) -> float:
+    """Return the longest grace of spawned steps, by node, that end when a phase begins."""
+    sources = {step: plan.source(step) for steps in ends.values() for step in steps}
+    return max((source.grace_s for source in sources.values() if source), default=0.0)

@@ -8,14 +8,14 @@
 Every wait has a limit: a node that does not answer in time is given up (`overdue`), and the rest goes on.
 """
 
-from collections.abc import Mapping
 from typing import Final, Literal
 
 from fabric.controller.barrier import Barrier
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
-from fabric.controller.limits import limit_ns
-from fabric.controller.skew import Skew, SkewMeter
+from fabric.controller.failures import judge_refusal
+from fabric.controller.limits import grace_s, limit_ns
+from fabric.controller.skew import SkewMeter, excess
 from fabric.protocol.limits import BARRIER_S, GO_ATTEMPTS
 from fabric.protocol.messages import (
     Cancel,
@@ -37,6 +37,9 @@ REPORTING_NS: Final = 30 * S
 
 START_NS: Final = 30 * S
 """The broker decides about a go within seconds; this much longer allows for its restart."""
+
+REFUSALS_NS: Final = S
+"""After the first refusal the other nodes have so long to refuse, too."""
 
 GO_PAUSES_NS: Final = (S // 2, 2 * S)
 """Before the second and the third try at a go: what hindered the first may pass."""
@@ -66,6 +69,7 @@ class PhaseRun:
         self._why_cut = ""
         self._nodes: tuple[str, ...] = ()
         self._refusing: set[str] = set()
+        self._is_refused = False  # by a node, in the present attempt to prepare
         self._begun: tuple[str, ...] = ()  # have started a reset though its go was aborted
         self._barrier = Barrier((), 0)
         self._go = 0  # its number never comes twice, for the broker keeps the answers
@@ -90,13 +94,13 @@ class PhaseRun:
         Where nothing is to be done there is nothing to start together: the phase is over at once.
         """
         desk = self._desk
-        self.state, self._again_ns = "preparing", 0
+        self.state, self._again_ns, self._is_refused = "preparing", 0, False
         self._nodes = tuple(node for node in self._possible if node not in self._refusing)
         steps = desk.plan.steps(self._repeat, self._phase)
         ends = {node: self._ends(node) for node in self._nodes}
         if not any(steps.get(node) or ends[node] for node in self._nodes):
             return self._leave()
-        self._barrier = Barrier(self._nodes, now_ns + round((BARRIER_S + self._grace_s(ends)) * S))
+        self._barrier = Barrier(self._nodes, now_ns + round((BARRIER_S + grace_s(desk.plan, ends)) * S))
         self.deadline_ns = self._barrier.deadline_ns
         effects: list[Effect] = []
         for node in self._nodes:
@@ -131,10 +135,13 @@ class PhaseRun:
             return []
         self._desk.outbox.answered(("prepare", message.node))
         self._rtt_ns = max(self._rtt_ns, message.rtt_ns)
-        return self._start(now_ns) if self._barrier.arrived(message.node) else []
+        return self._decide(now_ns) if self._barrier.arrived(message.node) else []
 
     def refused(self, message: Refused, now_ns: int) -> list[Effect]:
-        """Take a node's refusal: nobody starts, but what follows a failure is done without it."""
+        """Take a node's refusal: nobody starts, but what follows a failure is done without it.
+
+        The others get a moment for theirs: who mends a trial wants to know all that is wrong.
+        """
         desk = self._desk
         if self.state != "preparing" or message.phase != self.id:
             return []
@@ -142,18 +149,19 @@ class PhaseRun:
             return []
         if not self.is_reset and desk.can_do_without(message.node):
             return self._exclude(message, now_ns)
-        if message.step:
-            desk.findings.add("fail", f"{desk.plan.describe(message.step, message.node)}: {message.sentence}")
-        else:
-            sentence = f"{message.node} refused phase {self.id}: {message.sentence}"
-            desk.findings.add("dirty" if self.is_reset else "error", sentence)
-            desk.is_last_repeat = True
-        desk.progress.stop()
+        judge_refusal(desk, message, is_reset=self.is_reset)
         if not self.is_reset:
             self._refusing.add(message.node)
-            return self.begin(now_ns) if self._follows_failures else self._leave()
+            self._is_refused = True
+            self.deadline_ns = min(self.deadline_ns, now_ns + REFUSALS_NS)
         self._nodes = tuple(node for node in self._nodes if node != message.node)
-        return self._start(now_ns) if self._barrier.arrived(message.node) else []
+        return self._decide(now_ns) if self._barrier.arrived(message.node) else []
+
+    def _decide(self, now_ns: int) -> list[Effect]:
+        """Start if nobody has refused; else do what follows a failure, if something does."""
+        if not self._is_refused:
+            return self._start(now_ns)
+        return self.begin(now_ns) if self._follows_failures else self._leave()
 
     def _exclude(self, message: Refused, now_ns: int) -> list[Effect]:
         """Go on without a node that refuses, but have it reset with the others."""
@@ -161,12 +169,7 @@ class PhaseRun:
         desk.excluded.add(node)
         self._nodes = tuple(name for name in self._nodes if name != node)
         told = desk.notice(f"goes on without {node}, which refused {self.id}: {message.sentence}", now_ns)
-        return told + (self._start(now_ns) if self._barrier.arrived(node) else [])
-
-    def _grace_s(self, ends: Mapping[str, tuple[str, ...]]) -> float:
-        """Return the longest grace of the spawned steps that end now."""
-        sources = {step: self._desk.plan.source(step) for steps in ends.values() for step in steps}
-        return max((source.grace_s for source in sources.values() if source), default=0.0)
+        return told + (self._decide(now_ns) if self._barrier.arrived(node) else [])
 
     # --- starting ---------------------------------------------------------------------------------------
 
@@ -299,7 +302,8 @@ class PhaseRun:
         for node, start in self._desk.history.starts.pop(self.id, []):
             meter.add(node, start)
         skew = meter.result
-        self._check(skew)
+        if skew is not None and (over := excess(skew, self._desk.plan.trial.max_skew_s)):
+            self._desk.findings.add("invalid", f"phase {self.id}: {over}")
         t, bound = self._desk.fabric(now_ns)
         record = PhaseEnded(
             t_ns=t,
@@ -311,16 +315,6 @@ class PhaseRun:
             latest_node=skew.latest_node if skew else "",
         )
         return [Note(record)]
-
-    def _check(self, skew: Skew | None) -> None:
-        limit_s = self._desk.plan.trial.max_skew_s
-        if skew is None or limit_s is None or skew.skew_ns <= limit_s * S:
-            return
-        found = f"skew {skew.skew_ns / 1e6:.3f} ms (+- {skew.bound_ns / 1e6:.3f} ms)"
-        over = f"is over max_skew {limit_s * 1e3:g} ms"
-        self._desk.findings.add(
-            "invalid", f"phase {self.id}: {found} {over}; {skew.latest_node} was the last"
-        )
 
     # --- trouble ----------------------------------------------------------------------------------------
 
@@ -349,7 +343,7 @@ class PhaseRun:
         if self.state == "running" and was_last:
             return self.go_on(now_ns)
         if (self.is_reset or not is_needed) and self.state == "preparing" and was_last:
-            return self._start(now_ns)
+            return self._decide(now_ns)
         return self.cut("soft", why, now_ns) if is_needed else []
 
     def expire(self, now_ns: int) -> list[Effect]:
@@ -361,6 +355,8 @@ class PhaseRun:
                 return self._start(now_ns)
             self.lost_broker = f"the broker did not decide about the go of phase {self.id}"
             return []
+        if self._is_refused and self.state == "preparing":
+            return self._decide(now_ns)
         missing = list(self._barrier.missing)
         quiet_ns = self._desk.quiet_ns(missing, now_ns) if self.state == "running" else None
         if quiet_ns is not None and quiet_ns < REPORTING_NS:

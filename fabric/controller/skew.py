@@ -43,3 +43,11 @@ class SkewMeter:
             nodes=len(nodes),
             event=events.pop() if len(events) == 1 else "mixed",
         )
+
+
+def excess(skew: Skew, limit_s: float | None) -> str:
+    """Say that a skew is over the limit of the trial; "" if it is not, or there is none."""
+    if limit_s is None or skew.skew_ns <= limit_s * 1e9:
+        return ""
+    found = f"skew {skew.skew_ns / 1e6:.3f} ms (+- {skew.bound_ns / 1e6:.3f} ms)"
+    return f"{found} is over max_skew {limit_s * 1e3:g} ms; {skew.latest_node} was the last"

@@ -107,6 +107,28 @@ def test_a_refused_step_is_a_failure_at_its_place_and_nothing_starts() -> None:
     assert lab.verdict == "fail"
 
 
+def test_all_nodes_that_refuse_in_time_are_told() -> None:
+    """Four mistakes on four nodes are mended at once, and not in four runs."""
+    lab = Lab()
+    lab.open()
+    lab.hear(Refused(run=RUN, node="n1", phase="1/run", step="1/run/a/a-1", sentence="no program `work`"))
+    assert lab.phase == "1/run"
+    lab.hear(Refused(run=RUN, node="n2", phase="1/run", step="1/run/a/a-1", sentence="no user `joe`"))
+    assert "no program `work`" in lab.whys
+    assert "no user `joe`" in lab.whys
+    assert lab.phase != "1/run"
+
+
+def test_a_refusal_does_not_wait_long_for_others() -> None:
+    """A node that is busy checking has a moment, no more."""
+    lab = Lab()
+    lab.open()
+    lab.hear(Refused(run=RUN, node="n1", phase="1/run", step="1/run/a/a-1", sentence="no program `work`"))
+    lab.wait(1.0)
+    assert lab.phase != "1/run"
+    assert lab.count(StartPhase) == 0
+
+
 def test_an_aborted_go_is_tried_again_and_then_given_up() -> None:
     """Bounded, and it says why."""
     lab = Lab()
@@ -389,6 +411,7 @@ def test_what_follows_a_failure_is_done_without_a_node_that_refuses_it() -> None
     lab = running(COLLECTS)
     lab.finish()
     lab.hear(Refused(run=RUN, node="n1", phase="1/collect", step="", sentence="the launcher died"))
+    lab.ready("n2")
     assert (lab.phase, lab.last(Prepare).node, lab.last(Prepare).stopped) == ("1/collect", "n2", True)
     lab.ready("n2")
     assert lab.last(StartPhase).nodes == ("n2",)
