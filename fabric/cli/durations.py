@@ -19,10 +19,21 @@ def wait_option(function: F) -> F:
         "--wait",
         is_flag=False,
         flag_value="1h",
-        metavar="DURATION",
-        callback=read_duration,
-        help="Wait for nodes that others use, at most so long (1h if it is not said), instead of giving up.",
+        metavar="[DURATION]",
+        callback=_read_wait,
+        help="Wait for nodes that others use, instead of giving up: so long as --wait=30m says, or 1h. "
+        "Without a DURATION it stands behind all else.",
     )(function)
+
+
+def _read_wait(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """Return the seconds of ``--wait``, which takes the next word for its duration, whatever that is."""
+    try:
+        return read_duration(context, parameter, value)
+    except click.BadParameter as error:
+        names = [one.human_readable_name for one in context.command.params if isinstance(one, click.Argument)]
+        behind = f", or put --wait behind {names[0].upper()}" if names else ""
+        raise click.BadParameter(f"{error.message}\nhint: write --wait=1h{behind}") from None
 
 
 def waiting(limit_s: float | None) -> "Wait":

@@ -25,7 +25,22 @@ if TYPE_CHECKING:
     from fabric.report.execview import ExecView, Shown
 
 
-@click.command("exec", context_settings=settings("exec"))
+class _Exec(click.Command):
+    """Says what is missing where options of the command to execute are taken for its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except (click.NoSuchOption, click.BadOptionUsage) as error:
+            if "--" in given:
+                raise
+            hint = "hint: `--` stands before the command: fabric exec lab1 -- uname -a"
+            raise click.UsageError(f"{error.format_message()}\n{hint}", ctx) from None
+
+
+@click.command("exec", cls=_Exec, context_settings=settings("exec"))
 @click.argument("spec")
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
 @option(

@@ -12,9 +12,9 @@ def iso(t_ns: int) -> str:
     return datetime.fromtimestamp(t_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def local(t_ns: int) -> str:
-    """Return an instant in the user's time zone: ``2026-03-01 11:22:07+01:00``."""
-    return datetime.fromtimestamp(t_ns / 1e9, UTC).astimezone().isoformat(" ", "seconds")
+def utc(t_ns: int) -> str:
+    """Return an instant as people read it everywhere in the fabric: ``2026-03-01 10:22:07 UTC``."""
+    return datetime.fromtimestamp(t_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def plain(message: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fabric.cli.instants import local
+from fabric.cli.instants import utc
 from fabric.cli.table import since, table
 from fabric.protocol.messages import NodeInfo
 from fabric.report.style import printable
@@ -32,9 +32,9 @@ def details(node: NodeInfo, now_ns: int) -> list[str]:
     """Return all that is known of a node, one line for each thing."""
     rows = {"node": node.name, "state": node.state}
     if node.run:
-        rows["run"] = f"{node.run} of {node.operator}, since {local(node.since_ns)}"
+        rows["run"] = f"{node.run} of {node.operator}, since {utc(node.since_ns)}"
     if node.drained_by:
-        rows["drained"] = f"by {node.drained_by}, since {local(node.drained_ns)}{_why(node)}"
+        rows["drained"] = f"by {node.drained_by}, since {utc(node.drained_ns)}{_why(node)}"
     if node.dirty_run:
         rows["dirty"] = f"its reset failed in run {node.dirty_run}"
     rows["heard"] = f"{_heard(node, now_ns)} ago" if node.heard_ns else "never"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from fabric.cli.instants import local
+from fabric.cli.instants import utc
 from fabric.cli.table import table
 from fabric.protocol.messages import PhaseInfo, RunDetails, RunInfo, StepInfo
 from fabric.report.fold import folded
@@ -17,7 +17,7 @@ def table_of(runs: Sequence[RunInfo], now_ns: int) -> list[str]:
             info.run,
             info.name,
             info.verdict or info.state,
-            local(info.opened_ns),
+            utc(info.opened_ns),
             _took(info, now_ns),
             info.operator,
             folded(info.nodes, limit=60),
@@ -36,8 +36,8 @@ def details(known: RunDetails, whys: Sequence[str], now_ns: int) -> list[str]:
         "state": info.state,
         "verdict": info.verdict or "-",
         "operator": info.operator,
-        "opened": local(info.opened_ns),
-        "closed": local(info.closed_ns) if info.closed_ns else "-",
+        "opened": utc(info.opened_ns),
+        "closed": utc(info.closed_ns) if info.closed_ns else "-",
         "took": _took(info, now_ns),
         "nodes": folded(info.nodes),
         "records": str(info.last),

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from glob import iglob
+from os.path import normpath
 from pathlib import Path
 from typing import Final
 
@@ -54,7 +55,7 @@ def find_sources(trial: Trial) -> Sources:
         if step.verb != "put":
             continue
         try:
-            files = tuple(_files(step, Path(trial.path).parent, found, hashed))
+            files = _placed(_files(step, Path(trial.path).parent, found, hashed))
         except OSError as error:
             raise _wrong(trial, step, f"{error.filename}: {error.strerror or error}") from None
         except ValueError as error:
@@ -73,7 +74,25 @@ def _wrong(trial: Trial, step: TrialStep, sentence: str, hint: str = "") -> Usag
     )
 
 
-def _files(step: TrialStep, folder: Path, found: Sources, hashed: dict[Path, LocalFile]) -> Iterator[PutFile]:
+def _placed(files: Iterator[tuple[Path, PutFile]]) -> tuple[PutFile, ...]:
+    """Return the files, each once.
+
+    Raises:
+        ValueError: If one would overwrite another: patterns find files of one name in several directories.
+    """
+    found: dict[str, tuple[Path, PutFile]] = {}
+    for local, file in files:
+        place = normpath(file.path)
+        before, _ = found.setdefault(place, (local, file))
+        if normpath(before) != normpath(local):
+            raise ValueError(f"copies `{before}` and `{local}` to the same place, `{place}`")
+    return tuple(file for _, file in found.values())
+
+
+def _files(
+    step: TrialStep, folder: Path, found: Sources, hashed: dict[Path, LocalFile]
+) -> Iterator[tuple[Path, PutFile]]:
+    """Yield what a step puts, with where it is on this machine."""
     for source in step.put:
         for path, target in _matches(folder, source):
             for local, place in _expanded(path, target):
@@ -81,7 +100,7 @@ def _files(step: TrialStep, folder: Path, found: Sources, hashed: dict[Path, Loc
                 if file is None:
                     file = hashed[local] = _hashed(local)
                     found.files[file.sha256] = file
-                yield PutFile(place, file.size, file.sha256, file.mode)
+                yield local, PutFile(place, file.size, file.sha256, file.mode)
 
 
 def _matches(folder: Path, source: PutSource) -> Iterator[tuple[Path, str]]:

@@ -146,6 +146,20 @@ def _about_string(refusal: _Refusal) -> _Advice | None:
             "text with a single quote stands in double quotes",
             refusal.at - 1,
         )
+    return _about_double_quotes(refusal)
+
+
+def _about_double_quotes(refusal: _Refusal) -> _Advice | None:
+    """Recognise double quotes within double quotes: text goes on behind the second one, up to another."""
+    if not refusal.what.startswith(("Expected newline", "Unclosed array", "Unclosed inline table")):
+        return None
+    before, rest = refusal.line[: refusal.at].rstrip(), refusal.line[refusal.at :]
+    if before.endswith('"') and '"' in rest and rest[0] not in "\"',":
+        return _Advice(
+            "the string ended at this double quote",
+            """text with double quotes stands in single quotes: 'echo "hi"'""",
+            len(before) - 1,
+        )
     return None
 
 

@@ -34,7 +34,7 @@ def put_sources(value: Any) -> tuple[PutSource, ...]:
     _check_number(sources)
     seen: dict[str, str] = {}
     for index, one in enumerate(sources):
-        where = one.target or base_name(one.source)
+        where = _place(one)
         if is_glob(one.source):
             continue
         if where in seen:
@@ -64,6 +64,14 @@ def is_glob(source: str) -> bool:
 def base_name(source: str) -> str:
     """Return the name that a source has on the node if nothing else is said."""
     return source.rstrip("/").rpartition("/")[2]
+
+
+def _place(one: PutSource) -> str:
+    """Return where a source goes, as written: into a place that ends in `/` under its own name."""
+    name = base_name(one.source)
+    if one.target is None:
+        return name
+    return f"{one.target}{name}" if one.target.endswith("/") else one.target
 
 
 def check_sources(where: Path, table: Mapping[str, Any], look: Look, problems: Problems) -> None:

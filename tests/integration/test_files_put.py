@@ -124,6 +124,20 @@ def test_a_source_goes_where_it_says(
     assert sorted(file.path for file in files) == wanted
 
 
+def test_a_file_does_not_silently_overwrite_another(folder: Path) -> None:
+    """`**` finds one name in several directories: a file less would arrive than was put."""
+    for name in ("dir/a.log", "dir/deep/a.log"):
+        (folder / name).write_text(name)
+    with pytest.raises(
+        UsageError, match=r"trial.toml:6: put: copies .*dir/a.log. and .*to the same place, .all/a.log"
+    ):
+        found(folder, PutSource(source="**/*.log", target="all/"))
+    twice = on_the_node(
+        found(folder, PutSource(source="a.sh", target=None), PutSource(source="*.sh", target=None))
+    )
+    assert [file.path for file in twice] == ["a.sh"], "the same file twice is no mistake"
+
+
 def test_what_is_found_is_what_is_put(tmp_path: Path, folder: Path) -> None:
     """Bytes and modes, empty files and large ones, in directories that are made for them."""
     big = os.urandom(5 * FILE_PART_BYTES + 17)

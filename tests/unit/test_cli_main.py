@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from fabric.cli.instants import utc
 from fabric.cli.main import COMMANDS, PROGRAMS, main
 
 BIN = Path(sys.executable).parent
@@ -79,3 +80,22 @@ def test_every_command_says_its_version() -> None:
 def test_a_command_that_is_not_there_is_a_usage_error() -> None:
     """Exit code 2, as for every wrong command line."""
     assert CliRunner().invoke(main, ["nosuch"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("run --wait wait.toml", "hint: write --wait=1h, or put --wait behind TRIAL"),
+        ("exec --wait lab1 -- uname", "hint: write --wait=1h, or put --wait behind SPEC"),
+        ("exec lab1 uname -a", "hint: `--` stands before the command"),
+    ],
+)
+def test_a_word_that_an_option_took_is_told_with_a_way_out(line: str, hint: str) -> None:
+    """Who writes these has read the synopsis: only the order, or `--`, is missing."""
+    result = CliRunner().invoke(main, line.split())
+    assert (result.exit_code, hint in result.stderr) == (2, True), result.stderr
+
+
+def test_people_read_instants_in_one_form() -> None:
+    """The broker's sentences and the tables of the commands stand side by side."""
+    assert utc(1_772_360_527_999_999_999) == "2026-03-01 10:22:07 UTC"

@@ -336,6 +336,14 @@ def test_settings_and_sections_of_any_shape_are_right_or_an_error(
         trial(f"[{name}]\n{body}{step}", HEAD.replace('name = "t"\n', f"name = 't'\n{lines}"))
 
 
+def test_several_files_may_go_into_one_directory() -> None:
+    """A place that ends in `/` is one for many: only the same name in it would be lost."""
+    (step,) = trial('[run]\nclient = { put = { "x/a" = "all/", "x/b" = "all/" } }').steps
+    assert [one.target for one in step.put] == ["all/", "all/"]
+    with pytest.raises(TrialError, match="to the same place, `all/a`"):
+        trial('[run]\nclient = { put = { "x/a" = "all/", "y/a" = "all/" } }')
+
+
 @pytest.mark.parametrize(
     "file", sorted((ROOT / "configs" / "trials").glob("*.toml")), ids=lambda one: one.stem
 )
