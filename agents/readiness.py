@@ -102,7 +102,7 @@ class Readiness:
         if self.when.port is not None:
             return f"nothing listens on port {self.when.port} {within}{more}"
         if self.when.log:
-            return f"no line of its output matches {self.when.log!r:.200} {within}{self._gave_up}"
+            return f"no line of its output matches '{self.when.log:.200}' {within}{self._gave_up}"
         if self.when.cmd:
             return f"`{command_text(self.when.cmd)}` did not succeed {within}{more}"
         return f"there is no file {self.when.file!r:.200} {within}"

@@ -13,6 +13,7 @@ from fabric.protocol.records import (
     FileEnded,
     FileMissing,
     Metric,
+    MetricMissing,
     Notice,
     Output,
     OutputDropped,
@@ -32,10 +33,12 @@ from fabric.protocol.records import (
 )
 
 _OF_RUN: Final = (
-    *(RunStarted, RepeatStarted, RepeatEnded, Metric, PhaseStarted, PhaseAborted, PhaseEnded, RunEnded),
+    *(RunStarted, RepeatStarted, RepeatEnded, Metric, MetricMissing),
+    *(PhaseStarted, PhaseAborted, PhaseEnded, RunEnded),
 )
 _OF_STEP: Final = (
-    *(StepStarted, StepReady, StepFinished, StepSkipped, FileBegun, FileEnded, FileMissing, Metric),
+    *(StepStarted, StepReady, StepFinished, StepSkipped, FileBegun, FileEnded, FileMissing),
+    *(Metric, MetricMissing),
 )
 _SIZED: Final = (Output, OutputDropped, FileChunk)
 INDEXED: Final = (PhaseStarted, PhaseEnded, StepFinished)

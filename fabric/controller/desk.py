@@ -48,6 +48,7 @@ class Desk:
     """By node: step, and the phases that end it."""
     heard_ns: dict[str, int] = field(default_factory=dict)  # last record of a node
     clock: Estimate | None = None
+    failed_phases: set[str] = field(default_factory=set)  # in which something was not as it should be
     is_last_repeat: bool = False  # trouble: the present repeat is the last one
 
     def __post_init__(self) -> None:

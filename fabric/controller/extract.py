@@ -45,7 +45,7 @@ def _by_regex(pattern: str, text: str) -> Any:
     for match in compile_pattern(pattern).finditer(text):
         found = match
     if found is None or found[1] is None:
-        raise LookupError(f"no match of {pattern!r}")
+        raise LookupError(f"no match of '{pattern}'")
     return found[1]
 
 

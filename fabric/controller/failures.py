@@ -29,6 +29,7 @@ def judge(desk: Desk, node: str, end: StepFinished) -> bool:
         return False
     line = describe_failure(desk, node, end)
     step = StepId.parse(end.step)
+    desk.failed_phases.add(step.phase_id)
     if step.phase == desk.plan.phases[-1]:
         desk.findings.add("dirty", line)
         return False
@@ -62,9 +63,11 @@ def judge_metric(desk: Desk, measured: Measured) -> bool:
     if measured.value is not None:
         desk.measures.add(measured.spec.name, (step.cell, step.repeat), measured.node, measured.value)
         return False
-    where = f"{desk.plan.trial.path}:{measured.spec.line}: metric {measured.spec.name}"
-    place = f"{step.repeat_id}/{step.phase}/{step.role} step {step.label} on {measured.node}"
-    desk.findings.add("fail", f"{where} of {place}: {measured.why}")
+    desk.measures.miss(measured)
+    where = f"{desk.plan.trial.path}:{measured.spec.line}: {step.phase}/{step.role} step {step.label}"
+    what = f"on {measured.node}: metric {measured.spec.name}: {measured.why}"
+    desk.findings.add("fail", f"{where} {what}")
+    desk.failed_phases.add(step.phase_id)
     desk.progress.failed = True
     source = desk.plan.source(measured.step)
     if source is not None and source.on_fail == "continue":

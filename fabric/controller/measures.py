@@ -51,11 +51,18 @@ class Measures:
     """All values of the metrics of a trial."""
 
     trial: Trial
+    missing: dict[tuple[str, str, int], list[tuple[str, str]]] = field(default_factory=dict)
+    """By node, step and attempt: the metrics that it should have had, each with why it has none."""
     _values: dict[tuple[str, Place], dict[str, float]] = field(default_factory=dict)
 
     def add(self, name: str, place: Place, node: str, value: float) -> None:
         """Take the value of a metric that a node came to; of several attempts the last one counts."""
         self._values.setdefault((name, place), {})[node] = value
+
+    def miss(self, measured: Measured) -> None:
+        """Take in that a metric was not found."""
+        key = (measured.node, measured.step, measured.attempt)
+        self.missing.setdefault(key, []).append((measured.spec.name, measured.why))
 
     def value(self, spec: MetricSpec, place: Place) -> float | None:
         """Return the value of a metric in a repeat, over the nodes."""

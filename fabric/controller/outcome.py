@@ -1,7 +1,7 @@
 """PURE.  result.json: what a run came to, for programs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fabric import __version__
@@ -141,8 +141,10 @@ def _ended(record: PhaseEnded) -> dict[str, Any]:
 def _steps(run: Run) -> list[dict[str, Any]]:
     history = run.desk.history
     keys = dict.fromkeys([*history.started, *history.finished])
+    missing = run.desk.measures.missing
     steps = [
         _step(_place(run, node, step), attempt, history.started.get(key), history.finished.get(key))
+        | _without(missing.get(key, ()))
         for key in keys
         for node, step, attempt in [key]
     ]
@@ -182,6 +184,13 @@ def _step(
             "survivors": list(end.survivors),
         }
     return entry
+
+
+def _without(metrics: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return what is changed by metrics that were not found: whatever its exit code, the step has failed."""
+    if not metrics:
+        return {}
+    return {"failed": True, "missing_metrics": [{"name": name, "why": why} for name, why in metrics]}
 
 
 def _place(run: Run, node: str, step: str) -> dict[str, Any]:

@@ -61,7 +61,6 @@ class PhaseRun:
         self.id = f"{repeat.id}/{phase}"
         self.is_reset = phase == desk.plan.phases[-1]
         self.state: Literal["preparing", "starting", "running", "over"] = "preparing"
-        self.has_failed = False  # a step of it
         self.overdue: list[tuple[str, str]] = []  # nodes to be given up, and why
         self.lost_broker = ""  # why, if the broker does not decide
         self.cut_how: Cut = ""
@@ -309,7 +308,7 @@ class PhaseRun:
             t_ns=t,
             bound_ns=bound,
             phase=self.id,
-            failed=self.has_failed,
+            failed=self.id in self._desk.failed_phases,
             skew_ns=skew.skew_ns if skew else None,
             skew_bound_ns=skew.bound_ns if skew else None,
             latest_node=skew.latest_node if skew else "",

@@ -3,7 +3,7 @@
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
 from fabric.controller.measures import Measured
-from fabric.protocol.records import Metric, RepeatEnded, RepeatStarted, RunStarted
+from fabric.protocol.records import Metric, MetricMissing, RepeatEnded, RepeatStarted, RunStarted
 from fabric.trial.cells import Repeat
 
 
@@ -52,8 +52,19 @@ def repeat_ended(desk: Desk, repeat: Repeat, now_ns: int) -> Effect:
 
 
 def metric_note(desk: Desk, measured: Measured, now_ns: int) -> Effect:
-    """Note a metric that was found."""
+    """Note a metric that was found, or was not."""
     t, bound = desk.fabric(now_ns)
+    if measured.value is None:
+        missing = MetricMissing(
+            t_ns=t,
+            bound_ns=bound,
+            node=measured.node,
+            step=measured.step,
+            attempt=measured.attempt,
+            name=measured.spec.name,
+            why=measured.why,
+        )
+        return Note(missing)
     record = Metric(
         t_ns=t,
         bound_ns=bound,
@@ -61,7 +72,7 @@ def metric_note(desk: Desk, measured: Measured, now_ns: int) -> Effect:
         step=measured.step,
         attempt=measured.attempt,
         name=measured.spec.name,
-        value=measured.value or 0.0,
+        value=measured.value,
         unit=measured.spec.unit,
     )
     return Note(record)

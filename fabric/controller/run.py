@@ -143,7 +143,7 @@ class Run:
 
     def measured(self, measured: Measured, now_ns: int) -> list[Effect]:
         """Take a metric that was found, or was not, in what a step left."""
-        effects = [metric_note(self.desk, measured, now_ns)] if measured.value is not None else []
+        effects: list[Effect] = [metric_note(self.desk, measured, now_ns)]
         stops = judge_metric(self.desk, measured)
         if (phase := self._phase) is not None:
             effects += phase.cut("soft", f"no {measured.spec.name}", now_ns) if stops else []
@@ -298,8 +298,6 @@ class Run:
         phase, stops = self._phase, judge(self.desk, node, end)
         if phase is None:
             return []
-        if end.failed and not end.retried and end.step.startswith(f"{phase.id}/"):
-            phase.has_failed = True
         return phase.cut("soft", f"step {end.step} failed on {node}", now_ns) if stops else []
 
     # --- trouble ----------------------------------------------------------------------------------------

@@ -268,6 +268,21 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricMissing:
+    """A number that a step on a node should have come to was not found: the step has failed."""
+
+    kind: ClassVar[str] = "metric_missing"
+
+    t_ns: int
+    bound_ns: int
+    node: str
+    step: str
+    attempt: int
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseStarted:
     """All nodes confirmed the go; ``t0_ns`` is its instant in fabric time."""
 
@@ -338,6 +353,7 @@ Record = (
     | RepeatStarted
     | RepeatEnded
     | Metric
+    | MetricMissing
     | PhaseStarted
     | PhaseAborted
     | PhaseEnded

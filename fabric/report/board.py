@@ -7,6 +7,7 @@ from typing import Final, Literal
 from fabric.controller.entry import Read
 from fabric.protocol.names import StepId
 from fabric.protocol.records import (
+    MetricMissing,
     Output,
     PhaseAborted,
     PhaseEnded,
@@ -175,6 +176,8 @@ class Board:
             case PhaseStarted():
                 phase = self._phase(record.phase)
                 phase.t0_ns, phase.ended_ns = record.t0_ns, None
+            case MetricMissing() if (node := self.nodes.get(record.node)) is not None:
+                node.finished[StepId.parse(record.step).phase] = "failed"
             case PhaseAborted():
                 self._phase(record.phase).aborted += 1
             case PhaseEnded():

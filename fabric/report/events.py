@@ -12,10 +12,13 @@ from typing import Any, Final
 from fabric.controller.entry import Read
 from fabric.errors import DecodeError
 from fabric.protocol.names import StepId, parse_phase
-from fabric.protocol.records import FileChunk, Output, Record
+from fabric.protocol.records import FileChunk, Metric, MetricMissing, Output, Record
 
 EVENT_TEXT_LIMIT_BYTES: Final = 4096
 """Most bytes of one output record that its event shows; all of them are in the bundle's out/."""
+
+SILENT: Final = (FileChunk,)
+"""Records that are no events: a large file is 40,000 chunks, of which its end says enough."""
 
 _INSTANTS: Final = frozenset({"t0_ns", "planned_ns"})
 """Fields that are instants of fabric time; the others that end in ``_ns`` are durations."""
@@ -25,8 +28,8 @@ _PLACED: Final = frozenset({"t_ns", "bound_ns", "step", "phase"})
 
 
 def is_event(record: Record) -> bool:
-    """Whether a record is worth a line: a large file is 40,000 chunks, of which its end says enough."""
-    return not isinstance(record, FileChunk)
+    """Whether a record is an event, wherever events are shown."""
+    return not isinstance(record, SILENT)
 
 
 def event_of(read: Read, origin_ns: int) -> dict[str, Any]:
@@ -57,6 +60,12 @@ def event_of(read: Read, origin_ns: int) -> dict[str, Any]:
 def event_line(event: dict[str, Any]) -> str:
     """Return the event as one line of JSON, without the newline."""
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+
+
+def node_of(read: Read) -> str:
+    """Return the node that a record is about; of a metric, which the controller found, where it was."""
+    record = read.record
+    return record.node if isinstance(record, Metric | MetricMissing) else read.node
 
 
 def step_of(record: Record) -> StepId | None:

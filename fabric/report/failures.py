@@ -1,12 +1,12 @@
 """PURE.  Steps that failed, put together where many nodes failed alike."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from fabric.controller.entry import Read
 from fabric.protocol.names import StepId
-from fabric.protocol.records import StepFinished
+from fabric.protocol.records import MetricMissing, StepFinished
 from fabric.report.events import step_of
 from fabric.report.recent import Line, Recent, Words
 from fabric.report.sentences import ending
@@ -48,7 +48,7 @@ class Failures:
         self.more = 0
         """Failures of which nothing but a line was told."""
         self._recent = Recent()
-        self._by_kind: dict[tuple[object, ...], Failure] = {}
+        self._by_kind: dict[Hashable, Failure] = {}
         self._due_ns: int | None = None
 
     @property
@@ -66,7 +66,11 @@ class Failures:
         self._recent.take(read)
         record = read.record
         if isinstance(record, StepFinished) and record.failed and not record.retried:
-            self._failed(read.node, record, now_ns)
+            kind = (record.reason, record.exit_code, record.signal)
+            self._failed(read.node, record, kind, ending(record), now_ns)
+        elif isinstance(record, MetricMissing):
+            how = f"metric {record.name}: {record.why}"
+            self._failed(record.node, record, ("metric", record.name), how, now_ns)
 
     def news(self, now_ns: int) -> Iterable[Failure]:
         """Return the failures that are to be told now."""
@@ -86,19 +90,21 @@ class Failures:
             failure.others = list(words)[-10 * WORDS :]
         return fresh
 
-    def _failed(self, node: str, end: StepFinished, now_ns: int) -> None:
+    def _failed(
+        self, node: str, end: StepFinished | MetricMissing, how_kind: Hashable, how: str, now_ns: int
+    ) -> None:
         step = step_of(end)
         if step is None:
             return
-        kind = (step.phase, step.role, step.label, end.reason, end.exit_code, end.signal)
+        kind = (step.phase, step.role, step.label, how_kind)
         failure = self._by_kind.get(kind)
         if failure is None:
             if len(self._by_kind) >= KEPT:
                 self.more += 1
                 return
             lines = self._recent.lines(node, end.step, end.attempt)
-            failure = Failure(step, node, end.attempt, end.t_ns, ending(end), lines, [])
-            failure.has_stderr = end.stderr_bytes > 0
+            failure = Failure(step, node, end.attempt, end.t_ns, how, lines, [])
+            failure.has_stderr = isinstance(end, StepFinished) and end.stderr_bytes > 0
             self._by_kind[kind] = failure
             if len(self._by_kind) <= TOLD and self._due_ns is None:
                 self._due_ns = now_ns + WAIT_NS

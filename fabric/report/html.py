@@ -9,6 +9,7 @@ from fabric.protocol.names import StepId
 from fabric.report.paths import stream_path
 from fabric.report.plots import Column, dots
 from fabric.report.quantities import duration, quantity, size
+from fabric.report.results import missing_metrics
 from fabric.report.tails import tail
 
 REPORT: Final = "report.html"
@@ -174,7 +175,7 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
         "node": step["node"],
         "command": step.get("command", ""),
         "failed": step.get("failed", False),
-        "message": step["message"] if ended else step.get("why", step["state"]),
+        "message": f"{step['message']}{missing_metrics(step)}" if ended else step.get("why", step["state"]),
         "duration": duration(round(step["duration_s"] * NS)) if ended else "",
         "stdout": size(step["stdout_bytes"]) if ended else "",
         "stderr": size(step["stderr_bytes"]) if ended else "",

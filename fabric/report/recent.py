@@ -1,6 +1,6 @@
 """PURE.  The last words of each step, and of everyone: what a person asks for when something has failed.
 
-Memory is bounded for each step and as a whole, whatever is printed; a step that ended well is forgotten.
+Memory is bounded for each step and as a whole, whatever is printed; a step that ended well is soon forgotten.
 """
 
 from collections import OrderedDict, deque
@@ -25,6 +25,9 @@ WINDOW_NS: Final = 2_000_000_000
 WINDOW_BYTES: Final = 512 * 1024
 WORD_BYTES: Final = 1024
 """Most of one chunk that is kept as somebody's words."""
+
+ENDED: Final = 1000
+"""So many attempts are kept that ended well, the last ones: a metric may turn out not to be in them."""
 
 StepKey = tuple[str, str, int]  # node, step, attempt
 
@@ -83,6 +86,7 @@ class Recent:
 
     def __init__(self) -> None:
         self._tails: OrderedDict[StepKey, _Tail] = OrderedDict()
+        self._ended: OrderedDict[StepKey, _Tail] = OrderedDict()
         self._words: deque[Words] = deque()
         self._size = 0
         self._newest_ns = 0
@@ -94,17 +98,26 @@ class Recent:
             if record.size:
                 self._take(read.node, record, read.data)
         elif isinstance(record, StepFinished) and not record.failed:
-            self._tails.pop((read.node, record.step, record.attempt), None)
+            self._end((read.node, record.step, record.attempt))
 
     def lines(self, node: str, step: str, attempt: int, limit: int = LINES) -> tuple[Line, ...]:
-        """Return the last lines of a step that has not ended well, of both streams as they came."""
-        tail = self._tails.get((node, step, attempt))
+        """Return the last lines of a step, of both streams as they came; none if it is forgotten."""
+        key = (node, step, attempt)
+        tail = self._tails.get(key) or self._ended.get(key)
         return tail.lines(limit) if tail is not None else ()
 
     def words(self, t_ns: int) -> list[Words]:
         """Return what was said in the two seconds before an instant, in the order of time."""
         found = [words for words in self._words if t_ns - WINDOW_NS <= words.t_ns <= t_ns]
         return sorted(found, key=lambda words: words.t_ns)
+
+    def _end(self, key: StepKey) -> None:
+        tail = self._tails.pop(key, None)
+        if tail is None:
+            return
+        self._ended[key] = tail
+        if len(self._ended) > ENDED:
+            self._ended.popitem(last=False)
 
     def _take(self, node: str, record: Output, data: bytes | memoryview) -> None:
         key = (node, record.step, record.attempt)

@@ -70,9 +70,9 @@ class StepResult:
     def message(self) -> str:
         """How it ended, in one line."""
         seconds = f" after {self.duration_s:.1f} s" if self.duration_s else ""
-        text = str(self.last.get("message") or self.last.get("reason") or "its end is not known")
+        text = message_of(self.last) or "its end is not known"
         again = f" (attempt {self.last.get('attempt', 1)})" if len(self.attempts) > 1 else ""
-        return f"{text}{seconds}{again}"
+        return f"{text}{seconds}{again}{missing_metrics(self.last)}"
 
     @property
     def duration_s(self) -> float:
@@ -95,6 +95,17 @@ class StepResult:
     def what(self) -> str:
         """Return ``run/client step client-1 on lab3``."""
         return f"{self.key.phase}/{self.role} step {self.label} on {self.node}"
+
+
+def message_of(entry: Mapping[str, Any]) -> str:
+    """Return how an attempt ended, in a few words."""
+    return str(entry.get("message") or entry.get("reason") or "")
+
+
+def missing_metrics(entry: Mapping[str, Any]) -> str:
+    """Return what is said behind how an attempt ended, of metrics that were not found."""
+    missing = entry.get("missing_metrics") or ()
+    return "".join(f"; metric {metric.get('name')}: {metric.get('why')}" for metric in missing)
 
 
 def steps_of(result: Result) -> list[StepResult]:

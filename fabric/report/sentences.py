@@ -7,6 +7,7 @@ from fabric.protocol.records import (
     FileEnded,
     FileMissing,
     Metric,
+    MetricMissing,
     Notice,
     OutputDropped,
     PhaseAborted,
@@ -101,6 +102,10 @@ def _metric(record: Metric) -> Said:
     return Said(f"{record.name} = {quantity(record.value, record.unit)}")
 
 
+def _metric_missing(record: MetricMissing) -> Said:
+    return Said(f"failed: metric {record.name}: {record.why}", "error")
+
+
 def _step_skipped(record: StepSkipped) -> Said:
     return Said(f"skipped: {record.message}")
 
@@ -159,6 +164,7 @@ _SENTENCES: Final[dict[type, Callable[[Any], Said | None]]] = {
     FileEnded: _file_ended,
     FileMissing: _file_missing,
     Metric: _metric,
+    MetricMissing: _metric_missing,
     StepSkipped: _step_skipped,
     PhaseFinished: _phase_finished,
     Notice: _notice,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fabric.controller.entry import Read
-from fabric.protocol.records import Metric, Output, OutputDropped, Record
-from fabric.report.events import step_of
+from fabric.protocol.records import Output, OutputDropped, Record
+from fabric.report.events import node_of, step_of
 from fabric.report.idle import IdlePhases
 from fabric.report.lines import LineCutter, Piece
 from fabric.report.sentences import Said, sentence_of
@@ -86,7 +86,7 @@ class TextRenderer:
         before = self._phases(self._idle.flush())
         if isinstance(record, OutputDropped):
             before += self._cut_short(read.node, record)
-        return [*before, self._sentence(record.t_ns, said, read.node, record)]
+        return [*before, self._sentence(record.t_ns, said, node_of(read), record)]
 
     def _cut_short(self, node: str, record: OutputDropped) -> list[str]:
         """Return what came of a line of which the rest is missing: the next bytes belong to another one."""
@@ -119,8 +119,6 @@ class TextRenderer:
         return [self._sentence(t_ns, said) for t_ns, said in held]
 
     def _sentence(self, t_ns: int, said: Said, node: str = "", record: Record | None = None) -> str:
-        if isinstance(record, Metric):
-            node = record.node  # which the controller found, in what the node has said
         who = self._who(node, record) + " " if node and record is not None else ""
         return f"{self._time(t_ns)} {who}{self._palette.level(said.level, printable(said.text))}"
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from fabric.controller.entry import Read
 from fabric.protocol.records import Output, OutputDropped, PhaseStarted, Record, StepFinished, StepStarted
-from fabric.report.events import step_of
+from fabric.report.events import node_of, step_of
 from fabric.report.lines import LineCutter, Piece
 from fabric.report.sentences import sentence_of
 from fabric.report.style import Level, printable
@@ -77,7 +77,7 @@ class Liner:
         said = sentence_of(record)
         if said is not None:
             text = _bare_text(record, said.text) if self._bare else said.text
-            yield self._line(read.node, record, text, level=said.level)
+            yield self._line(node_of(read), record, text, level=said.level)
 
     def expire(self, now_ns: int) -> Iterator[Line]:
         """Yield the unfinished lines that have waited for long.  Safe to call at any time."""

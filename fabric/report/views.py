@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fabric.controller.entry import Read
-from fabric.report.events import event_line, event_of, is_event, step_of
+from fabric.report.events import event_line, event_of, is_event, node_of, step_of
 from fabric.report.text import TextRenderer
 
 
@@ -18,7 +18,7 @@ class Selection:
     steps: frozenset[str] = frozenset()
 
     def __contains__(self, read: Read) -> bool:
-        if self.nodes and read.node not in self.nodes:
+        if self.nodes and node_of(read) not in self.nodes:
             return False
         if not (self.roles or self.steps):
             return True

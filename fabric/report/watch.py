@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from fabric.controller.entry import Read
 from fabric.protocol.names import StepId
 from fabric.report.blocks import FailureText
-from fabric.report.events import event_line, event_of
+from fabric.report.events import event_line, event_of, is_event
 from fabric.report.failures import Failure, Failures
 from fabric.report.order import TimeOrder
 from fabric.report.printer import Gap, Printer
@@ -90,10 +90,12 @@ class JsonWatch:
         """Say nothing: the first event does."""
 
     def __call__(self, reads: Sequence[Read], now_ns: int) -> None:
-        """Print each record."""
+        """Print each record that is worth an event."""
         for read in reads:
             if self._origin_ns is None:
                 self._origin_ns = read.record.t_ns
+            if not is_event(read.record):
+                continue
             self._printer.put(event_line(event_of(read, self._origin_ns)), mark=read.number)
 
     def conclude(self, conclusion: Conclusion) -> None:

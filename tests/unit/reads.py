@@ -1,7 +1,7 @@
 """Records as a reader is given them, for tests of what is shown."""
 
 from fabric.controller.entry import Read
-from fabric.protocol.records import Output, Record, StepFinished, StepStarted, Stream
+from fabric.protocol.records import MetricMissing, Output, Record, StepFinished, StepStarted, Stream
 
 S = 1_000_000_000
 STEP = "1/run/client/client-1"
@@ -61,6 +61,12 @@ def finished(
         retried=retried,
     )
     return Read(1, node, record, b"")
+
+
+def missing_metric(*, node: str = "lab1", t_s: float = 0.0) -> MetricMissing:
+    return MetricMissing(
+        t_ns=round(t_s * S), bound_ns=0, node=node, step=STEP, attempt=1, name="rtt", why="not found"
+    )
 
 
 def plain(record: Record, node: str = "") -> Read:

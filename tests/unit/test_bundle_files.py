@@ -11,6 +11,8 @@ from fabric.controller.entry import Read
 from fabric.errors import StoreError
 from fabric.protocol.records import FileBegun, FileChunk, FileEnded, FileMissing, Record
 from fabric.report.bundle import BundleWriter
+from fabric.report.views import JsonView
+from fabric.report.watch import JsonWatch
 
 STEP = "2/collect/db/fetch-1"
 
@@ -95,6 +97,29 @@ def test_events_tell_of_files_and_not_of_their_chunks(bundle: BundleWriter) -> N
     assert "file_begun" in text
     assert "file_ended" in text
     assert "file_chunk" not in text
+
+
+class Paper:
+    """Keeps what a printer would print."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def put(self, text: str, *, mark: int) -> None:
+        self.lines.append(text)
+
+
+def test_events_are_the_same_lines_wherever_they_are_shown(bundle: BundleWriter) -> None:
+    """A script is written for one of the places and used with another."""
+    reads = [read(begun(1, "/a")), read(chunk(1, 0, 1), b"x"), read(ended(1, b"x"))]
+    for one in reads:
+        bundle.write(one)
+    bundle.flush()
+    stored = (bundle.directory / "events.jsonl").read_text().splitlines()
+    paper = Paper()
+    JsonWatch(paper)(reads, 0)  # type: ignore[arg-type]
+    assert paper.lines == stored
+    assert list(JsonView().lines(reads, 0)) == stored
 
 
 def test_what_could_not_be_had_is_listed(bundle: BundleWriter) -> None:

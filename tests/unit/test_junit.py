@@ -95,6 +95,14 @@ def test_a_failure_has_its_message_and_last_lines() -> None:
     ]
 
 
+def test_a_missing_metric_is_a_failure_though_the_program_ended_well() -> None:
+    """The verdict is red for it, so a case has to be."""
+    missing = [{"name": "rtt", "why": "not found in stdout"}]
+    text = junit_text(result(step(failed=True, missing_metrics=missing)))
+    (found,) = ET.fromstring(text).iter("failure")
+    assert found.attrib["message"].endswith("; metric rtt: not found in stdout")
+
+
 def test_attempts_are_one_case() -> None:
     """A step that passed at last has passed."""
     first = failed(retried=True)

@@ -5,9 +5,9 @@ import tracemalloc
 from fabric.controller.entry import Read
 from fabric.report.blocks import FailureText, look
 from fabric.report.failures import KEPT, WAIT_NS, Failures
-from fabric.report.recent import LINES, Recent
+from fabric.report.recent import ENDED, LINES, Line, Recent
 from fabric.report.style import Palette
-from tests.unit.reads import STEP, S, finished, said
+from tests.unit.reads import STEP, S, finished, missing_metric, plain, said
 
 
 def block(reads: list[Read], bundle: str = "runs/x") -> list[str]:
@@ -123,12 +123,26 @@ def test_the_last_words_of_a_flood_take_little_memory() -> None:
     assert peak_bytes < 3 << 20
 
 
-def test_a_step_that_ended_well_is_forgotten() -> None:
-    """A run has thousands of them."""
+def test_steps_that_ended_well_are_forgotten() -> None:
+    """A run has thousands of them; only of the last ones a metric may still be missing."""
     recent = Recent()
-    recent.take(said("fine\n"))
-    recent.take(finished())
-    assert recent.lines("lab1", STEP, 1) == ()
+    for number in range(ENDED + 1):
+        recent.take(said("fine\n", node=f"lab{number}"))
+        recent.take(finished(node=f"lab{number}"))
+    assert recent.lines("lab0", STEP, 1) == ()
+    assert recent.lines("lab1", STEP, 1) == (Line("stdout", b"fine"),)
+
+
+def test_a_metric_that_is_missing_is_told_as_a_failed_step_is() -> None:
+    """The step ended well, but whoever reads needs its last words and the file that has all of them."""
+    missing = plain(missing_metric(t_s=3.0))
+    assert block([said("rtt 5 ms\n"), finished(t_s=2.9), missing]) == [
+        "a.toml:8: run/client step client-1 failed on lab1: metric rtt: not found",
+        "    last line:",
+        "      │ rtt 5 ms",
+        "    bundle: runs/x",
+        "    look:   less -R runs/x/out/1/run/lab1/client-1.stdout",
+    ]
 
 
 def test_the_words_of_the_last_moment_are_by_fabric_time() -> None:

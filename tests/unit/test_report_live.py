@@ -15,7 +15,7 @@ from fabric.report.frame import Footer
 from fabric.report.panel import panel
 from fabric.report.progress import Progress
 from fabric.report.style import Palette
-from tests.unit.reads import S, finished, plain, said, started
+from tests.unit.reads import S, finished, missing_metric, plain, said, started
 
 PHASES = ("startup", "run", "reset")
 
@@ -107,6 +107,15 @@ def test_the_table_fits_into_every_terminal(columns: int, lines: int) -> None:
     wide = {len(line) + sum(map("漢字".count, line)) for line in footer.lines}
     assert max(wide) < columns
     assert len(footer.lines) <= max(6, lines * 2 // 3)
+
+
+def test_a_node_that_lacks_a_metric_has_failed_though_its_step_ended_well() -> None:
+    """The table is what people look at while a run goes on."""
+    board = Board()
+    board.take(plain(RunStarted(t_ns=0, bound_ns=0, name="t", nodes=("lab1",), phases=("run",))), 0)
+    for read in (started(), finished(), plain(missing_metric())):
+        board.take(read, 0)
+    assert board.state(board.nodes["lab1"], board.phases["run"]) == "failed"
 
 
 def test_colours_are_used_only_where_they_are_wanted() -> None:

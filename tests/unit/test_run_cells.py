@@ -9,7 +9,7 @@ from fabric.controller.measures import Measured
 from fabric.controller.outcome import result_of, result_text
 from fabric.controller.plan import RunPlan, plain_plan
 from fabric.protocol.messages import Assign, NodeBack, Prepare, Refused, StartPhase
-from fabric.protocol.records import Metric, Notice, RepeatEnded, RepeatStarted
+from fabric.protocol.records import Metric, MetricMissing, Notice, RepeatEnded, RepeatStarted
 from fabric.trial.cells import Cell, Repeat
 from fabric.trial.load import parse_trial
 from fabric.trial.model import CheckSpec, MetricSpec, Trial
@@ -220,9 +220,28 @@ def test_a_metric_that_is_not_found_fails_at_its_line() -> None:
     lab.do(lab.run.measured(measured("n1", None, "not found in stdout (0 bytes)"), lab.now_ns))
     assert lab.phase == "1/run", "what the other node measured is not known yet"
     lab.do(lab.run.measured(measured("n2", 1.0), lab.now_ns))
-    place = "1/run/a step a-1 on n1"
-    assert lab.whys == f"t.toml:8: metric rtt of {place}: not found in stdout (0 bytes)"
+    assert lab.whys == "t.toml:8: run/a step a-1 on n1: metric rtt: not found in stdout (0 bytes)"
     assert (lab.phase, lab.last(Prepare).stopped) == ("1/collect", True)
+
+
+def test_a_metric_that_is_not_found_is_a_failed_step_for_whoever_reads() -> None:
+    """A red verdict over green steps and phases would send people looking elsewhere."""
+    lab = running(plan=measuring())
+    lab.finish()
+    lab.do(lab.run.measured(measured("n1", None, "not found"), lab.now_ns))
+    lab.do(lab.run.measured(measured("n2", 1.0), lab.now_ns))
+    told = [(note.node, note.name, note.why) for note in lab.notes if isinstance(note, MetricMissing)]
+    assert told == [("n1", "rtt", "not found")]
+    go_through(lab)
+    result = result_of(lab.run)
+    failed = {step["node"]: step for step in result["steps"] if step["failed"]}
+    assert list(failed) == ["n1"]
+    assert failed["n1"]["missing_metrics"] == [{"name": "rtt", "why": "not found"}]
+    assert {phase["phase"]: phase["failed"] for phase in result["phases"]} == {
+        "run": True,
+        "collect": False,
+        "reset": False,
+    }
 
 
 def test_who_cannot_write_the_bundle_cannot_measure_and_does_not_wait_for_it() -> None:
