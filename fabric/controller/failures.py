@@ -4,9 +4,10 @@ from typing import Final
 
 from fabric.controller.desk import Desk
 from fabric.controller.measures import Measured, describe_check
-from fabric.protocol.messages import Refused
+from fabric.protocol.messages import GoAborted, Refused
 from fabric.protocol.names import StepId
 from fabric.protocol.records import StepFinished
+from fabric.report.fold import folded, group
 
 S: Final = 1_000_000_000
 
@@ -97,3 +98,16 @@ def _check(desk: Desk, node: str, end: StepFinished) -> None:
     if end.survivors:
         pids = ", ".join(map(str, end.survivors))
         desk.findings.add("dirty", f"{what}: processes could not be killed: {pids}")
+
+
+def describe_reasons(message: GoAborted) -> str:
+    """Say why a go was aborted: ``lab[1-3] did not confirm the go in time; lab9 is away``."""
+    whys = {
+        node: why.removeprefix(node).strip() if why.startswith(node) else f": {why}"
+        for node, why in message.reasons.items()
+    }
+    named = {node: why for node, why in whys.items() if node}
+    said = [
+        f"{folded(nodes)}{'' if why.startswith(':') else ' '}{why}" for nodes, why in group(named, key=str)
+    ]
+    return "; ".join([*said, *(why.removeprefix(": ") for node, why in whys.items() if not node)])

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from fabric.controller.barrier import Barrier
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
-from fabric.controller.failures import judge_refusal
+from fabric.controller.failures import describe_reasons, judge_refusal
 from fabric.controller.limits import grace_s, limit_ns
 from fabric.controller.skew import SkewMeter, excess
 from fabric.protocol.limits import BARRIER_S, GO_ATTEMPTS
@@ -28,6 +28,7 @@ from fabric.protocol.messages import (
 )
 from fabric.protocol.records import PhaseAborted, PhaseEnded, PhaseStarted
 from fabric.protocol.shared_env import factor
+from fabric.report.fold import folded
 from fabric.trial.cells import Repeat
 
 S: Final = 1_000_000_000
@@ -43,6 +44,11 @@ REFUSALS_NS: Final = S
 
 GO_PAUSES_NS: Final = (S // 2, 2 * S)
 """Before the second and the third try at a go: what hindered the first may pass."""
+
+BUSY_NS: Final = 400_000_000
+BUSY_PART: Final = 8
+"""Of the time that the nodes took to be ready, up to so long, a part counts as a round trip: the shortest one
+of a quiet moment says little of nodes that have much to do."""
 
 GO_ALLOWANCES_NS: Final = (0, 20_000_000, 100_000_000)
 """Added to the round trips for each try: whoever was too busy to confirm the last go may be so still."""
@@ -75,6 +81,7 @@ class PhaseRun:
         self._tries = 0
         self._again_ns = 0  # when the go is tried again; 0: it is under way
         self._rtt_ns = 0
+        self._asked_ns = 0
         self._t0_ns = 0
 
     @property
@@ -101,6 +108,7 @@ class PhaseRun:
             return self._leave()
         self._barrier = Barrier(self._nodes, now_ns + round((BARRIER_S + grace_s(desk.plan, ends)) * S))
         self.deadline_ns = self._barrier.deadline_ns
+        self._asked_ns = now_ns
         effects: list[Effect] = []
         for node in self._nodes:
             env, own = factor(steps.get(node, ()))
@@ -159,6 +167,7 @@ class PhaseRun:
     def _decide(self, now_ns: int) -> list[Effect]:
         """Start if nobody has refused; else do what follows a failure, if something does."""
         if not self._is_refused:
+            self._rtt_ns += min(now_ns - self._asked_ns, BUSY_NS) // BUSY_PART
             return self._start(now_ns)
         return self.begin(now_ns) if self._follows_failures else self._leave()
 
@@ -227,7 +236,7 @@ class PhaseRun:
     def _partly_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
         """An abort came too late for some: end what they do; nothing of it can be trusted."""
         desk = self._desk
-        names, whys = ", ".join(message.started), _reasons(message)
+        names, whys = folded(message.started), describe_reasons(message)
         sentence = f"phase {self.id} could not be started: {whys}; on {names} it had begun, and was ended"
         desk.findings.add("error", sentence)
         desk.progress.stop()
@@ -237,7 +246,9 @@ class PhaseRun:
 
     def _not_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
         desk = self._desk
-        sentence = f"phase {self.id} could not be started in {self._tries} attempts: {_reasons(message)}"
+        sentence = (
+            f"phase {self.id} could not be started in {self._tries} attempts: {describe_reasons(message)}"
+        )
         desk.findings.add("error", sentence)
         desk.is_last_repeat = True
         desk.progress.stop()
@@ -386,9 +397,3 @@ class PhaseRun:
             self._desk.outbox.answered(("prepare", node))
         self._desk.outbox.answered("start")
         return []
-
-
-def _reasons(message: GoAborted) -> str:
-    """Say why a go was aborted, each reason with its node."""
-    reasons = message.reasons.items()
-    return "; ".join(why if node in why else f"{node}: {why}" for node, why in reasons)

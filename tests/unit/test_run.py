@@ -3,6 +3,7 @@
 import pytest
 
 from fabric.controller.outcome import result_of
+from fabric.controller.run import S
 from fabric.protocol.limits import BARRIER_S, GO_ATTEMPTS, NODE_PATIENCE_S
 from fabric.protocol.messages import (
     Assign,
@@ -419,3 +420,26 @@ def test_what_follows_a_failure_is_done_without_a_node_that_refuses_it() -> None
     lab.finish("n2")
     assert lab.phase == "1/reset"
     assert lab.count(Cancel) == 0
+
+
+def test_nodes_that_kept_a_go_from_coming_for_the_same_reason_are_told_together() -> None:
+    """Sixty sentences that differ in a number are read by nobody."""
+    lab = Lab()
+    lab.open()
+    lab.ready()
+    late = {node: f"{node} did not confirm the go in time" for node in ("n1", "n2")}
+    lab.abort(late, started=("n1",))
+    assert "n[1-2] did not confirm the go in time; on n1 it had begun" in lab.whys
+
+
+def test_nodes_that_took_long_to_be_ready_get_more_time_for_the_go() -> None:
+    """A machine that is busy is busy still when the go comes; the shortest round trip does not show that."""
+    lab = Lab()
+    lab.open()
+    lab.now_ns += S // 5
+    lab.ready()
+    busy = lab.last(StartPhase).max_rtt_ns
+    lab = Lab()
+    lab.open()
+    lab.ready()
+    assert busy - lab.last(StartPhase).max_rtt_ns == S // 5 // 8
