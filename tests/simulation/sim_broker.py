@@ -1,4 +1,4 @@
-"""The broker's machine with catalogue and record logs in memory; a crash takes what is not durable."""
+"""The broker's machine with catalogue and record logs in memory; a crash takes the connections."""
 
 from dataclasses import dataclass, field, replace
 
@@ -53,7 +53,7 @@ class SimBroker:
     # --- life -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin a life with what is durable."""
+        """Begin a life with what was written."""
         self.epoch += 1
         self.life += 1
         self.alive = True
@@ -67,13 +67,16 @@ class SimBroker:
         self._rearm()
 
     def crash(self) -> None:
-        """Lose what is not durable, and every connection."""
+        """Lose every connection, as by `kill -9`: what was written outlives it, durable or not.
+
+        A loss of power takes the end of the log, too; what then follows, docs/store.md says.
+        """
         self.alive = False
         self.life += 1
         self.peers.clear()
         self.feed.clear()
         for log in self.logs.values():
-            del log.entries[log.durable :]
+            log.durable = len(log.entries)
 
     @property
     def fabric_ns(self) -> int:
