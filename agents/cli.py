@@ -20,7 +20,10 @@ ADDRESS_HELP: Final = "Address of this machine in a network, for `network` in tr
 )
 @option("--addr", "addresses", metavar="NAME=ADDRESS", multiple=True, help=ADDRESS_HELP)
 @option(
-    "--state-dir", type=click.Path(file_okay=False, path_type=Path), help="Where keys and journals are kept."
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keys and journals.  [default: testfabric/agent-NAME in the XDG state directory]",
 )
 @option("--lifeline-fd", type=int, hidden=True)
 @option("--ephemeral", is_flag=True, hidden=True)

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
@@ -12,7 +12,6 @@ from fabric.errors import FabricError
 
 if TYPE_CHECKING:
     from fabric.controller.trialrun import Outcome
-    from fabric.report.github import Annotation
     from fabric.trial.model import Trial
 
 Format = Literal["text", "conductor-json"]
@@ -35,7 +34,7 @@ def answering(form: str) -> Iterator[Answer]:
             with _commands_stopped():
                 yield lambda outcome, trial: outcomes.append((outcome, trial))
         except FabricError as error:
-            _annotate_error(error)
+            tell_refusal(error)
             raise
         finally:
             for outcome, trial in outcomes:
@@ -93,29 +92,27 @@ def _write_conductor(outcome: "Outcome", trial: "Trial", stdout: TextIO) -> None
 
 
 def _tell_github(outcome: "Outcome", trial: "Trial") -> None:
-    from fabric.report.github import diagnostic_annotations, is_github, report
+    tell_warnings(trial)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from fabric.report.github import report
 
-    if is_github(os.environ):
-        _print(diagnostic_annotations(trial.warnings))
         for line in report(outcome.result, outcome.bundle, os.environ):
             click.echo(line, err=True)
 
 
-def _annotate_error(error: FabricError) -> None:
+def tell_refusal(error: FabricError) -> None:
     """Show on GitHub why nothing was run."""
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        return
-    from fabric.report.github import Annotation, diagnostic_annotations
-    from fabric.trial.diagnostics import TrialError
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from fabric.report.github import refuse
 
-    if isinstance(error, TrialError):
-        _print(diagnostic_annotations(error.diagnostics))
-    else:
-        _print([Annotation(level="error", message=f"{error}\n{error.hint}".strip())])
+        for line in refuse(error, os.environ):
+            click.echo(line, err=True)
 
 
-def _print(annotations: "Iterable[Annotation]") -> None:
-    from fabric.report.github import annotate
+def tell_warnings(trial: "Trial") -> None:
+    """Show on GitHub what is doubtful about a trial."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from fabric.report.github import annotate, diagnostic_annotations
 
-    for line in annotate(annotations, os.environ):
-        click.echo(line, err=True)  # the runner reads it as well, and stdout is a result
+        for line in annotate(diagnostic_annotations(trial.warnings), os.environ):
+            click.echo(line, err=True)  # the runner reads it as well, and stdout is a result

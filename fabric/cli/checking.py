@@ -55,6 +55,7 @@ def only_trial(ctx: click.Context, parameter: click.Parameter, paths: Sequence[P
 
 def check_files(paths: Sequence[Path]) -> int:
     """Read trials, print what is wrong with them, and return the exit code."""
+    from fabric.cli.answers import tell_refusal, tell_warnings
     from fabric.cli.options import print_error
     from fabric.errors import FabricError
     from fabric.trial.importers.foreign import open_trial
@@ -66,10 +67,12 @@ def check_files(paths: Sequence[Path]) -> int:
             summary = summarize(trial)
         except FabricError as error:
             print_error(error)
+            tell_refusal(error)
             code = error.exit_code
             continue
         for warning in trial.warnings:
             click.echo(warning.render(), err=True)
+        tell_warnings(trial)
         click.echo(f"{path}: ok: {summary}")
     return code
 

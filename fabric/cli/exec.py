@@ -96,9 +96,12 @@ def main(
             show = _Show(None if as_json else _view(nodes, fold=fold))
             done = execute(connection, nodes, wanted, show, lambda: show.deadline_ns)
             show.finish()
+            bundle = None
             if output is not None and done.started:
-                _leave_bundle(connection, done, output)
+                bundle = _leave_bundle(connection, done, output)
         _conclude(done, nodes, quiet=quiet)
+        if bundle is not None and not quiet:
+            click.echo(f"bundle: {bundle}", err=True)
         sys.exit(done.exit_code)
 
 
@@ -145,10 +148,10 @@ def _print(lines: "Iterable[Shown]") -> None:
         click.echo(line.text, err=line.is_stderr, color=True)  # colours were decided on
 
 
-def _leave_bundle(connection: "Connection", done: "Executed", directory: Path) -> None:
+def _leave_bundle(connection: "Connection", done: "Executed", directory: Path) -> Path:
     from fabric.controller.bundling import write_bundle
 
-    write_bundle(connection, done.run, directory)
+    return write_bundle(connection, done.run, directory, latest=True)
 
 
 def _conclude(done: "Executed", nodes: "Sequence[str]", *, quiet: bool) -> None:

@@ -24,7 +24,7 @@ def main() -> None:
 
 
 @main.command("show", context_settings=settings("nodes"), short_help="Show all nodes, or one.")
-@click.argument("node", required=False)
+@click.argument("node", required=False, metavar="[NODE]")
 @option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
 @option("--watch", is_flag=True, help="Go on showing them; into a pipe, one line for each change.")
 @broker_option
@@ -32,7 +32,7 @@ def main() -> None:
 def show(
     *, node: str | None, as_json: bool, watch: bool, broker: str | None, verbose: bool, quiet: bool
 ) -> None:
-    """List all nodes, or tell all that the broker knows of NODE."""
+    """List all nodes, or those of NODE, such as lab[1-4] or @etcd; tell all that is known of a single one."""
     with reported_errors():
         from fabric.cli.attach import attached
         from fabric.cli.nodetable import details, table_of
@@ -44,7 +44,7 @@ def show(
                 watch_nodes(connection, lambda: _wanted(connection, node), as_json=as_json)
             nodes = _wanted(connection, node)
             now_ns = connection.fabric_ns()
-        shown = details(nodes[0], now_ns) if node else table_of(nodes, now_ns)
+        shown = details(nodes[0], now_ns) if node and len(nodes) == 1 else table_of(nodes, now_ns)
         for line in _json(nodes) if as_json else shown:
             click.echo(line)
 
@@ -115,18 +115,12 @@ def _drain(
             upkeep.drain(connection, nodes, drained=drained, why=why)
 
 
-def _wanted(connection: "Connection", name: str | None) -> "Sequence[NodeInfo]":
-    from fabric.controller.lookup import list_nodes
-    from fabric.errors import UsageError
+def _wanted(connection: "Connection", spec: str | None) -> "Sequence[NodeInfo]":
+    from fabric.controller.lookup import list_nodes, pick_nodes
     from fabric.report.fold import natural
 
     nodes = sorted(list_nodes(connection), key=lambda info: natural(info.name))
-    if name is None:
-        return nodes
-    found = [info for info in nodes if info.name == name]
-    if not found:
-        raise UsageError(f"no node {name!r:.80} has ever been here", hint="`fabric nodes` lists them")
-    return found
+    return nodes if spec is None else pick_nodes(nodes, spec)
 
 
 def _json(nodes: "Sequence[NodeInfo]") -> list[str]:

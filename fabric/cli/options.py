@@ -14,12 +14,10 @@ from typing import Any, Final, NoReturn, TypeVar
 import click
 
 from fabric import __version__
+from fabric.cli.entry import EXIT_INTERRUPTED, leave
 from fabric.errors import FabricError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-EXIT_INTERRUPTED: Final = 130
-"""128 + SIGINT, as a shell reports it."""
 
 EXIT_PIPE_CLOSED: Final = 141
 """128 + SIGPIPE: what `cat` would end with when `head` has seen enough."""
@@ -102,7 +100,10 @@ def reported_errors() -> Iterator[None]:
 
     ``--verbose`` of the command shows where an error came from.
     """
+    is_early = signal.getsignal(signal.SIGINT) is leave
     try:
+        if is_early:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         yield
         sys.stdout.flush()  # here, where a closed pipe is still caught
     except FabricError as error:
@@ -116,6 +117,9 @@ def reported_errors() -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - python would exit with 1, which says that a test failed
         sentence = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         _fail(sentence, "" if _is_verbose() else "--verbose shows where it came from", EXIT_UNEXPECTED)
+    finally:
+        if is_early:
+            signal.signal(signal.SIGINT, leave)
 
 
 def print_error(error: FabricError) -> None:

@@ -18,6 +18,7 @@ from fabric.errors import FabricError, UsageError
 from fabric.protocol.messages import RunInfo
 from fabric.report.folding import Folder
 from fabric.report.losses import Losses
+from fabric.report.picking import Picker
 from fabric.report.tailview import Clock, ClockName, JsonTimelineView, TimelineView, order_of, searcher
 from fabric.report.views import JsonView, Selection, TextView, View
 
@@ -125,6 +126,7 @@ class Tailing:
         origin_ns = None if shows_first else find_origin_ns(connection, info)
         view = self._view(origin_ns, live=follow and info.state == "open")
         tail = RunTail(connection, info, number=number, follow=follow)
+        picker = Picker(self._wanted, info.nodes, since_ns)
         losses = Losses(whole=number == 1)
         shown = number
         try:
@@ -132,8 +134,7 @@ class Tailing:
                 reads = tail.turn(view.deadline_ns)
                 with deferred_interrupt():  # else what is shown could be shown again by who goes on
                     whole = reads if self._wishes.as_json else losses.told(reads)
-                    wanted = (read for read in whole if read in self._wanted and read.record.t_ns >= since_ns)
-                    _print(view.lines(wanted, connection.now_ns()))
+                    _print(view.lines(picker.pick(whole), connection.now_ns()))
                     shown = tail.next
         except (KeyboardInterrupt, FabricError):
             _print(view.finish())
@@ -141,10 +142,15 @@ class Tailing:
                 click.echo(f"go on with: fabric-tail {info.run}{' -f' * follow} --from @{shown}", err=True)
             raise
         _print(view.finish())
+        for sentence in () if self._wishes.quiet or self._wishes.follow_runs else picker.in_vain():
+            click.echo(sentence, err=True)  # else nothing would look like a run without output
 
     def _begin(self, connection: Connection, info: RunInfo, start: Start) -> tuple[int, int]:
         """Return the number of the first record to read, and the fabric time before which none is shown."""
         if start.number:
+            follow = self._wishes.follow or self._wishes.follow_runs
+            if start.number > info.last + 1 and not (follow and info.state == "open"):
+                raise UsageError(f"--from @{start.number}: the last record of {info.run} is @{info.last}")
             return start.number, 0
         if start.word:
             return (1 if start.word == "run" else info.last + 1), 0

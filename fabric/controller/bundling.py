@@ -15,7 +15,7 @@ from fabric.report.bundle import BundleWriter
 _NODE: Final[dict[str, Any]] = {"roles": [], "addresses": {}, "labels": [], "facts": {}, "lost": None}
 
 
-def write_bundle(connection: Connection, run: str, directory: Path) -> Path:
+def write_bundle(connection: Connection, run: str, directory: Path, *, latest: bool = False) -> Path:
     """Write what is stored of a run by now, by the same writer that makes bundles of running runs.
 
     Of a run that is open, or whose controller died, it is what there is: ``result.json`` says so.
@@ -24,6 +24,7 @@ def write_bundle(connection: Connection, run: str, directory: Path) -> Path:
         connection: To the broker.
         run: Its whole id.
         directory: The bundle becomes a directory of the run's id in it.
+        latest: Let ``latest`` in the directory point to it.
 
     Returns:
         The bundle's directory.
@@ -41,7 +42,7 @@ def write_bundle(connection: Connection, run: str, directory: Path) -> Path:
         while not tail.done:
             for read in tail.turn():
                 bundle.write(read)
-        bundle.finish(_result(connection, info, tail.next - 1), latest=False)
+        bundle.finish(_result(connection, info, tail.next - 1), latest=latest)
     finally:
         bundle.close()
     return bundle.directory

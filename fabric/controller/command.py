@@ -1,8 +1,8 @@
 """PURE.  One command on some nodes, as a run: one phase with one step, and nothing to reset."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fabric.controller.outcome import result_of
@@ -13,6 +13,7 @@ from fabric.protocol.messages import Step
 from fabric.protocol.names import StepId
 from fabric.trial.cells import Cell, Repeat
 from fabric.trial.model import Trial, TrialStep
+from fabric.trial.variables import NodeAddresses, own_variables, repeat_variable
 
 NAME: Final = "exec"
 PHASE: Final = "run"
@@ -40,10 +41,21 @@ class Command:
 
 
 class CommandPlan(RunPlan):
-    """The same step for all nodes: nothing depends on the node, so a thousand cost no more than one."""
+    """The same step for all nodes, but for the variables that say which node it is."""
 
     def _make(self, repeat: Repeat, phase: str) -> NodeSteps:
-        return dict.fromkeys(self.nodes, (self._step(repeat),) if phase == PHASE else ())
+        if phase != PHASE:
+            return dict.fromkeys(self.nodes, ())
+        step = self._step(repeat)
+        return {
+            node: (replace(step, env=step.env | self._variables(node, index, repeat)),)
+            for index, node in enumerate(self.nodes)
+        }
+
+    def _variables(self, node: str, index: int, repeat: Repeat) -> dict[str, str]:
+        """Return a node's own.  Those of the role are left out: each node would get the addresses of all."""
+        own = own_variables(self.trial, self.trial.steps[0], node, index, self.addresses)
+        return own | repeat_variable(repeat)
 
     def reset_alone(self, cell: Cell) -> NodeSteps:
         """Return nothing: there is no reset."""
@@ -72,12 +84,19 @@ class CommandPlan(RunPlan):
         )
 
 
-def command_run(*, run: str, nodes: Sequence[str], command: Command, lease_s: float) -> Run:
+def command_run(
+    *,
+    run: str,
+    nodes: Sequence[str],
+    command: Command,
+    lease_s: float,
+    addresses: Mapping[str, NodeAddresses] | None = None,
+) -> Run:
     """Return the run of one command: one phase, and no reset, for nothing is known that would undo it."""
     trial = command_trial(nodes, command)
     plan = CommandPlan(
         trial=trial,
-        addresses={},
+        addresses=addresses or {},
         phases=(PHASE, "reset"),
         repeats=(Repeat(Cell(0, {}), 1, is_warmup=False, phases=(PHASE,)),),
         roles={0: trial.roles},

@@ -10,6 +10,7 @@ from fabric.controller.connection import Connection
 from fabric.controller.entry import Read
 from fabric.controller.finding import Wait, find_nodes
 from fabric.controller.local import new_run_id
+from fabric.controller.lookup import list_nodes
 from fabric.controller.session import Session
 from fabric.controller.verdict import EXIT_CODES, Verdict
 from fabric.protocol.limits import LEASE_S
@@ -52,7 +53,13 @@ def execute(
         show: Called with records as they are read (perhaps none), and the instant.
         show_deadline: Says when ``show`` is to be called though nothing was read.
     """
-    run = command_run(run=new_run_id("exec", time.time()), nodes=nodes, command=command, lease_s=LEASE_S)
+    run = command_run(
+        run=new_run_id("exec", time.time()),
+        nodes=nodes,
+        command=command,
+        lease_s=LEASE_S,
+        addresses={info.name: info.addresses for info in list_nodes(connection)},
+    )
     Session(connection, run, _showing(show), show_deadline).serve()
     connection.unsubscribe(run.run)
     return Executed(

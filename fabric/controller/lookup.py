@@ -1,5 +1,6 @@
 """Asks the broker what there is, and finds the run that a user means."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from fabric.controller.connection import Connection
@@ -97,6 +98,31 @@ def named_nodes(text: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(expand(text)))
     except SpecError as error:
         raise UsageError(f"{text!r:.80}: {error}", hint=error.hint) from None
+
+
+def pick_nodes(nodes: Sequence[NodeInfo], text: str) -> list[NodeInfo]:
+    """Return the nodes that a spec means, whatever they do now; a count in it says nothing here.
+
+    Raises:
+        UsageError: If it is no spec, or there are none.
+    """
+    from fabric.trial.lab import Lab
+    from fabric.trial.nodespec import Names, SpecError, parse
+
+    try:
+        parts = parse(text)
+    except SpecError as error:
+        raise UsageError(f"{text!r:.80}: {error}", hint=error.hint) from None
+    known, lab = {info.name: info for info in nodes}, Lab(nodes)
+    names = dict.fromkeys(
+        name for part in parts for name in (part.names if isinstance(part, Names) else lab.members(part.pool))
+    )
+    for name in names:
+        if name not in known:
+            raise UsageError(f"no node {name!r:.80} has ever been here", hint="`fabric nodes` lists them")
+    if not names:
+        raise UsageError(f"no node is {text!r:.80}", hint="`fabric nodes` lists them with their labels")
+    return [known[name] for name in names]
 
 
 def unexpected(answer: Message) -> FabricError:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from fabric.errors import FabricError
 from fabric.report.results import Result, StepResult, number, steps_of, variables_of, whys_of
-from fabric.trial.diagnostics import Diagnostic
+from fabric.trial.diagnostics import Diagnostic, TrialError
 
 MAX_ANNOTATIONS: Final = 10
 """Most errors, and most warnings, of one step that GitHub shows."""
@@ -111,9 +112,18 @@ def write_summary(result: Result, bundle: Path | None, path: Path) -> None:
     Raises:
         OSError: If it cannot be written.
     """
+    _append(summary_blocks(result, bundle), path)
+
+
+def _append(blocks: Iterable[str], path: Path) -> None:
+    """Append blocks, as far as there is room.
+
+    Raises:
+        OSError: If they cannot be written.
+    """
     with path.open("ab") as file:
         room = MAX_SUMMARY_BYTES - file.tell() - len(_CUT.encode())
-        for block in summary_blocks(result, bundle):
+        for block in blocks:
             text = block.encode(errors="replace")
             if len(text) > room:
                 if room > 0:
@@ -248,11 +258,39 @@ def report(result: Mapping[str, Any], bundle: Path | None, environ: Mapping[str,
     if not is_github(environ):
         return
     yield from annotate(annotations_of(result), environ)
+    yield from _summarized(summary_blocks(result, bundle), environ)
+
+
+def refuse(error: FabricError, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the lines to print for GitHub if nothing was run, after writing the step's summary."""
+    if not is_github(environ):
+        return
+    if isinstance(error, TrialError):
+        yield from annotate(diagnostic_annotations(error.diagnostics), environ)
+    else:
+        yield from annotate([Annotation(level="error", message=f"{error}\n{error.hint}".strip())], environ)
+    yield from _summarized(_refusal_blocks(error), environ)
+
+
+def _refusal_blocks(error: FabricError) -> Iterator[str]:
+    what = "not run: the trial is wrong" if isinstance(error, TrialError) else "error"
+    yield f"## {chr(0x274C)} {what}\n\n"
+    if not isinstance(error, TrialError):
+        yield f"- {_text(str(error))}\n"
+        return
+    for one in error.diagnostics[:MAX_ROWS]:
+        place = _place(one.path, one.line) if one.line else f"{_code(one.path)} "
+        yield f"- {place}{one.code}: {_text(one.message)}\n"
+    if len(error.diagnostics) > MAX_ROWS:
+        yield f"\n... and {len(error.diagnostics) - MAX_ROWS} more\n"
+
+
+def _summarized(blocks: Iterable[str], environ: Mapping[str, str]) -> Iterator[str]:
     path = environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return
     try:
-        write_summary(result, bundle, Path(path))
+        _append(blocks, Path(path))
     except OSError as error:
         message = f"the step summary cannot be written: {error.strerror or error}"
         yield Annotation(level="warning", message=message).command()

@@ -27,7 +27,7 @@ def test_the_list_names_all_commands_without_loading_them() -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     shown, _, loaded = out.partition("LOADED")
     assert all(f"  {command} " in shown for command in (*COMMANDS, "completion"))
-    assert set(loaded.split()) == {"fabric.cli.main", "fabric.cli.options"}
+    assert set(loaded.split()) == {"fabric.cli.main", "fabric.cli.options", "fabric.cli.entry"}
 
 
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)
@@ -99,3 +99,35 @@ def test_a_word_that_an_option_took_is_told_with_a_way_out(line: str, hint: str)
 def test_people_read_instants_in_one_form() -> None:
     """The broker's sentences and the tables of the commands stand side by side."""
     assert utc(1_772_360_527_999_999_999) == "2026-03-01 10:22:07 UTC"
+
+
+INTERRUPTED_AT = """
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+from fabric.cli import entry
+
+class Finder(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+sys.argv = [{program!r}, *{words!r}]
+entry.{program}()
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "module", "words"),
+    [
+        ("tail", "click", []),
+        ("tail", "fabric.cli.tailing", []),
+        ("fabric", "fabric.cli.runs", ["runs"]),
+        ("run", "pydantic", ["--check", "configs/trials/hello.toml"]),
+    ],
+)
+def test_an_interrupt_is_quiet_from_the_start(program: str, module: str, words: list[str]) -> None:
+    """Who has mistyped a command leaves it at once, in the middle of its imports."""
+    code = INTERRUPTED_AT.format(program=program, module=module, words=words)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fabric.cli.answers import answering
+from fabric.cli.checking import check_files
 from fabric.errors import UsageError
 from fabric.report import github
 from fabric.report.github import Annotation, annotate, annotations_of, report, summary_blocks, write_summary
@@ -150,3 +151,21 @@ def test_elsewhere_an_error_is_told_once(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(UsageError), answering("text"):
         raise UsageError("no")
     assert capsys.readouterr().err == ""
+
+
+def test_a_wrong_trial_is_told_in_annotations_and_in_the_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--check` is for pull requests; whoever looks at the summary wants the reason."""
+    wrong, summary = tmp_path / "t.toml", tmp_path / "summary.md"
+    wrong.write_text('[trial]\nname = "t"\n[nodes]\nserver = "lab1"\n[run]\nservr = "true"\n')
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert check_files([wrong]) == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("::")]
+    assert line.startswith(f"::error file={wrong},line=6,col=1,endColumn=6,title=E012::no role `servr`")
+    assert "not run: the trial is wrong" in summary.read_text()
+    assert f"`{wrong}:6` E012: no role" in summary.read_text()
+    wrong.write_text('[trial]\nname = "t"\n[nodes]\nserver = "lab1"\n[run]\nserver = "echo $no"\n')
+    assert check_files([wrong]) == 0
+    assert f"::warning file={wrong},line=6," in capsys.readouterr().err

@@ -128,6 +128,22 @@ def test_lines_are_put_in_order_folded_and_searched(operator: Any, start: Start)
     assert [line.split("] ")[1] for line in out.splitlines()] == ["lab1 left/ping │ one"]
 
 
+def test_what_was_wanted_in_vain_is_said(operator: Any, start: Start) -> None:
+    """A typing error in a name must not look like a run that said nothing."""
+    operator.say("hello\n")
+    operator.end()
+    for options, said in (
+        (("--node", "nolab"), "no node 'nolab' in what was read; nodes: lab[1-2]\n"),
+        (("--step", "nostep", "--node", "lab1"), "no step 'nostep' in what was read; steps: ping\n"),
+        (("--role", "norole"), "no role 'norole' in what was read; roles: left\n"),
+        (("--from", "@3"), "nothing is there to read\n"),
+        (("-q", "--node", "nolab"), ""),
+    ):
+        assert ended(start("fabric-tail", *options)) == (0, "", said)
+    code, out, err = ended(start("fabric-tail", "-f", "--from", "@190"))
+    assert (code, out, err) == (2, "", f"error: --from @190: the last record of {RUN} is @2\n")
+
+
 def test_a_part_of_the_past_is_shown(operator: Any, start: Start) -> None:
     """Of a run that is over, the last moments before its end."""
     operator.append(make_output(4, 0, 1_000_000_000), payload=b"old\n")

@@ -87,6 +87,30 @@ def test_what_all_say_is_shown_once(lab: Lab) -> None:
     assert {json.loads(line)["type"] for line in out} >= {"output", "step_finished", "run_ended"}
 
 
+def test_a_command_knows_on_which_node_it_is(lab: Lab) -> None:
+    """What was tried by hand goes into a trial as it stands: with the same variables."""
+    line = 'echo "$my_name $my_index $my_role $repeat"; test -n "$me"'
+    code, out, _ = lab.type("fabric", "exec", "lab[1-3]", line)
+    assert code == 0
+    assert sorted(out) == ["lab1: lab1 0 node 1", "lab2: lab2 1 node 1", "lab3: lab3 2 node 1"]
+
+
+def test_a_command_leaves_a_bundle_and_says_where(lab: Lab, tmp_path: Path) -> None:
+    """A directory that is named by date and chance is not found by guessing."""
+    code, _, err = lab.type("fabric", "exec", "-o", str(tmp_path), "lab1", "true")
+    assert (code, err[-1]) == (0, f"bundle: {(tmp_path / 'latest').resolve()}")
+
+
+def test_several_nodes_are_shown(lab: Lab) -> None:
+    """As they are drained: by ranges; and as a trial finds them, by labels."""
+    code, out, _ = lab.type("fabric", "nodes", "lab[1-2]")
+    assert (code, [line.split()[0] for line in out[1:]]) == (0, ["lab1", "lab2"])
+    assert [line.split()[0] for line in lab.type("fabric", "nodes", "@odd")[1][1:]] == ["lab1", "lab3"]
+    code, _, err = lab.type("fabric", "nodes", "lab[3-4]")
+    assert (code, err[0]) == (2, "error: no node 'lab4' has ever been here")
+    assert lab.type("fabric", "nodes", "@none")[0] == 2
+
+
 def test_a_command_that_takes_too_long_is_ended(lab: Lab) -> None:
     """And a wrong word about time is told before anything is started."""
     code, _, err = lab.type("fabric", "exec", "lab1", "--timeout", "300ms", "--", "sleep", "60")
