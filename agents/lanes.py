@@ -14,6 +14,7 @@ from agents.stamp import Stamp
 from agents.step_run import TRANSFERS, Done, StepRun
 from agents.steps import Steps
 from fabric.protocol.messages import Step
+from fabric.protocol.names import StepId
 from fabric.protocol.records import StepSkipped, Stream
 
 
@@ -106,7 +107,8 @@ class Lanes:
         if target is not None and target.started_ns:
             return self.steps.end(target, "stopped")
         how = self.steps.how_ended(step.step.target)
-        what = f"it was over already: {how}" if how else "it has never begun here"
+        name = StepId.parse(step.step.target).label
+        what = f"{name} was over already: {how}" if how else f"{name} has never begun here"
         step.done = Done(failed=False, message=what, t_ns=now_ns)
         return self.finish_if_over(step, now_ns)
 
@@ -297,7 +299,8 @@ class Lanes:
         for step in self.steps:
             is_its = step.step.verb == "stop" and step.step.target == ended.step.step
             if is_its and step.state == "running" and step.done is None:
-                step.done = Done(failed=False, message=ended.message(), t_ns=now_ns)
+                how = ended.how if ended.reason == "stopped" else ended.message()
+                step.done = Done(failed=False, message=f"ended {ended.id.label}: {how}", t_ns=now_ns)
                 effects += self.finish_if_over(step, now_ns)
         return effects
 

@@ -168,11 +168,16 @@ class StepRun:
         is_error = self.reason in ERRORS or self.step.verb in TRANSFERS
         return is_error or self.step.retry_on == "fail"
 
+    @property
+    def how(self) -> str:
+        """How its program, or what the agent did for it, ended: whoever wanted that."""
+        return _how(self.exit) if self.done is None else self.done.message
+
     def message(self) -> str:
         """Say in a few words how it ended."""
         if self.not_started or self.lost:
             return self.not_started or self.lost
-        how = _how(self.exit) if self.done is None else self.done.message
+        how = self.how
         match self.reason:
             case "timeout":
                 return f"not done within {self.step.timeout_s:g} s" + (f", ended: {how}" if how else "")

@@ -1,23 +1,23 @@
 """PURE.  What the end of a step says about the run."""
 
-from typing import Final
-
 from fabric.controller.desk import Desk
+from fabric.controller.effects import Effect
 from fabric.controller.measures import Measured, describe_check
 from fabric.protocol.messages import GoAborted, Refused
 from fabric.protocol.names import StepId
 from fabric.protocol.records import StepFinished
 from fabric.report.fold import folded, group
+from fabric.report.quantities import after
 
-S: Final = 1_000_000_000
+_RUNNING = 3
+"""So many steps that still ran are named; result.json has all of them."""
 
 
 def describe_failure(desk: Desk, node: str, end: StepFinished) -> str:
     """Return ``trial.toml:12: run/client step client-1 on lab3: exit 1 after 2.1 s, last line: ...``."""
-    seconds = f" after {end.duration_ns / S:.1f} s" if end.duration_ns else ""
     last = desk.history.last_line(node, end.step, end.attempt)
     tail = f", last line: {last}" if last else ""
-    return f"{desk.plan.describe(end.step, node)}: {end.message}{seconds}{tail}"
+    return f"{desk.plan.describe(end.step, node)}: {end.message}{after(end.reason, end.duration_ns)}{tail}"
 
 
 def judge(desk: Desk, node: str, end: StepFinished) -> bool:
@@ -80,11 +80,47 @@ def judge_metric(desk: Desk, measured: Measured) -> bool:
 def judge_checks(desk: Desk) -> None:
     """Note which checks do not hold; why a repeat that failed lacks a value is known already."""
     failed = {(repeat.cell.number, repeat.number) for repeat, has_failed in desk.done if has_failed}
+    names = {repeat.cell.number: repeat.cell.variables.items() for repeat, _ in desk.done}
     for result in desk.measures.check([repeat for repeat, _ in desk.done]):
         cell, repeat = result.place
         if not result.ok and not (result.value is None and result.place in failed):
-            where = f"cell {cell}, repeat {repeat}" if cell else f"repeat {repeat}"
+            values = " ".join(f"{name}={value}" for name, value in names[cell])
+            where = f"cell {cell} ({values}), repeat {repeat}" if cell else f"repeat {repeat}"
             desk.findings.add("fail", describe_check(desk.plan.trial, result, where))
+
+
+def tell_cut(desk: Desk, phase_id: str, why: str, now_ns: int) -> list[Effect]:
+    """Say once why all that runs is ended; what Ctrl-C does is said elsewhere, and is no failure."""
+    if desk.findings.has("interrupted"):
+        return []
+    desk.failed_phases.add(phase_id)
+    return desk.notice(f"phase {phase_id} is ended early: {why}", now_ns)
+
+
+def name_failure(node: str, end: StepFinished) -> str:
+    """Return ``run/client step client-1 failed on lab3``."""
+    step = StepId.parse(end.step)
+    return f"{step.phase}/{step.role} step {step.label} failed on {node}"
+
+
+def describe_timeout(desk: Desk, where: str, phase_id: str) -> str:
+    """Say that the whole trial took too long, and what it was at."""
+    trial = desk.plan.trial
+    what = f"{trial.path}: the trial was not done within its timeout of {trial.timeout_s:g} s"
+    return f"{what} ({where}{still_running(desk, phase_id)})"
+
+
+def still_running(desk: Desk, phase_id: str) -> str:
+    """Return the steps of a phase that are not over, some of them: ``; a step a-1 ran on lab[1-3]``."""
+    nodes: dict[tuple[str, str], list[str]] = {}
+    for node, name, attempt in desk.history.started:
+        step, source = StepId.parse(name), desk.plan.source(name)
+        is_over = (node, name, attempt) in desk.history.finished
+        if step.phase_id == phase_id and not is_over and (source is None or source.verb != "spawn"):
+            nodes.setdefault((step.role, step.label), []).append(node)
+    texts = [f"{role} step {label} ran on {folded(found)}" for (role, label), found in nodes.items()]
+    more = f", and {len(texts) - _RUNNING} more" if len(texts) > _RUNNING else ""
+    return "; " + ", ".join(texts[:_RUNNING]) + more if texts else ""
 
 
 def _check(desk: Desk, node: str, end: StepFinished) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fabric.trial import units
+from fabric.report.quantities import beside
 from fabric.trial.cells import Repeat
 from fabric.trial.model import Across, CheckSpec, MetricSpec, Trial, TrialStep
 
@@ -74,7 +74,7 @@ class Measures:
         specs = {spec.name: spec for _, spec in metrics_of(self.trial)}
         results = []
         for check in self.trial.checks:
-            for repeat in repeats:
+            for repeat in _by_cell(repeats):
                 if not repeat.is_warmup:
                     place = (repeat.cell.number, repeat.number)
                     value = self.value(specs[check.metric], place)
@@ -97,7 +97,7 @@ class Measures:
 
     def _cells(self, spec: MetricSpec, repeats: Sequence[Repeat]) -> list[dict[str, Any]]:
         cells: dict[int, list[dict[str, Any]]] = {}
-        for repeat in repeats:
+        for repeat in _by_cell(repeats):
             place = (repeat.cell.number, repeat.number)
             nodes = self._values.get((spec.name, place), {})
             if nodes and not repeat.is_warmup:
@@ -107,6 +107,11 @@ class Measures:
             {"cell": cell, "repeats": entries} | summary([entry["value"] for entry in entries])
             for cell, entries in cells.items()
         ]
+
+
+def _by_cell(repeats: Sequence[Repeat]) -> list[Repeat]:
+    """Return repeats in the order in which people compare them, whatever the one in which they were done."""
+    return sorted(repeats, key=lambda repeat: (repeat.cell.number, repeat.number))
 
 
 def metrics_of(trial: Trial) -> list[tuple[TrialStep, MetricSpec]]:
@@ -137,10 +142,9 @@ def describe_check(trial: Trial, result: CheckResult, where: str) -> str:
 
 
 def _shown(trial: Trial, check: CheckSpec, value: float) -> str:
-    """Return a value in the unit in which the check is written."""
+    """Return a value as people see it everywhere."""
     unit = next(spec.unit for _, spec in metrics_of(trial) if spec.name == check.metric)
-    wanted = units.parse(check.text).unit or unit
-    return f"{units.convert(value, unit, wanted):.6g} {wanted}".rstrip()
+    return beside(value, check.limit, unit)
 
 
 def _holds(check: CheckSpec, value: float | None) -> bool:

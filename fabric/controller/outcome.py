@@ -111,12 +111,19 @@ def _measures(run: Run) -> dict[str, Any]:
     }
 
 
+_UNKNOWN: Final = dict.fromkeys(
+    ("go", "t0", "lead_s", "ended", "failed", "skew_s", "skew_bound_s", "latest_node")
+)
+"""Of a phase that was not started, or did not end: a script finds every field in every phase."""
+
+
 def _phases(run: Run) -> list[dict[str, Any]]:
     """Return each phase that was started, with its skew; and each go that was aborted."""
     found: dict[str, dict[str, Any]] = {}
     for record in run.desk.history.phases:
         cell, repeat, name = parse_phase(record.phase)
-        entry = found.setdefault(record.phase, {"cell": cell, "repeat": repeat, "phase": name, "aborted": []})
+        place = {"cell": cell, "repeat": repeat, "phase": name}
+        entry = found.setdefault(record.phase, {**place, **_UNKNOWN, "aborted": []})
         match record:
             case PhaseStarted():
                 entry |= {"go": record.go, "t0": record.t0_ns / NS, "lead_s": record.lead_ns / NS}

@@ -13,9 +13,9 @@ from typing import Final, Literal
 from fabric.controller.barrier import Barrier
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
-from fabric.controller.failures import describe_reasons, judge_refusal
+from fabric.controller.failures import describe_reasons, judge_refusal, tell_cut
 from fabric.controller.limits import grace_s, limit_ns
-from fabric.controller.skew import SkewMeter, excess
+from fabric.controller.skew import excess, skew_of
 from fabric.protocol.limits import BARRIER_S, GO_ATTEMPTS
 from fabric.protocol.messages import (
     Cancel,
@@ -308,10 +308,7 @@ class PhaseRun:
 
     def _end(self, now_ns: int) -> list[Effect]:
         self.state = "over"
-        meter = SkewMeter(self._t0_ns)
-        for node, start in self._desk.history.starts.pop(self.id, []):
-            meter.add(node, start)
-        skew = meter.result
+        skew = skew_of(self._t0_ns, self._desk.history.starts.pop(self.id, []))
         if skew is not None and (over := excess(skew, self._desk.plan.trial.max_skew_s)):
             self._desk.findings.add("invalid", f"phase {self.id}: {over}")
         t, bound = self._desk.fabric(now_ns)
@@ -335,7 +332,8 @@ class PhaseRun:
         if self.state == "preparing" or self._again_ns:
             return self.begin(now_ns) if how == "soft" and self._follows_failures else self._leave()
         self.cut_how, self._why_cut = how, why
-        return self._cancel(now_ns) if self.state == "running" else []
+        told = tell_cut(self._desk, self.id, why, now_ns)
+        return told + (self._cancel(now_ns) if self.state == "running" else [])
 
     @property
     def _follows_failures(self) -> bool:
@@ -347,6 +345,8 @@ class PhaseRun:
 
     def node_gone(self, node: str, why: str, now_ns: int, *, is_needed: bool = True) -> list[Effect]:
         """Go on without a node; end the phase early if it is needed."""
+        if is_needed:
+            self._desk.failed_phases.add(self.id)
         for what in ("prepare", "cancel"):
             self._desk.outbox.answered((what, node))
         was_last = self._barrier.arrived(node)

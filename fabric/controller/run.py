@@ -16,7 +16,7 @@ from fabric.controller.desk import Desk, Progress
 from fabric.controller.effects import Effect, Over, Tell
 from fabric.controller.ending import Ending
 from fabric.controller.entry import Read
-from fabric.controller.failures import judge, judge_metric
+from fabric.controller.failures import describe_timeout, judge, judge_metric, name_failure
 from fabric.controller.measures import Measured
 from fabric.controller.phase import PhaseRun
 from fabric.controller.plan import RunPlan
@@ -146,7 +146,9 @@ class Run:
         effects: list[Effect] = [metric_note(self.desk, measured, now_ns)]
         stops = judge_metric(self.desk, measured)
         if (phase := self._phase) is not None:
-            effects += phase.cut("soft", f"no {measured.spec.name}", now_ns) if stops else []
+            effects += (
+                phase.cut("soft", f"metric {measured.spec.name} was not found", now_ns) if stops else []
+            )
             effects += phase.go_on(now_ns)
         return self._go_on(effects, now_ns)
 
@@ -298,7 +300,7 @@ class Run:
         phase, stops = self._phase, judge(self.desk, node, end)
         if phase is None:
             return []
-        return phase.cut("soft", f"step {end.step} failed on {node}", now_ns) if stops else []
+        return phase.cut("soft", name_failure(node, end), now_ns) if stops else []
 
     # --- trouble ----------------------------------------------------------------------------------------
 
@@ -311,8 +313,8 @@ class Run:
         return self._go_on(phase.cut("soft", why, now_ns) + phase.go_on(now_ns), now_ns)
 
     def _trial_timed_out(self, now_ns: int) -> list[Effect]:
-        self._deadline_ns, limit_s = None, self.plan.trial.timeout_s
-        self.findings.add("fail", f"the trial was not done within {limit_s:g} s ({self._where()})")
+        self._deadline_ns, phase_id = None, self._phase.id if self._phase is not None else ""
+        self.findings.add("fail", describe_timeout(self.desk, self._where(), phase_id))
         return self._stop("the trial's timeout is over", now_ns)
 
     def _on_node_lost(self, message: NodeLost, now_ns: int) -> list[Effect]:

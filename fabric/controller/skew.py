@@ -1,5 +1,6 @@
 """PURE.  The skew of a phase: latest minus earliest actual start of the steps that its go released."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fabric.protocol.records import StepStarted
@@ -51,3 +52,11 @@ def excess(skew: Skew, limit_s: float | None) -> str:
         return ""
     found = f"skew {skew.skew_ns / 1e6:.3f} ms (+- {skew.bound_ns / 1e6:.3f} ms)"
     return f"{found} is over max_skew {limit_s * 1e3:g} ms; {skew.latest_node} was the last"
+
+
+def skew_of(t0_ns: int, starts: Iterable[tuple[str, StepStarted]]) -> Skew | None:
+    """Return the skew of the starts of a phase, each with its node."""
+    meter = SkewMeter(t0_ns)
+    for node, start in starts:
+        meter.add(node, start)
+    return meter.result

@@ -54,7 +54,8 @@ class FailureText:
     def _head(self, failure: Failure) -> str:
         count = len(failure.nodes)
         nodes = folded(failure.nodes, limit=_NODES) + (f" ({count} nodes)" if count > 1 else "")
-        text = f"{self.place(failure)} failed on {nodes}: {printable(failure.how)}"
+        tries = f" in {failure.attempt} attempts" if failure.attempt > 1 else ""
+        text = f"{self.place(failure)} failed on {nodes}{tries}: {printable(failure.how)}"
         if len(failure.repeats) > 1:
             text += f", in repeats {folded(failure.repeats, limit=_REPEATS)}"
         return self._palette.level("error", text)

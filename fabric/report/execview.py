@@ -77,7 +77,7 @@ def endings(nodes: Sequence[str], ends: Mapping[str, StepFinished]) -> list[tupl
 def _is_shown(record: Record) -> bool:
     """Say whether it is output, or a word about it; what Ctrl-C does to phases is for trials."""
     if isinstance(record, Notice):
-        return record.message not in INTERRUPTED.values()
+        return record.message not in INTERRUPTED.values() and not record.message.startswith("phase ")
     return isinstance(record, Output | OutputDropped)
 
 

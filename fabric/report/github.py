@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from fabric.errors import FabricError
+from fabric.report.quantities import beside
 from fabric.report.results import Result, StepResult, number, steps_of, variables_of, whys_of
+from fabric.report.style import printable, printable_lines
 from fabric.trial.diagnostics import Diagnostic, TrialError
 
 MAX_ANNOTATIONS: Final = 10
@@ -169,11 +171,16 @@ def _check_rows(result: Result) -> Iterator[Sequence[str]]:
         yield (
             str(check.get("metric", "")),
             f"{check.get('kind', '')} {limit}",
-            f"{number(check.get('value'))} {check.get('unit') or ''}".strip(),
+            _found(check),
             variables.get(cell, str(cell or "")),
             str(check.get("repeat") or ""),
             "ok" if check.get("ok") else "**failed**",
         )
+
+
+def _found(check: Mapping[str, Any]) -> str:
+    value = check.get("value")
+    return "-" if value is None else beside(value, check.get("limit", value), check.get("unit") or "")
 
 
 def _metric_rows(result: Result) -> Iterator[Sequence[str]]:
@@ -209,7 +216,7 @@ def _failed(step: StepResult, result: Result) -> str:
     place = _place(file, int(line)) if line.isdigit() else ""
     text = f"\n{place}{_text(step.what())}: {_text(step.message)}\n"
     if step.tail:
-        content = "\n".join(step.tail)
+        content = printable_lines("\n".join(step.tail))
         fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", content)), 0)
         text += f"\n{fence}text\n{content}\n{fence}\n"
     return text
@@ -220,7 +227,7 @@ def _place(file: str, line: int) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{text.replace('`', chr(39))}`"
+    return f"`{printable(text).replace('`', chr(39))}`"
 
 
 _MARKDOWN: Final = str.maketrans(
@@ -231,7 +238,7 @@ _MARKDOWN: Final = str.maketrans(
 
 def _text(text: str) -> str:
     """Return a text that Markdown shows as it is, on one line."""
-    return text.translate(_MARKDOWN)
+    return printable_lines(text).translate(_MARKDOWN)
 
 
 def _in_repository(file: str, workspace: str) -> str:

@@ -8,8 +8,9 @@ from typing import Any, Final
 from fabric.protocol.names import StepId
 from fabric.report.paths import stream_path
 from fabric.report.plots import Column, dots
-from fabric.report.quantities import duration, quantity, size
+from fabric.report.quantities import beside, duration, quantity, size
 from fabric.report.results import missing_metrics
+from fabric.report.style import printable, printable_lines
 from fabric.report.tails import tail
 
 REPORT: Final = "report.html"
@@ -37,9 +38,18 @@ def render(result: Mapping[str, Any], bundle: Path) -> str:
 
     loader = PackageLoader("fabric.report", "templates")
     environment = Environment(
-        loader=loader, autoescape=select_autoescape(["j2"]), trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=select_autoescape(["j2"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_harmless,
     )
     return environment.get_template("report.html.j2").render(_page(result, bundle))
+
+
+def _harmless(value: Any) -> Any:
+    """Return a value without what moves cursors and hides text: who copies from the page has a terminal."""
+    return printable_lines(value) if type(value) is str else value  # Markup is our own
 
 
 _EMPTY: Final[Mapping[str, Any]] = {
@@ -80,7 +90,7 @@ def _page(result: Mapping[str, Any], bundle: Path) -> dict[str, Any]:
 
 def cell_name(cell: Mapping[str, Any]) -> str:
     """Return how people call a cell: by what is varied."""
-    return ", ".join(f"{name}={value}" for name, value in cell["variables"].items()) or "all"
+    return printable(", ".join(f"{name}={value}" for name, value in cell["variables"].items())) or "all"
 
 
 def _checks(checks: Sequence[Mapping[str, Any]], cells: Mapping[int, str]) -> dict[str, Any]:
@@ -90,7 +100,9 @@ def _checks(checks: Sequence[Mapping[str, Any]], cells: Mapping[int, str]) -> di
         {
             "name": f"{check['metric']}.{check['kind']}",
             "limit": check["limit_text"],
-            "value": "none" if check["value"] is None else quantity(check["value"], check["unit"]),
+            "value": "none"
+            if check["value"] is None
+            else beside(check["value"], check["limit"], check["unit"]),
             "where": _where(check, cells),
             "ok": check["ok"],
         }

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from xml.etree import ElementTree as ET
 
+from fabric.report.quantities import beside
 from fabric.report.results import (
     PhaseKey,
     Result,
@@ -145,7 +146,7 @@ class _Maker:
         metric, kind = str(check.get("metric", "")), str(check.get("kind", ""))
         value, unit = check.get("value"), str(check.get("unit") or "")
         limit = str(check.get("limit_text") or number(check.get("limit")))
-        found = f"{number(value)} {unit}".strip() if value is not None else "not found"
+        found = beside(value, check.get("limit", value), unit) if value is not None else "not found"
         return _Case(
             classname=f"{self._trial}.check",
             name=f"{metric} {kind} {limit}{where}",
@@ -168,7 +169,7 @@ class _Maker:
                 name="verdict",
                 outcome=_VERDICTS.get(verdict, "error"),
                 kind=verdict,
-                message=f"{verdict}: {whys[0]}" if whys else verdict,
+                message=f"{verdict}: {whys[0]}" if whys and whys[0] != verdict else verdict,
                 text="\n".join(whys),
             )
         )

@@ -26,6 +26,11 @@ def duration(ns: int) -> str:
     return f"{minutes} min {seconds} s"
 
 
+def after(reason: str, ns: int) -> str:
+    """Return what stands behind how a step ended: `` after 14 ms``; "" where the words before tell a time."""
+    return f" after {duration(ns)}" if ns and reason not in ("timeout", "not_ready") else ""
+
+
 def about(ns: int) -> str:
     """Return a duration that nobody knows exactly: ``40 s``, ``12 min``, ``3 h 10 min``."""
     seconds = max(0, round(ns / 1e9))
@@ -63,6 +68,14 @@ def quantity(value: float, unit: str = "") -> str:
             value, step = value / _THOUSAND, step + 1
         prefix = _PREFIXES[step]
     return f"{number(value)} {prefix}{unit}".rstrip()
+
+
+def beside(value: float, limit: float, unit: str = "") -> str:
+    """Return a value that is shown with its limit: with more digits if it would look the same."""
+    text = quantity(value, unit)
+    if value != limit and text == quantity(limit, unit):
+        return f"{value:.9g} {unit}".rstrip()
+    return text
 
 
 def number(value: float) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+from fabric.report.quantities import after
+
 Result = Mapping[str, Any]
 
 INFRASTRUCTURE: Final = frozenset({"lost", "not_started"})
@@ -69,7 +71,7 @@ class StepResult:
     @property
     def message(self) -> str:
         """How it ended, in one line."""
-        seconds = f" after {self.duration_s:.1f} s" if self.duration_s else ""
+        seconds = after(str(self.last.get("reason", "")), round(self.duration_s * 1e9))
         text = message_of(self.last) or "its end is not known"
         again = f" (attempt {self.last.get('attempt', 1)})" if len(self.attempts) > 1 else ""
         return f"{text}{seconds}{again}{missing_metrics(self.last)}"

@@ -24,7 +24,7 @@ from fabric.protocol.records import (
     StepStarted,
 )
 from fabric.report.fold import folded
-from fabric.report.quantities import duration, quantity, size
+from fabric.report.quantities import after, duration, quantity, size
 from fabric.report.style import Level
 
 _WHYS: Final = 3
@@ -47,8 +47,7 @@ def sentence_of(record: Record) -> Said | None:
 
 def ending(record: StepFinished) -> str:
     """Return how a step ended, and after how long: ``exit 1 after 2.1 s``."""
-    after = f" after {duration(record.duration_ns)}" if record.duration_ns else ""
-    return (record.message or _ending(record)) + after
+    return (record.message or _ending(record)) + after(record.reason, record.duration_ns)
 
 
 def skew(skew_ns: int, bound_ns: int | None) -> str:
@@ -151,8 +150,9 @@ def _phase_ended(record: PhaseEnded) -> Said:
 
 
 def _run_ended(record: RunEnded) -> Said:
-    whys = ": " + "; ".join(record.why[:_WHYS]) if record.why else ""
-    whys += f"; and {len(record.why) - _WHYS} more reasons" if len(record.why) > _WHYS else ""
+    reasons = [why for why in record.why if why != record.verdict]  # "interrupted" says it all
+    whys = ": " + "; ".join(reasons[:_WHYS]) if reasons else ""
+    whys += f"; and {len(reasons) - _WHYS} more reasons" if len(reasons) > _WHYS else ""
     return Said(f"verdict {record.verdict}{whys}", "good" if record.verdict == "pass" else "error")
 
 

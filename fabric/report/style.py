@@ -45,6 +45,11 @@ def printable(text: str, *, color: bool = False) -> str:
     return "".join(parts) + (_RESET if has_color and color else "")
 
 
+def printable_lines(text: str) -> str:
+    """Return lines as they can be shown, without colours; a newline stays what it is."""
+    return "\n".join(printable(line.removesuffix("\r")) for line in text.split("\n"))
+
+
 def _escaped(text: str) -> str:
     # By kind of character and not one after the other: a program may print a gigabyte of zeros.
     for character in _ESCAPES.keys() & text:

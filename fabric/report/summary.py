@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from fabric.report.quantities import duration, number, quantity
+from fabric.report.quantities import beside, duration, number, quantity
 from fabric.report.sentences import skew
 from fabric.report.style import Level, Palette, printable
 
@@ -28,8 +28,12 @@ def summary(result: Mapping[str, Any], palette: Palette, *, told: Sequence[str] 
     """
     yield from _skews(result.get("phases", ()), palette)
     yield from _metrics(result.get("metrics", ()), result.get("cells", ()), palette)
-    yield from _checks(result.get("checks", ()), palette)
-    whys = [why for why in result.get("why", ()) if not why.startswith(tuple(told))]
+    yield from _checks(result.get("checks", ()), result.get("cells", ()), palette)
+    whys = [
+        why
+        for why in result.get("why", ())
+        if why != result.get("verdict") and not why.startswith(tuple(told))
+    ]
     yield from (f"{printable(why)}" for why in whys[:WHYS])
     if len(whys) > WHYS:
         yield f"... and {len(whys) - WHYS} more reasons in result.json"
@@ -110,8 +114,11 @@ def _spread(entry: Mapping[str, Any], unit: str) -> str:
     return f"{quantity(low, unit)} to {quantity(high, unit)}{part}"
 
 
-def _checks(checks: Sequence[Mapping[str, Any]], palette: Palette) -> Iterator[str]:
+def _checks(
+    checks: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]], palette: Palette
+) -> Iterator[str]:
     """Yield how many checks held, and each that did not."""
+    names = {cell["cell"]: _variables(cell) for cell in cells}
     if not checks:
         return
     failed = [check for check in checks if not check["ok"]]
@@ -119,16 +126,26 @@ def _checks(checks: Sequence[Mapping[str, Any]], palette: Palette) -> Iterator[s
     yield palette.level(level, f"checks: {len(checks) - len(failed)} of {len(checks)} hold")
     for check in failed[:WHYS]:
         what = f"{check['metric']}.{check['kind']} {check['limit_text']}"
-        yield f"  {printable(what)}, repeat {_repeat(check)}: {_value(check)}"
+        yield f"  {printable(what)}, {_place(check, names)}: {_value(check)}"
     if len(failed) > WHYS:
         yield f"  ... and {len(failed) - WHYS} more in result.json"
+
+
+def _place(check: Mapping[str, Any], names: Mapping[int, str]) -> str:
+    """Return in which cell, by what is varied, and which repeat."""
+    name = names.get(check.get("cell") or 0, "")
+    return f"repeat {_repeat(check)}" + (f" ({name})" if name else "")
 
 
 def _value(check: Mapping[str, Any]) -> str:
     value = check.get("value")
     if value is None:
         return "no value"
-    return printable(value) if isinstance(value, str) else quantity(value, check.get("unit", ""))
+    return (
+        printable(value)
+        if isinstance(value, str)
+        else beside(value, check.get("limit", value), check.get("unit", ""))
+    )
 
 
 def median(values: Sequence[float]) -> float:

@@ -139,8 +139,6 @@ class TextWatch:
 
     def __call__(self, reads: Sequence[Read], now_ns: int) -> None:
         """Print what is due."""
-        for read in reads:
-            self._failures.take(read, now_ns)
         self._print(self._order.take(reads, now_ns), now_ns)
         for failure in self._failures.news(now_ns):
             self._tell(failure)
@@ -179,6 +177,7 @@ class TextWatch:
             is_output = read.record.kind == "output"
             for line in self._renderer.render(read, now_ns):
                 self._printer.put(line, keep=not is_output, mark=read.number, wait=self._hold)
+            self._failures.take(read, now_ns)  # here, so that no failure is told before its own line
         for line in self._renderer.expire(now_ns):
             self._printer.put(line, wait=self._hold)
 

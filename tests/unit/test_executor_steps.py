@@ -115,7 +115,7 @@ def test_stop_ends_a_spawned_step_and_is_done_when_that_is_over() -> None:
     server, stop = node.of(StepFinished)
     assert (server.reason, server.failed) == ("stopped", False)
     assert (stop.reason, stop.failed) == ("done", False)
-    assert "SIGINT" in stop.message
+    assert stop.message == "ended a-1: killed by SIGINT", "the server was, not the stop"
     assert not node.of(PhaseFinished)[0].failed
 
 
@@ -132,8 +132,8 @@ def test_stop_says_that_there_was_nothing_to_end() -> None:
     node.go(phase="1/collect")
     at(node, node.now_ns + 20 * MS)
     over, never = node.of(StepFinished)[2:]
-    assert (over.message, over.failed) == ("it was over already: exit 7", False)
-    assert (never.message, never.failed) == ("it has never begun here", False)
+    assert (over.message, over.failed) == ("a-1 was over already: exit 7", False)
+    assert (never.message, never.failed) == ("a-9 has never begun here", False)
 
 
 def test_many_steps_that_are_over_at_once_are_no_deep_matter() -> None:

@@ -80,7 +80,7 @@ def test_the_summary_has_the_verdict_the_numbers_and_the_failures(tmp_path: Path
     text = path.read_text()
     assert text.startswith("# before\n## \N{CROSS MARK} ping: fail\n")
     assert "- `t/trial.toml:12` run/client step client-1 on lab3: exit 3 after" in text
-    assert "| throughput | min 9 Gbit/s | 8.1e+09 bit/s |  | 1 | **failed** |" in text
+    assert "| throughput | min 9 Gbit/s | 8.1 Gbit/s |  | 1 | **failed** |" in text
     assert "| throughput | bit/s |  | 3 | 8.1e+09 | 8e+09 | 7e+09 | 9e+09 | - |" in text
     assert "```text\none\ntwo\n```" in text
     assert "bundle `runs/x`" in text
@@ -94,6 +94,14 @@ def test_a_program_cannot_write_the_summary() -> None:
     text = "".join(summary_blocks(document, None))
     assert "\n`````text\n````\n# big\n</details>\n`````\n" in text
     assert "- a \\| b \\[x\\](y) &lt;img&gt; \\`c\\` \\# d\n" in text
+
+
+def test_the_summary_has_no_control_characters() -> None:
+    """Who copies from it has a terminal; lines stay lines."""
+    document = failing(steps=[failed(last=["a\x1b[2Jb", "c\x00"])], why=["x\x1b]0;evil\x07y"])
+    text = "".join(summary_blocks(document, None))
+    assert not {"\x1b", "\x00", "\x07"} & set(text)
+    assert "\na\\x1b[2Jb\nc\\x00\n" in text
 
 
 def test_the_summary_stays_below_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

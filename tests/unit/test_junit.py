@@ -170,7 +170,7 @@ def test_checks_are_cases() -> None:
     assert cases(document)["ping.check: throughput max 9 Gbit/s"] == "pass"
     found = read(document).find(".//failure")
     assert found is not None
-    assert found.attrib["message"] == "throughput is 8.1e+09 bit/s, wanted min 9 Gbit/s"
+    assert found.attrib["message"] == "throughput is 8.1 Gbit/s, wanted min 9 Gbit/s"
     missing = read(result(checks=[CHECK | {"value": None}])).find(".//failure")
     assert missing is not None
     assert missing.attrib["message"] == "throughput is not found, wanted min 9 Gbit/s"

@@ -100,7 +100,7 @@ def test_warm_ups_do_not_count() -> None:
     assert [result.ok for result in measures.check(repeats(2, warmup=1))] == [True, True]
 
 
-def test_a_check_holds_in_every_repeat_or_says_in_its_own_unit_what_was_found() -> None:
+def test_a_check_holds_in_every_repeat_or_says_what_was_found() -> None:
     """A median would hide the one repeat in which writes were lost."""
     limit = CheckSpec(metric="rtt", kind="max", line=9, limit=2.0, text="2000 us")
     measures = Measures(trial(limit))
@@ -109,7 +109,30 @@ def test_a_check_holds_in_every_repeat_or_says_in_its_own_unit_what_was_found() 
     first, second = measures.check(repeats(2))
     assert (first.ok, second.ok) == (True, False)
     sentence = describe_check(trial(limit), second, "repeat 2")
-    assert sentence == "t.toml:9: check rtt.max: 3500 us in repeat 2 is not at most 2000 us"
+    assert sentence == "t.toml:9: check rtt.max: 3.5 ms in repeat 2 is not at most 2000 us"
+
+
+def test_what_is_found_is_not_shown_as_the_limit_that_it_misses() -> None:
+    """Three digits are enough for people, but for `2 ms is not at most 2 ms`."""
+    limit = CheckSpec(metric="rtt", kind="max", line=9, limit=2.0, text="2 ms")
+    measures = Measures(trial(limit))
+    measures.add("rtt", (0, 1), "n1", 2.0001)
+    (result,) = measures.check(repeats(1))
+    assert "2.0001 ms in" in describe_check(trial(limit), result, "repeat 1")
+
+
+def test_cells_stand_in_their_order_whatever_the_one_in_which_they_were_done() -> None:
+    """With order = "random", too, people compare neighbours."""
+    limit = CheckSpec(metric="rtt", kind="max", line=9, limit=2.0, text="2 ms")
+    measures = Measures(trial(limit))
+    places = [(3, 1), (1, 2), (2, 1), (1, 1)]
+    done = [Repeat(Cell(cell, {}), number, is_warmup=False, phases=("run",)) for cell, number in places]
+    for place in places:
+        measures.add("rtt", place, "n1", 1.0)
+    (metric,) = measures.describe(done)
+    assert [cell["cell"] for cell in metric["cells"]] == [1, 2, 3]
+    assert [entry["repeat"] for entry in metric["cells"][0]["repeats"]] == [1, 2]
+    assert [result.place for result in measures.check(done)] == sorted(places)
 
 
 def test_a_check_without_a_value_does_not_hold() -> None:

@@ -21,7 +21,7 @@ from fabric.protocol.records import (
     Stream,
 )
 from fabric.report.lines import LINE_LIMIT_BYTES, LineCutter
-from fabric.report.quantities import duration
+from fabric.report.quantities import after, duration
 from fabric.report.text import IDLE_NS, TextRenderer
 
 T_NS = 12_345_000_000
@@ -273,6 +273,18 @@ def test_a_node_that_finished_its_phase_well_is_not_news() -> None:
     """A hundred of them would bury the one that failed."""
     assert rendered(PhaseFinished(t_ns=T_NS, bound_ns=0, phase="1/run", failed=False)) == []
     assert len(rendered(PhaseFinished(t_ns=T_NS, bound_ns=0, phase="1/run", failed=True))) == 1
+
+
+def test_nothing_is_said_twice_of_an_interrupted_run() -> None:
+    """Its verdict is its only reason."""
+    record = RunEnded(t_ns=T_NS, bound_ns=0, verdict="interrupted", why=("interrupted",))
+    assert rendered(record, node="")[0].endswith("] verdict interrupted")
+
+
+@pytest.mark.parametrize(("reason", "text"), [("exited", " after 14 ms"), ("timeout", ""), ("not_ready", "")])
+def test_a_time_is_said_once_and_in_a_unit_that_fits(reason: str, text: str) -> None:
+    """`not done within 0.3 s after 302 ms` is one time too many, `after 0.0 s` one too few."""
+    assert after(reason, 14_000_000) == text
 
 
 def test_what_could_not_be_killed_is_said() -> None:

@@ -1,12 +1,14 @@
 """What a person is told of a failure: once for all nodes, with what came before, in bounded memory."""
 
 import tracemalloc
+from dataclasses import replace
 
 from fabric.controller.entry import Read
 from fabric.report.blocks import FailureText, look
 from fabric.report.failures import KEPT, WAIT_NS, Failures
 from fabric.report.recent import ENDED, LINES, Line, Recent
 from fabric.report.style import Palette
+from fabric.report.watch import TextWatch
 from tests.unit.reads import STEP, S, finished, missing_metric, plain, said
 
 
@@ -51,6 +53,36 @@ def test_what_fails_alike_on_many_nodes_is_told_once() -> None:
     text = block(reads)
     assert text[0].endswith("failed on lab[1-97] (97 nodes): exit 1 after 2.1 s")
     assert text[1:3] == ["    last line of lab1:", "      │ no"]
+
+
+def test_the_number_of_attempts_is_told() -> None:
+    """A step that failed three times is another problem than one that failed once."""
+    last = finished(exit_code=1)
+    again = plain(replace(last.record, attempt=3), "lab1")  # type: ignore[type-var]
+    assert block([again])[0].endswith("failed on lab1 in 3 attempts: exit 1 after 2.1 s")
+
+
+class Paper:
+    """Keeps what a printer would print."""
+
+    not_shown = 0
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def put(self, text: str, **_options: object) -> None:
+        self.lines.append(text)
+
+
+def test_no_failure_is_told_before_its_own_line() -> None:
+    """Lines are held for earlier ones of other nodes, perhaps longer than a failure is."""
+    paper = Paper()
+    watch = TextWatch(paper, lambda _: "")  # type: ignore[arg-type]
+    watch([finished(exit_code=1)], 0)
+    watch([], 10 * WAIT_NS)
+    watch([], 20 * WAIT_NS)
+    assert ["failed: exit 1" in line for line in paper.lines[:2]] == [True, False]
+    assert "failed on lab1: exit 1 after" in paper.lines[1]
 
 
 def test_the_others_are_folded_too() -> None:

@@ -169,7 +169,9 @@ def test_what_programs_and_nodes_say_is_text(evil: str, tmp_path: Path) -> None:
     result["name"] = result["why"][0] = result["steps"][0]["message"] = evil
     result["cells"][0]["variables"]["streams"] = evil
     result["nodes"]["lab1"]["facts"]["os"] = evil
-    page = Page(render(result, tmp_path))
+    text = render(result, tmp_path)
+    assert not {"\x1b", "\x00"} & set(text), "who copies from the page has a terminal"
+    page = Page(text)
     assert not {"script", "img"} & set(page.tags)
     assert "49" not in page.text
 

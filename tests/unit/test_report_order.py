@@ -1,7 +1,8 @@
 """Lines in the order of their time, as far as a moment's wait can bring it about."""
 
+from fabric.protocol.records import PhaseEnded, PhaseFinished
 from fabric.report.order import HELD_BYTES, HOLD_NS, STEP_NS, TimeOrder
-from tests.unit.reads import said
+from tests.unit.reads import S, plain, said
 
 
 def test_a_record_waits_a_moment_for_earlier_ones() -> None:
@@ -22,6 +23,18 @@ def test_what_one_node_says_stays_in_its_order() -> None:
     """The end of a step is stamped when it is seen, its last line when that is read: a little later."""
     order = TimeOrder()
     reads = [said("last line", t_s=2), said("end", t_s=1.9)]
+    order.take(reads, 0)
+    assert order.rest() == reads
+
+
+def test_what_the_controller_concludes_stands_behind_what_it_has_read() -> None:
+    """Its clock may be behind a node's; `phase failed` before `failed here` would tell the wrong story."""
+    order = TimeOrder()
+    first = PhaseFinished(t_ns=2 * S, bound_ns=0, phase="1/run", failed=True)
+    ended = PhaseEnded(
+        t_ns=S, bound_ns=0, phase="1/run", failed=True, skew_ns=None, skew_bound_ns=None, latest_node=""
+    )
+    reads = [plain(first, "lab1"), plain(ended)]
     order.take(reads, 0)
     assert order.rest() == reads
 

@@ -54,6 +54,8 @@ def test_checks_that_do_not_hold_are_named() -> None:
     check = {"metric": "p99", "kind": "max", "limit_text": "50 ms", "unit": "ms", "cell": 2, "repeat": 1}
     result = {"checks": [check | {"ok": True, "value": 1.0}, check | {"ok": False, "value": 61.25}]}
     assert lines(result) == ["checks: 1 of 2 hold", "  p99.max 50 ms, repeat 2.1: 61.2 ms"]
+    cells = [{"cell": 2, "variables": {"streams": "8"}}]
+    assert lines({**result, "cells": cells})[1] == "  p99.max 50 ms, repeat 2.1 (streams=8): 61.2 ms"
     assert lines({"checks": [check | {"ok": False, "value": None}]})[1].endswith("repeat 2.1: no value")
 
 

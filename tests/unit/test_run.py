@@ -19,7 +19,7 @@ from fabric.protocol.messages import (
     Refused,
     StartPhase,
 )
-from fabric.protocol.records import Output, PhaseEnded, PhaseFinished, RunEnded
+from fabric.protocol.records import Notice, Output, PhaseEnded, PhaseFinished, RunEnded
 from tests.unit.run_lab import RUN, TRIAL, Lab, finished, running, through
 
 
@@ -286,6 +286,32 @@ def test_a_node_whose_agent_said_goodbye_is_lost_at_once() -> None:
     assert "the agent on n2 has ended: SIGTERM (running" in lab.whys
     assert lab.last(Cancel).node == "n1"
     assert lab.verdict == "error"
+    lab.finish("n1", reason="stopped")
+    (ended,) = (note for note in lab.notes if isinstance(note, PhaseEnded))
+    assert ended.failed, "half of the phase is missing"
+
+
+def test_a_failure_that_ends_a_phase_is_told_once() -> None:
+    """The others' steps read `ended by the fabric`, and nothing else says why."""
+    lab = running()
+    for node in ("n1", "n2"):
+        lab.read(node, finished("1/run/a/a-1", failed=True, exit_code=7, message="exit 7"))
+    told = [note.message for note in lab.notes if isinstance(note, Notice)]
+    assert told == ["phase 1/run is ended early: run/a step a-1 failed on n1"]
+
+
+def test_a_phase_that_did_not_end_has_every_field() -> None:
+    """A script that asks each phase for its skew must not break at the one that was not started."""
+    lab = Lab()
+    lab.open()
+    lab.ready()
+    lab.abort({"n1": "busy"})
+    (aborted,) = result_of(lab.run)["phases"]
+    lab = running()
+    lab.finish()
+    ended = result_of(lab.run)["phases"][0]
+    assert aborted.keys() == ended.keys()
+    assert (aborted["failed"], aborted["skew_s"], ended["failed"]) == (None, None, False)
 
 
 def test_the_timeout_of_the_trial_fails_it() -> None:
@@ -295,8 +321,11 @@ def test_the_timeout_of_the_trial_fails_it() -> None:
     assert lab.verdict == "pass"
     lab.wait(0.2)
     assert lab.verdict == "fail"
-    assert "not done within 10 s (running phase 1/run)" in lab.whys
+    ran = "running phase 1/run; a step a-1 ran on n[1-2]"
+    assert lab.whys == f"t.toml: the trial was not done within its timeout of 10 s ({ran})"
     assert lab.count(Cancel) == 2
+    lab.finish(reason="stopped")
+    assert [note.failed for note in lab.notes if isinstance(note, PhaseEnded)] == [True]
 
 
 def test_one_interrupt_ends_the_phase_collects_and_resets() -> None:
