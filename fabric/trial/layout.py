@@ -1,6 +1,6 @@
 """Where the steps of a trial stand: [[run.client]] tables, or the short form `[run] client = ...`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,6 +43,17 @@ def find_steps(
         message = f"the trial has {len(steps)} steps, over the limit of {MAX_STEPS}"
         problems.at_key(steps[MAX_STEPS].where, "E022", message)
     return steps[:MAX_STEPS]
+
+
+def note_idle(
+    document: Mapping[str, Any], phases: Iterable[str], steps: Iterable[RawStep], problems: Problems
+) -> None:
+    """Note the phases that have a section and no step."""
+    busy = {step.phase for step in steps}
+    for phase in phases:
+        if phase in document and phase not in busy:
+            hint = "write a step below it, or leave it out"
+            problems.at_key((phase,), "W003", f"phase `{phase}` has no step", hint)
 
 
 def _steps_of_phase(phase: str, raw: Any, roles: tuple[str, ...], problems: Problems) -> Iterator[RawStep]:

@@ -9,7 +9,7 @@ from fabric.trial.checks import read_checks
 from fabric.trial.diagnostics import TrialError
 from fabric.trial.environment import read_env
 from fabric.trial.keys import split_keys
-from fabric.trial.layout import find_steps
+from fabric.trial.layout import find_steps, note_idle
 from fabric.trial.matrix import check_cells, read_matrix
 from fabric.trial.metrics import check_metrics
 from fabric.trial.model import Trial, TrialStep
@@ -93,6 +93,7 @@ def _build(document: dict[str, Any], text: str, look: Look | None, problems: Pro
         check_cells(matrix, table.distinct, table.pairing, table.repeat + table.warmup, problems)
     if table is None or problems.any_errors:
         return None
+    note_idle(document, order.phases, found, problems)
     parts = {"roles": roles, "matrix": matrix, "env": env, "checks": checks}
     return _trial(table, order, steps=steps, parts=parts, text=text, problems=problems)
 

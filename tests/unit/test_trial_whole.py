@@ -153,6 +153,10 @@ def test_own_phases_have_their_order() -> None:
 def test_a_phase_without_steps_is_a_warning() -> None:
     """All nodes would wait for each other for nothing; of the usual phases nobody expects steps."""
     assert [one.code for one in trial(RUN, 'phases = ["startup", "run", "soak"]').warnings] == ["W003"]
+    (empty,) = trial(f"[startup]\n{RUN}").warnings
+    assert (empty.code, empty.message) == ("W003", "phase `startup` has no step"), (
+        "a section says that some were meant"
+    )
 
 
 def test_a_stop_ends_the_last_step_of_its_name() -> None:
