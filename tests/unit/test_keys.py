@@ -143,6 +143,7 @@ def test_one_wrong_character_is_a_typing_error(at: int, letter: str) -> None:
         (TOKEN.text[:40] + "+" + TOKEN.text[41:], r"no '\+' in it \(character 41\)"),
         (TOKEN.text[:40] + "ä" + TOKEN.text[41:], r"no 'ä' in it"),
     ],
+    ids=["empty", "version", "short", "plus", "umlaut"],  # the token is another one in each process
 )
 def test_a_wrong_token_is_told_what_is_wrong(text: str, sentence: str) -> None:
     """It is copied by hand now and then."""
