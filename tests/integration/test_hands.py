@@ -230,7 +230,7 @@ def test_stop_and_wait_with_real_processes(bench: Bench) -> None:
     assert time.monotonic() - began_s >= 0.2
     ends = {end.step.rpartition("/")[2]: end for end in bench.of(StepFinished)}
     assert (ends["a-1"].reason, ends["a-1"].exit_code, ends["a-1"].failed) == ("stopped", 3, False)
-    assert ends["a-3"].message == "ended by the fabric: exit 3"
+    assert ends["a-3"].message == "ended a-1: exit 3"
     assert not bench.of(PhaseFinished)[0].failed
 
 
