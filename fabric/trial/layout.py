@@ -1,5 +1,6 @@
 """Where the steps of a trial stand: [[run.client]] tables, or the short form `[run] client = ...`."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -54,6 +55,15 @@ def note_idle(
         if phase in document and phase not in busy:
             hint = "write a step below it, or leave it out"
             problems.at_key((phase,), "W003", f"phase `{phase}` has no step", hint)
+
+
+def note_unused(roles: Iterable[str], steps: Iterable[RawStep], text: str, problems: Problems) -> None:
+    """Note the roles that no step and no `$name` in the text of the trial has to do with."""
+    busy = {step.role for step in steps}
+    for role in roles:
+        if role not in busy and not re.search(rf"\$\{{?{role}(?:_all)?\b", text):
+            message = f"role `{role}` has no step: its nodes are reserved, and do nothing"
+            problems.at_key(("nodes", role), "W004", message, "leave it out, or give it a step")
 
 
 def _steps_of_phase(phase: str, raw: Any, roles: tuple[str, ...], problems: Problems) -> Iterator[RawStep]:

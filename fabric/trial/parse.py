@@ -9,7 +9,7 @@ from fabric.trial.checks import read_checks
 from fabric.trial.diagnostics import TrialError
 from fabric.trial.environment import read_env
 from fabric.trial.keys import split_keys
-from fabric.trial.layout import find_steps, note_idle
+from fabric.trial.layout import find_steps, note_idle, note_unused
 from fabric.trial.matrix import check_cells, read_matrix
 from fabric.trial.metrics import check_metrics
 from fabric.trial.model import Trial, TrialStep
@@ -94,6 +94,7 @@ def _build(document: dict[str, Any], text: str, look: Look | None, problems: Pro
     if table is None or problems.any_errors:
         return None
     note_idle(document, order.phases, found, problems)
+    note_unused(roles, found, text, problems)
     parts = {"roles": roles, "matrix": matrix, "env": env, "checks": checks}
     return _trial(table, order, steps=steps, parts=parts, text=text, problems=problems)
 

@@ -46,7 +46,7 @@ def test_the_settings_have_their_defaults() -> None:
     assert (short.name, short.repeat, short.on_lost) == ("t", 1, "stop")
     assert (short.timeout_s, short.max_skew_s, short.lead_s) == (None, None, None)
     assert short.roles == {"server": ("lab1",), "client": ("lab[2-3]",)}
-    assert short.warnings == ()
+    assert [one.code for one in short.warnings] == ["W004"], "`server` has no step"
 
 
 def test_the_settings_are_read() -> None:

@@ -10,7 +10,7 @@ from fabric.trial.parse import parse_trial
 from fabric.trial.stops import find_spawned
 
 NODES = '[nodes]\nserver = "lab1"\nclient = "lab[2-3]"\n'
-RUN = '[run]\nclient = "true"\n'
+RUN = '[run]\nclient = "true $server"\n'
 
 
 def trial(body: str = RUN, settings: str = "") -> Trial:
@@ -129,7 +129,7 @@ def test_values_of_the_matrix_are_texts() -> None:
 def test_variables_of_the_matrix_and_of_env_are_known_to_commands() -> None:
     """Nobody is warned of what is set."""
     body = '[matrix]\nn = [1]\n[env]\nE = "/tmp/$n"\n'
-    body += '[[run.client]]\ncmd = "echo $n $E"\ndir = "/tmp/$n"\nenv = { F = "$E" }\n'
+    body += '[[run.client]]\ncmd = "echo $n $E $server"\ndir = "/tmp/$n"\nenv = { F = "$E" }\n'
     known = trial(body)
     assert (known.env, known.warnings) == ({"E": "/tmp/$n"}, ())
     assert trial(body.replace('dir = "/tmp/$n"', 'dir = "$E/$F"')).warnings == ()
@@ -157,6 +157,18 @@ def test_a_phase_without_steps_is_a_warning() -> None:
     assert (empty.code, empty.message) == ("W003", "phase `startup` has no step"), (
         "a section says that some were meant"
     )
+
+
+def test_a_role_that_has_nothing_to_do_is_a_warning() -> None:
+    """Its nodes are kept from others; where its address is used, it is a place to reach."""
+    for use, codes in (
+        ("", ["W004"]),
+        (" ${server}", []),
+        (" $server_all", []),
+        (" $servers", ["W001", "W004"]),
+    ):
+        found = trial(f"[run]\nclient = 'true{use}'\n").warnings
+        assert sorted(one.code for one in found) == codes
 
 
 def test_a_stop_ends_the_last_step_of_its_name() -> None:
@@ -189,4 +201,4 @@ def test_the_sources_of_a_put_are_looked_for() -> None:
     with pytest.raises(TrialError) as raised:
         parse_trial(text, "t.toml", lambda source: f"there is no file `{source}`")
     assert [(one.code, one.col) for one in raised.value.diagnostics] == [("E024", 19), ("E024", 24)]
-    assert parse_trial(text, "t.toml", lambda _: "").warnings == ()
+    assert [one.code for one in parse_trial(text, "t.toml", lambda _: "").warnings] == ["W004"], "`server`"
