@@ -1,16 +1,18 @@
 """PURE.  Finding the number of a metric in what a step wrote."""
 
 import json
-import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from fabric.errors import FabricError
 from fabric.trial import jsonpath
 from fabric.trial.model import MetricSpec
 from fabric.trial.patterns import compile_pattern
 
-_SHOWN_CHARS = 60
+MAX_VALUE: Final = 1e150
+"""Largest number of a metric: sums and squares of thousands of them are numbers still."""
+
+_SHOWN_CHARS: Final = 60
 
 
 class MetricNotFound(FabricError):  # noqa: N818 - not a mistake of the program
@@ -74,7 +76,7 @@ def _number(found: Any, name: str) -> float:
         value = float(found) if isinstance(found, int | float | str) and not isinstance(found, bool) else None
     except (ValueError, OverflowError):
         value = None
-    if value is None or not math.isfinite(value):
+    if value is None or not abs(value) <= MAX_VALUE:  # NaN is not, either
         shown = json.dumps(found)[:_SHOWN_CHARS]
         raise MetricNotFound(f"what {name} has there is no number: {shown}")
     return value

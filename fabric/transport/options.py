@@ -71,7 +71,6 @@ _EVERY: Final[Settings] = {
     zmq.HANDSHAKE_IVL: HANDSHAKE_MS,
     zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
     zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
-    zmq.HEARTBEAT_TTL: HEARTBEAT_TIMEOUT_MS,
     zmq.TCP_MAXRT: TCP_MAXRT_MS,
 }
 
@@ -100,6 +99,12 @@ _BY_TYPE: Final[Mapping[int, Settings]] = {
     zmq.SUB: {},
 }
 
+# Who does not read for a while, because its terminal stands still, has a full queue and hears no heartbeat.
+# A connecting socket that then gives its connection up, by its own timeout or by the TTL of the other end,
+# makes a new one, and ZeroMQ 4.3.5 aborts the process as soon as it reads on ("_input_stopped").  So those
+# that read leave heartbeats to the other end, no end sends a TTL, and the fabric's own beats tell of a cut.
+_HEARS_NO_HEARTBEAT: Final[Settings] = {zmq.HEARTBEAT_IVL: 0}
+
 _BY_TOPICAL_DOMAIN: Final[Mapping[str, int]] = {"go": GO_HWM, "feed": FEED_HWM}
 
 
@@ -121,4 +126,5 @@ def connecting(socket_type: int) -> dict[zmq.SocketOption, int]:
         KeyError: If the fabric has no connecting sockets of this type.
     """
     receiving = {zmq.RCVHWM: FEED_HWM} if socket_type == zmq.SUB else {}
-    return {**_EVERY, **_CONNECTING, **_BY_TYPE[socket_type], **receiving}
+    reading = {} if socket_type == zmq.PUSH else _HEARS_NO_HEARTBEAT
+    return {**_EVERY, **_CONNECTING, **_BY_TYPE[socket_type], **receiving, **reading}

@@ -46,6 +46,7 @@ def test_json_may_stand_behind_lines_that_are_none() -> None:
         (path("a"), out('{"a": NaN}'), ["no number"]),
         (regex("(x+)"), out("xxx"), ["no number", "xxx"]),
         (regex("(x)"), {}, ["nothing to look in"]),
+        (regex(r"(\S+)"), out("1.7e308"), ["no number", "1.7e308"]),
     ],
 )
 def test_what_is_not_found_says_where_it_was_looked_for(

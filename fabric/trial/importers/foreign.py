@@ -136,7 +136,7 @@ class _Reader:
         for written in entry.paths:
             for base in (self._path.parent, Path()):
                 path = base / written
-                if "\0" not in written and path.is_file():
+                if _is_file(path):
                     self._note_place(entry, written, path, base)
                     return path
                 tried.append(str(path))
@@ -208,3 +208,11 @@ def _checked(imported: Imported, path: str, notes: Notes) -> Trial:
 def _origin(imported: Imported, line: int) -> str:
     place = imported.origin(line)
     return f"{place[0]}:{place[1]}" if place is not None else ""
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether there is such a file; a name that is too long or has a NUL is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
