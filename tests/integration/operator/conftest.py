@@ -82,6 +82,7 @@ class FakeBroker:
         self._loop.wake()
         self._thread.join(5)
         assert not self._thread.is_alive()
+        self._loop.close()  # not by the thread: it may see the end before it is woken
 
     @property
     def access(self) -> OperatorAccess:
@@ -144,7 +145,6 @@ class FakeBroker:
                 send_now(self._feed, [f"{RUN}/".encode(), encode(beacon)])
             for _ in range(self._work.qsize()):
                 self._work.get()()
-        self._loop.close()
         for socket in (self._control, self._feed, self._zap):
             socket.close(linger=0)
         self._context.term()
