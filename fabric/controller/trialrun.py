@@ -211,7 +211,7 @@ def _carry_out(
         document=plan_text(document),
         result=lambda run: result_text(result_of(run)),
     )
-    writer = _Writer(options.directory / run.run, run, show)
+    writer = _Writer(options.directory / run.run, run, document, show)
     show.begun(run.run, options.directory / run.run)
     try:
         Session(connection, run, writer.take, lambda: show.deadline_ns, files=sources.files).serve()
@@ -231,9 +231,10 @@ def _carry_out(
 class _Writer:
     """The bundle of a run, made when its nodes are reserved; a run that was denied leaves nothing."""
 
-    def __init__(self, directory: Path, run: Run, show: Show) -> None:
+    def __init__(self, directory: Path, run: Run, document: Mapping[str, Any], show: Show) -> None:
         self._directory = directory
         self._run = run
+        self._document = document
         self._show = show
         self._bundle: BundleWriter | None = None
         self._broken = False
@@ -275,7 +276,7 @@ class _Writer:
     def _open(self) -> BundleWriter:
         if self._bundle is None:
             self._bundle = BundleWriter(self._directory)
-            plan = json.dumps(plan_document(self._run.plan), indent=2) + "\n"
+            plan = json.dumps(self._document, indent=2) + "\n"
             trial = self._run.plan.trial
             self._bundle.write_inputs(trial.text, plan, trial.files)
         return self._bundle
