@@ -27,6 +27,10 @@ class Outbox:
         """Stop repeating; say whether the answer was awaited."""
         return self._waiting.pop(key, None) is not None
 
+    def awaits(self, key: Hashable) -> bool:
+        """Say whether an answer is awaited."""
+        return key in self._waiting
+
     def clear(self) -> None:
         """Stop repeating anything."""
         self._waiting.clear()

@@ -146,9 +146,8 @@ class Run:
         effects: list[Effect] = [metric_note(self.desk, measured, now_ns)]
         stops = judge_metric(self.desk, measured)
         if (phase := self._phase) is not None:
-            effects += (
-                phase.cut("soft", f"metric {measured.spec.name} was not found", now_ns) if stops else []
-            )
+            if stops:
+                effects += phase.cut("soft", f"metric {measured.spec.name} was not found", now_ns)
             effects += phase.go_on(now_ns)
         return self._go_on(effects, now_ns)
 
@@ -229,6 +228,8 @@ class Run:
         return self._part.begin(now_ns)
 
     def _on_denied(self, message: Denied, now_ns: int) -> list[Effect]:
+        if message.code == "closed" and not message.request and self.desk.outbox.awaits("close"):
+            return []  # of the run's own records, said again while the broker was closing it as asked
         sentence = self._stall.why_over(message, self._lease_s, now_ns)
         if not sentence or (self.state != "opening" and message.code not in ENDS):
             return []
@@ -330,9 +331,8 @@ class Run:
         freed = self._ending is not None and self._ending.has(message.node)
         if message.works_on or freed or self._part is None or isinstance(self._part, Assigning):
             return []
-        return self._node_gone(
-            message.node, f"{message.node} has restarted and lost its part of the run", now_ns
-        )
+        why = f"{message.node} has restarted and lost its part of the run"
+        return self._node_gone(message.node, why, now_ns)
 
     def _node_gone(self, node: str, why: str, now_ns: int) -> list[Effect]:
         """Go on without a node: what it had to do is void, the others collect and reset."""

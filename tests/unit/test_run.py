@@ -17,6 +17,7 @@ from fabric.protocol.messages import (
     OpenRun,
     Prepare,
     Refused,
+    RunClosed,
     StartPhase,
 )
 from fabric.protocol.records import Notice, Output, PhaseEnded, PhaseFinished, RunEnded
@@ -53,6 +54,19 @@ def test_a_busy_node_ends_the_run_with_the_brokers_sentence() -> None:
     assert (lab.verdict, lab.over) == ("error", True)
     assert "of ann since" in lab.whys
     assert lab.count(Assign) == 0
+
+
+def test_a_record_that_was_said_again_does_not_spoil_the_end() -> None:
+    """The feed brings a record before it is durable: the run may be closed when its repetition arrives."""
+    lab = running()
+    lab.finish()
+    while lab.run.state == "phases":
+        lab.go_through()
+    lab.come_free()
+    lab.hear(Denied(request=0, code="closed", sentence=f"run {RUN} is not open"))
+    assert not lab.over
+    lab.hear(RunClosed(request=2, run=RUN))
+    assert (lab.verdict, lab.over, lab.whys) == ("pass", True, "")
 
 
 def test_a_broker_without_room_ends_the_run_after_a_while() -> None:
