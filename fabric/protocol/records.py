@@ -129,6 +129,12 @@ class StepStarted:
 
     planned_ns: int  # fabric time at which it was to start; 0: as soon as its turn came
     go: int  # the go that released it; 0: not a first step
+    way: Literal["", "exec_stop", "gate"] = ""
+    """How it was held until then: stopped by the kernel right after its exec, or before it; "": no program."""
+
+    way_why: str = ""  # why it was not held after its exec
+    ordered_ns: int = 0  # fabric time at which the launcher had the order to release it; 0: not known
+    woke_ns: int = 0  # ... at which its wait for ``planned_ns`` was over; 0: it did not wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,6 +328,7 @@ class PhaseEnded:
     skew_ns: int | None
     skew_bound_ns: int | None
     latest_node: str
+    delayed_by: str = ""  # what made the latest node the latest, in a sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
