@@ -1,0 +1,149 @@
+"""Who is there: enrolment, hellos, liveness, and the time."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrol:
+    """Unknown key to broker: let this key be the node ``name``.  May be repeated until it is answered."""
+
+    kind: ClassVar[str] = "enrol"
+
+    protocol: int
+    name: str
+    secret: bytes  # from the join token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """Broker to peer: the key is known from now on.  Answers `Enrol`."""
+
+    kind: ClassVar[str] = "enrolled"
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalHead:
+    """Part of `AgentHello`: a journal that the agent still holds."""
+
+    run: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentHello:
+    """Agent to broker, first on every connection."""
+
+    kind: ClassVar[str] = "agent_hello"
+
+    protocol: int
+    software: str  # version of testfabric
+    name: str
+    instance: str  # of the state directory; a lock there keeps a second agent off
+    incarnation: int  # counts the starts of this agent
+    labels: tuple[str, ...]
+    addresses: dict[str, str]  # network name to address; "" is the default one
+    facts: dict[str, str]
+    journals: tuple[JournalHead, ...]
+    runs: tuple[str, ...]  # that it works for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorHello:
+    """Controller or tail to broker, first on every connection."""
+
+    kind: ClassVar[str] = "operator_hello"
+
+    protocol: int
+    software: str
+    program: str
+    session: str  # random; the same over reconnects of one process
+    user: str  # for people; what may be done depends on the key
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """Broker to peer: you are ``name``.  Answers a hello."""
+
+    kind: ClassVar[str] = "welcome"
+
+    protocol: int
+    software: str
+    epoch: int  # which life of the broker's clock
+    name: str
+    go_port: int
+    sink_port: int
+    feed_port: int
+    now_ns: int = 0  # fabric time, older by the way that this took
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """Broker to peer: no, and why, in a sentence for a person."""
+
+    kind: ClassVar[str] = "rejected"
+
+    code: Literal["version", "name_in_use", "not_allowed", "bad_token", "malformed"]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelloWanted:
+    """Broker to peer that it has not met in this life: say hello again."""
+
+    kind: ClassVar[str] = "hello_wanted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """Both ways, from the main loop, every BEAT_S."""
+
+    kind: ClassVar[str] = "beat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goodbye:
+    """Agent to broker, last on a connection: this agent ends, so it is away from now on."""
+
+    kind: ClassVar[str] = "goodbye"
+
+    sentence: str  # why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Agent or controller to broker: what time is it?"""
+
+    kind: ClassVar[str] = "probe"
+
+    t1_ns: int  # sender's monotonic clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeReply:
+    """Broker to whoever asked: T2 and T3 in fabric time.  Answers `Probe`."""
+
+    kind: ClassVar[str] = "probe_reply"
+
+    epoch: int
+    t1_ns: int
+    t2_ns: int
+    t3_ns: int
+
+
+JoiningMessage = (
+    Enrol
+    | Enrolled
+    | AgentHello
+    | OperatorHello
+    | Welcome
+    | Rejected
+    | HelloWanted
+    | Beat
+    | Goodbye
+    | Probe
+    | ProbeReply
+)

@@ -1,0 +1,194 @@
+"""A phase from the go to its end, and the end of a node's part."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartPhase:
+    """Controller to broker: all are ready; start them.  May be repeated until it is answered."""
+
+    kind: ClassVar[str] = "start_phase"
+
+    run: str
+    phase: str
+    go: int  # 1 for the first try
+    nodes: tuple[str, ...]
+    lead_s: float | None  # None: computed
+    max_rtt_ns: int  # of the nodes, from their `Ready`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Go:
+    """Broker to agents, by the go socket and again by control: start at ``t0_ns`` of fabric time."""
+
+    kind: ClassVar[str] = "go"
+
+    run: str
+    phase: str
+    go: int
+    epoch: int
+    t0_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm:
+    """Agent to broker: it will start at t0.  Answers `Go`."""
+
+    kind: ClassVar[str] = "confirm"
+
+    run: str
+    phase: str
+    go: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """Agent to broker: it will not start, and why.  Answers `Go`."""
+
+    kind: ClassVar[str] = "declined"
+
+    run: str
+    phase: str
+    go: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abort:
+    """Broker to agents, by the go socket and again by control: this go is void."""
+
+    kind: ClassVar[str] = "abort"
+
+    run: str
+    phase: str
+    go: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aborted:
+    """Agent to broker.  Answers `Abort`; ``started`` if it came too late."""
+
+    kind: ClassVar[str] = "aborted"
+
+    run: str
+    phase: str
+    go: int
+    started: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoCommitted:
+    """Broker to controller: every node confirmed.  Answers `StartPhase`."""
+
+    kind: ClassVar[str] = "go_committed"
+
+    run: str
+    phase: str
+    go: int
+    t0_ns: int
+    lead_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoAborted:
+    """Broker to controller: not every node confirmed, so none starts.  Answers `StartPhase`."""
+
+    kind: ClassVar[str] = "go_aborted"
+
+    run: str
+    phase: str
+    go: int
+    reasons: dict[str, str]  # by node
+    started: tuple[str, ...]  # nodes that the abort reached too late
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """Controller to agent: end this phase: running `cmd` steps end.  May be repeated.
+
+    Steps that have not begun do not begin; unless ``everything``, those do that run after a failure too.
+    """
+
+    kind: ClassVar[str] = "cancel"
+
+    run: str
+    node: str
+    phase: str
+    everything: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Free:
+    """Controller to agent: the run is over: end what is left, ship your journal.  May be repeated."""
+
+    kind: ClassVar[str] = "free"
+
+    run: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freed:
+    """Agent to broker and controller: nothing of the run is left here, all records are acknowledged."""
+
+    kind: ClassVar[str] = "freed"
+
+    run: str
+    node: str
+    incarnation: int
+    records: int  # how many the agent's journal of this incarnation had
+    reset_failed: bool  # the last reset that ran here failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandon:
+    """Broker to agent: the controller's lease has ended: do what `Assign` says."""
+
+    kind: ClassVar[str] = "abandon"
+
+    run: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLost:
+    """Broker to controller: nothing is heard of a node of your run, or its agent has ended."""
+
+    kind: ClassVar[str] = "node_lost"
+
+    run: str
+    node: str
+    sentence: str
+    gone: bool = False  # its agent said goodbye: it will not come back to its part of the run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeBack:
+    """Broker to controller: the node is heard of again."""
+
+    kind: ClassVar[str] = "node_back"
+
+    run: str
+    node: str
+    incarnation: int
+    works_on: bool  # it still has its part of the run
+
+
+PhaseMessage = (
+    StartPhase
+    | Go
+    | Confirm
+    | Declined
+    | Abort
+    | Aborted
+    | GoCommitted
+    | GoAborted
+    | Cancel
+    | Free
+    | Freed
+    | Abandon
+    | NodeLost
+    | NodeBack
+)

@@ -1,0 +1,154 @@
+"""Which nodes there are, and whose they are."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeInfo:
+    """Part of `Nodes` and `RunOpened`: what the broker knows of a node.  Instants: fabric time, 0: never."""
+
+    name: str
+    state: Literal["free", "busy", "away", "drained"]  # drained: it is there, but not to be had
+    incarnation: int
+    labels: tuple[str, ...]  # its own, then those that operators gave it
+    addresses: dict[str, str]
+    facts: dict[str, str]
+    run: str  # that has it reserved, or ""
+    heard_ns: int  # the last word from it
+    given_labels: tuple[str, ...] = ()  # those of ``labels`` that operators gave it
+    operator: str = ""  # of the run that has it
+    since_ns: int = 0  # that run has it
+    drained_by: str = ""  # operator who keeps new runs off it, or ""
+    drained_why: str = ""
+    drained_ns: int = 0
+    dirty_run: str = ""  # whose reset failed there, with no good one since
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodesRequest:
+    """Operator to broker: nodes by name, from the one after ``after`` on."""
+
+    kind: ClassVar[str] = "nodes_request"
+
+    request: int
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nodes:
+    """Broker to operator.  Answers `NodesRequest`."""
+
+    kind: ClassVar[str] = "nodes"
+
+    request: int
+    nodes: tuple[NodeInfo, ...]
+    more: bool = False  # ask on after the last one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """Operator to broker: keep new runs off these nodes, or let them in again.  May be repeated."""
+
+    kind: ClassVar[str] = "drain"
+
+    request: int
+    nodes: tuple[str, ...]
+    drained: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """Operator to broker: give these nodes labels, and take given ones away.  May be repeated."""
+
+    kind: ClassVar[str] = "label"
+
+    request: int
+    nodes: tuple[str, ...]
+    add: tuple[str, ...]
+    remove: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """Broker to operator: it is done, and kept.  Answers `Drain`, `Label` and `DeleteRun`."""
+
+    kind: ClassVar[str] = "done"
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRun:
+    """Controller to broker: reserve all these nodes, or none.  May be repeated."""
+
+    kind: ClassVar[str] = "open_run"
+
+    request: int
+    run: str
+    name: str  # of the trial
+    nodes: tuple[str, ...]
+    trial: str  # the file's text
+    plan: str  # JSON
+    lease_s: float  # of the controller
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOpened:
+    """Broker to controller: the nodes are yours.  Answers `OpenRun`."""
+
+    kind: ClassVar[str] = "run_opened"
+
+    request: int
+    run: str
+    nodes: tuple[NodeInfo, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denied:
+    """Broker to operator: the request cannot be done, and why, in a sentence."""
+
+    kind: ClassVar[str] = "denied"
+
+    request: int
+    code: Literal[
+        "busy",
+        "away",
+        "drained",
+        "unknown_node",
+        "unknown_run",
+        "not_yours",
+        "open",
+        "closed",
+        "invalid",
+        "no_room",
+    ]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseRun:
+    """Controller to broker: the verdict is known; release the nodes.  May be repeated."""
+
+    kind: ClassVar[str] = "close_run"
+
+    request: int
+    run: str
+    verdict: str
+    result: str  # JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunClosed:
+    """Broker to controller.  Answers `CloseRun`."""
+
+    kind: ClassVar[str] = "run_closed"
+
+    request: int
+    run: str
+
+
+ReservationMessage = (
+    NodesRequest | Nodes | Drain | Label | Done | OpenRun | RunOpened | Denied | CloseRun | RunClosed
+)
