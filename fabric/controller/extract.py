@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from fabric.errors import FabricError
@@ -19,7 +20,22 @@ class MetricNotFound(FabricError):  # noqa: N818 - not a mistake of the program
     """There is no such number; the text says where it was looked for."""
 
 
-def extract(spec: MetricSpec, texts: Mapping[str, bytes]) -> float:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a step wrote, as far as a metric is looked for in it."""
+
+    data: bytes
+    left_bytes: int = 0  # before it, that are over the limit
+
+    def __str__(self) -> str:
+        """Say how much it is, and whether it is all."""
+        if not self.left_bytes:
+            return f"{len(self.data)} bytes"
+        whole = len(self.data) + self.left_bytes
+        return f"the last {len(self.data)} of {whole} bytes: metrics are looked for in no more"
+
+
+def extract(spec: MetricSpec, texts: Mapping[str, Written]) -> float:
     """Return the value of a metric.
 
     Args:
@@ -30,12 +46,12 @@ def extract(spec: MetricSpec, texts: Mapping[str, bytes]) -> float:
         MetricNotFound: If it is in none of them, or is no finite number.
     """
     whys = []
-    for name, data in texts.items():
-        text = data.decode("utf-8", "replace")
+    for name, written in texts.items():
+        text = written.data.decode("utf-8", "replace")
         try:
             found = _by_regex(spec.regex, text) if spec.regex else _by_json(spec.json, text)
         except LookupError as error:
-            whys.append(f"{name} ({len(data)} bytes): {error.args[0]}")
+            whys.append(f"{name} ({written}): {error.args[0]}")
             continue
         return _number(found, name)
     raise MetricNotFound("not found in " + "; ".join(whys) if whys else "there is nothing to look in")

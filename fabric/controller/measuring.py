@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from fabric.controller.extract import MetricNotFound, extract
+from fabric.controller.extract import MetricNotFound, Written, extract
 from fabric.controller.measures import Measured
 from fabric.protocol.messages import Step
 from fabric.protocol.records import StepFinished
@@ -57,11 +57,11 @@ def measure(
         yield Measured(node, end.step, end.attempt, spec, value, why)
 
 
-def _of_output(streams: Mapping[str, Path]) -> dict[str, bytes]:
+def _of_output(streams: Mapping[str, Path]) -> dict[str, Written]:
     return {name: _last_bytes(path) for name, path in streams.items()}
 
 
-def _of_file(path: str, files: Mapping[str, Path]) -> dict[str, bytes]:
+def _of_file(path: str, files: Mapping[str, Path]) -> dict[str, Written]:
     """Return the content of a file, named as the step was given it, among those that were brought."""
     wanted = os.path.normpath(path)
     for found, place in files.items():
@@ -70,11 +70,11 @@ def _of_file(path: str, files: Mapping[str, Path]) -> dict[str, bytes]:
     raise MetricNotFound(f"the node has no file {path}")
 
 
-def _last_bytes(path: Path) -> bytes:
+def _last_bytes(path: Path) -> Written:
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - MEASURED_BYTES))
-            return file.read()
+            left = file.seek(max(0, size - MEASURED_BYTES))
+            return Written(file.read(), left)
     except FileNotFoundError:
-        return b""
+        return Written(b"")

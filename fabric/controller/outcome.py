@@ -128,7 +128,9 @@ def _phases(run: Run) -> list[dict[str, Any]]:
             case PhaseStarted():
                 entry |= {"go": record.go, "t0": record.t0_ns / NS, "lead_s": record.lead_ns / NS}
             case PhaseAborted():
-                entry["aborted"].append({"go": record.go, "reasons": dict(record.reasons)})
+                entry["aborted"].append(
+                    {"go": record.go, "reasons": dict(record.reasons), "started": list(record.started)}
+                )
             case PhaseEnded():
                 entry |= _ended(record)
     return list(found.values())

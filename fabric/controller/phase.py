@@ -15,6 +15,7 @@ from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
 from fabric.controller.failures import describe_reasons, judge_refusal, tell_cut
 from fabric.controller.limits import grace_s, limit_ns
+from fabric.controller.repeats import phase_aborted
 from fabric.controller.skew import excess, skew_of
 from fabric.protocol.limits import BARRIER_S, GO_ATTEMPTS
 from fabric.protocol.messages import (
@@ -26,7 +27,7 @@ from fabric.protocol.messages import (
     Refused,
     StartPhase,
 )
-from fabric.protocol.records import PhaseAborted, PhaseEnded, PhaseStarted
+from fabric.protocol.records import PhaseEnded, PhaseStarted
 from fabric.protocol.shared_env import factor
 from fabric.report.fold import folded
 from fabric.trial.cells import Repeat
@@ -220,24 +221,23 @@ class PhaseRun:
         """Nobody starts: try again, or give the phase up."""
         if not self._is_present(message):
             return []
-        t, bound = self._desk.fabric(now_ns)
-        record = PhaseAborted(t_ns=t, bound_ns=bound, phase=self.id, go=message.go, reasons=message.reasons)
+        told = phase_aborted(self._desk, message, now_ns)
         if self.is_reset:
             self._begun += message.started  # cleaning up need not begin at one instant: the others follow
         elif message.started:
-            return [Note(record), *self._partly_started(message, now_ns)]
+            return [told, *self._partly_started(message, now_ns)]
         if self.cut_how:
-            return [Note(record), *self._leave()]
+            return [told, *self._leave()]
         if self._tries < GO_ATTEMPTS:
             self._again_ns = self.deadline_ns = now_ns + GO_PAUSES_NS[self._tries - 1]
-            return [Note(record)]
-        return [Note(record), *self._not_started(message, now_ns)]
+            return [told]
+        return [told, *self._not_started(message, now_ns)]
 
     def _partly_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
         """An abort came too late for some: end what they do; nothing of it can be trusted."""
         desk = self._desk
         names, whys = folded(message.started), describe_reasons(message)
-        sentence = f"phase {self.id} could not be started: {whys}; on {names} it had begun, and was ended"
+        sentence = f"phase {self.id} began on {names} only, and was ended there: {whys}"
         desk.findings.add("error", sentence)
         desk.progress.stop()
         desk.is_last_repeat = True

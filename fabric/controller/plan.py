@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from fabric.controller.puts import Puts, with_files
 from fabric.protocol.messages import Step
 from fabric.protocol.names import StepId
-from fabric.trial.cells import Cell, Repeat, cells_of, schedule
+from fabric.trial.cells import Cell, Repeat, schedule
 from fabric.trial.model import Trial, TrialStep
 from fabric.trial.plan import check_stops, ends_with, phase_steps, reset_steps
-from fabric.trial.resolve import Resolution, Roles, resolve
+from fabric.trial.resolve import Resolution, Roles
 
 NodeSteps = Mapping[str, tuple[Step, ...]]
 """For each node its steps, a role's in their order."""
@@ -151,12 +151,3 @@ def make_plan(
         notes=found.notes,
         seed=seed,
     )
-
-
-def plain_plan(
-    trial: Trial, addresses: Mapping[str, Mapping[str, str]], phases: Sequence[str], repeats: int
-) -> RunPlan:
-    """Return the plan of a trial whose nodes are all named and there; ``phases`` without the reset."""
-    cells = cells_of(trial)
-    found, every = resolve(trial, cells, None, seed=0), (*phases, trial.phases[-1])
-    return make_plan(trial, cells, found, addresses, phases=every, repeats=repeats, seed=0)

@@ -1,9 +1,17 @@
-"""PURE.  The records of the controller about a run, its repeats and their metrics."""
+"""PURE.  The records of the controller about a run, its repeats, gos and metrics."""
 
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
 from fabric.controller.measures import Measured
-from fabric.protocol.records import Metric, MetricMissing, RepeatEnded, RepeatStarted, RunStarted
+from fabric.protocol.messages import GoAborted
+from fabric.protocol.records import (
+    Metric,
+    MetricMissing,
+    PhaseAborted,
+    RepeatEnded,
+    RepeatStarted,
+    RunStarted,
+)
 from fabric.trial.cells import Repeat
 
 
@@ -33,6 +41,20 @@ def repeat_started(desk: Desk, repeat: Repeat, now_ns: int) -> Effect:
         repeat=repeat.number,
         warmup=repeat.is_warmup,
         variables=dict(repeat.cell.variables),
+    )
+    return Note(record)
+
+
+def phase_aborted(desk: Desk, message: GoAborted, now_ns: int) -> Effect:
+    """Note that a go was taken back."""
+    t, bound = desk.fabric(now_ns)
+    record = PhaseAborted(
+        t_ns=t,
+        bound_ns=bound,
+        phase=message.phase,
+        go=message.go,
+        reasons=message.reasons,
+        started=message.started,
     )
     return Note(record)
 

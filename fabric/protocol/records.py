@@ -304,7 +304,7 @@ class PhaseStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseAborted:
-    """Not all nodes confirmed the go, so none started.  ``reasons`` is by node."""
+    """Not all nodes confirmed the go, so none was to start.  ``reasons`` is by node."""
 
     kind: ClassVar[str] = "phase_aborted"
 
@@ -313,6 +313,7 @@ class PhaseAborted:
     phase: str
     go: int
     reasons: dict[str, str]
+    started: tuple[str, ...] = ()  # nodes that had begun when they heard of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

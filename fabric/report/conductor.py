@@ -22,6 +22,9 @@ MAX_MESSAGE_BYTES: Final = 10 * 1024 * 1024
 NOT_STARTED: Final = 127
 """Code of a command that could not be started, as from a shell."""
 
+FAILED: Final = 1
+"""Code of a step that failed though its command ended with 0: it yielded no metric, or took too long."""
+
 UNKNOWN: Final = -1
 """Code of a step whose end is not known, as its node was lost."""
 
@@ -123,10 +126,13 @@ def _times(step: StepResult) -> tuple[float | None, float | None]:
 
 
 def _code(step: StepResult) -> int:
-    """Return the exit code; minus the signal that ended it, as Python's subprocess has it."""
+    """Return the exit code; minus the signal that ended it, as Python's subprocess has it.
+
+    Scripts take 0 for success, so no step that failed has it.
+    """
     entry = step.last
     if entry.get("exit_code") is not None:
-        return int(entry["exit_code"])
+        return int(entry["exit_code"]) or (FAILED if step.failed else 0)
     if entry.get("reason") == "stopped" and not step.failed and entry.get("verb", "spawn") == "spawn":
         return 0  # ended as the trial says
     if entry.get("signal") is not None:

@@ -18,6 +18,9 @@ from fabric.trial.diagnostics import Diagnostic, TrialError
 MAX_ANNOTATIONS: Final = 10
 """Most errors, and most warnings, of one step that GitHub shows."""
 
+MAX_MESSAGE_CHARS: Final = 4000
+"""Longest message of an annotation: GitHub takes 4 KiB of one."""
+
 MAX_SUMMARY_BYTES: Final = 1024 * 1024
 """Largest summary of one step; of a larger one GitHub shows nothing."""
 
@@ -250,7 +253,8 @@ def _in_repository(file: str, workspace: str) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """Return a text as a command carries it: whatever a program wrote, no byte of it steers the log."""
+    return printable_lines(text)[:MAX_MESSAGE_CHARS].replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -138,7 +138,8 @@ def _phase_started(record: PhaseStarted) -> Said:
 
 def _phase_aborted(record: PhaseAborted) -> Said:
     whys = "; ".join(f"{node}: {why}" for node, why in sorted(record.reasons.items()))
-    return Said(f"phase {record.phase}: go {record.go} aborted, nobody started: {whys}", "warning")
+    late = f"too late for {folded(record.started)}" if record.started else "nobody started"
+    return Said(f"phase {record.phase}: go {record.go} aborted, {late}: {whys}", "warning")
 
 
 def _phase_ended(record: PhaseEnded) -> Said:

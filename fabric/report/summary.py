@@ -28,11 +28,13 @@ def summary(result: Mapping[str, Any], palette: Palette, *, told: Sequence[str] 
     """
     yield from _skews(result.get("phases", ()), palette)
     yield from _metrics(result.get("metrics", ()), result.get("cells", ()), palette)
-    yield from _checks(result.get("checks", ()), result.get("cells", ()), palette)
+    yield from _checks(result, palette)
+    heads = {
+        f"{_source(result, check)}check {check['metric']}.{check['kind']}: " for check in _failed(result)
+    }
+    known = (*told, *heads)
     whys = [
-        why
-        for why in result.get("why", ())
-        if why != result.get("verdict") and not why.startswith(tuple(told))
+        why for why in result.get("why", ()) if why != result.get("verdict") and not why.startswith(known)
     ]
     yield from (f"{printable(why)}" for why in whys[:WHYS])
     if len(whys) > WHYS:
@@ -114,21 +116,29 @@ def _spread(entry: Mapping[str, Any], unit: str) -> str:
     return f"{quantity(low, unit)} to {quantity(high, unit)}{part}"
 
 
-def _checks(
-    checks: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]], palette: Palette
-) -> Iterator[str]:
-    """Yield how many checks held, and each that did not."""
-    names = {cell["cell"]: _variables(cell) for cell in cells}
+def _checks(result: Mapping[str, Any], palette: Palette) -> Iterator[str]:
+    """Yield how many checks held, and each that did not; it is not told again as a reason."""
+    names = {cell["cell"]: _variables(cell) for cell in result.get("cells", ())}
+    checks, failed = result.get("checks", ()), _failed(result)
     if not checks:
         return
-    failed = [check for check in checks if not check["ok"]]
     level: Level = "error" if failed else "good"
     yield palette.level(level, f"checks: {len(checks) - len(failed)} of {len(checks)} hold")
     for check in failed[:WHYS]:
-        what = f"{check['metric']}.{check['kind']} {check['limit_text']}"
+        what = f"{_source(result, check)}{check['metric']}.{check['kind']} {check['limit_text']}"
         yield f"  {printable(what)}, {_place(check, names)}: {_value(check)}"
     if len(failed) > WHYS:
         yield f"  ... and {len(failed) - WHYS} more in result.json"
+
+
+def _failed(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the checks that do not hold."""
+    return [check for check in result.get("checks", ()) if not check["ok"]]
+
+
+def _source(result: Mapping[str, Any], check: Mapping[str, Any]) -> str:
+    """Return ``trial.toml:40: ``, the line of a check, as editors find it."""
+    return f"{result['file']}:{check['line']}: " if result.get("file") and check.get("line") else ""
 
 
 def _place(check: Mapping[str, Any], names: Mapping[int, str]) -> str:

@@ -1,7 +1,7 @@
 """Where the steps of a trial stand: [[run.client]] tables, or the short form `[run] client = ...`."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,13 +57,31 @@ def note_idle(
             problems.at_key((phase,), "W003", f"phase `{phase}` has no step", hint)
 
 
-def note_unused(roles: Iterable[str], steps: Iterable[RawStep], text: str, problems: Problems) -> None:
-    """Note the roles that no step and no `$name` in the text of the trial has to do with."""
+_SCRIPT: Final = re.compile(r"(?:^|[\s;&|('\"])(?:~|\.{0,2})/\w|\.(?:sh|bash|py|pl|rb|js|lua|tcl)\b")
+"""A word of a command that is a path, or has the name of a script."""
+
+
+def note_unused(roles: Iterable[str], steps: Sequence[RawStep], text: str, problems: Problems) -> None:
+    """Note the roles that no step has, and whose address nothing can be seen to use.
+
+    Every command has the addresses of all roles in its environment.  Where one runs a script, which may read
+    them, nothing is noted; nor is a role that the trial names elsewhere, be it in a comment.
+    """
     busy = {step.role for step in steps}
+    if busy.issuperset(roles) or any(_runs_script(step.table) for step in steps):
+        return
     for role in roles:
-        if role not in busy and not re.search(rf"\$\{{?{role}(?:_all)?\b", text):
+        if role not in busy and len(re.findall(rf"\b{re.escape(role)}(?:_all)?\b", text)) == 1:
             message = f"role `{role}` has no step: its nodes are reserved, and do nothing"
-            problems.at_key(("nodes", role), "W004", message, "leave it out, or give it a step")
+            hint = f"leave it out, or give it a step; if a program reads ${role}, say so in a comment"
+            problems.at_key(("nodes", role), "W004", message, hint)
+
+
+def _runs_script(table: Mapping[str, Any]) -> bool:
+    """Whether a step brings files, or runs one of which the trial does not show what it does."""
+    values = [table[verb] for verb in ("cmd", "spawn") if verb in table]
+    words = [word for value in values for word in (value if isinstance(value, list) else [value])]
+    return "put" in table or any(_SCRIPT.search(word) for word in words if isinstance(word, str))
 
 
 def _steps_of_phase(phase: str, raw: Any, roles: tuple[str, ...], problems: Problems) -> Iterator[RawStep]:

@@ -43,10 +43,6 @@ class Resolution:
     notes: tuple[str, ...] = ()
     """What is to be said of that, role by role."""
 
-    def roles_of(self, cell: Cell) -> Roles:
-        """Return the nodes of each role in a cell."""
-        return self.roles[cell.number]
-
 
 def needed(quorum: float, nodes: int) -> int:
     """Return how many of a role's nodes have to be there: its part rounded up, one at least."""

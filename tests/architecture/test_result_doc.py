@@ -5,10 +5,10 @@ from typing import Any
 
 from fabric.controller.measures import Measured
 from fabric.controller.outcome import result_of
-from fabric.controller.plan import plain_plan
 from fabric.protocol.messages import GoCommitted, StartPhase
 from fabric.trial.load import parse_trial
 from tests.architecture.source import ROOT
+from tests.plans import plain_plan
 from tests.unit.run_lab import RUN, T0_NS, Lab, finished
 
 TRIAL = """

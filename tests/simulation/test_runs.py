@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from fabric.controller.plan import plain_plan
 from fabric.protocol.records import Output, StepFinished, StepReady, StepStarted
 from fabric.trial.load import parse_trial
+from tests.plans import plain_plan
 from tests.simulation.sim_agent import SimAgent
 from tests.simulation.sim_broker import SimBroker
 from tests.simulation.sim_controller import SimController

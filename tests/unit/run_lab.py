@@ -5,7 +5,7 @@ from typing import Any
 
 from fabric.controller.effects import Effect, Note, Over, Tell
 from fabric.controller.entry import Read
-from fabric.controller.plan import RunPlan, plain_plan
+from fabric.controller.plan import RunPlan
 from fabric.controller.run import Run, S
 from fabric.protocol.messages import (
     Assign,
@@ -26,6 +26,7 @@ from fabric.protocol.records import (
     StepStarted,
 )
 from fabric.trial.load import parse_trial
+from tests.plans import plain_plan
 
 RUN = "20260301-102207-ping-k3f9"
 T0_NS = 10**18

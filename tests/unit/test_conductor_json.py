@@ -75,6 +75,7 @@ def test_a_failing_step_has_its_whole_output(bundle: Path) -> None:
     ("entry", "code"),
     [
         (step(exit_code=7), 7),
+        (step(failed=True, missing_metrics=[{"name": "rtt", "why": "not found"}]), 1),
         (step(exit_code=None, signal=15, reason="stopped", verb="spawn"), 0),
         (step(exit_code=None, signal=15, reason="stopped", verb="cmd"), -15),
         (failed(exit_code=None, signal=9, reason="timeout"), -9),

@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 from fabric.controller.document import plan_document, plan_text
-from fabric.controller.plan import RunPlan, make_plan, plain_plan
+from fabric.controller.plan import RunPlan, make_plan
 from fabric.protocol.limits import MAX_TEXT_BYTES
 from fabric.trial.cells import cells_of
 from fabric.trial.load import parse_trial
 from fabric.trial.nodespec import MAX_NODES
 from fabric.trial.plan import override_nodes
 from fabric.trial.resolve import resolve
+from tests.plans import plain_plan
 from tests.unit.test_trial_plan import FULL, NODES, TRIAL
 
 MATRIX = """

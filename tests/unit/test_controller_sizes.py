@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from fabric.controller.plan import plain_plan
 from fabric.controller.puts import PutFile
 from fabric.controller.sizes import check_sizes
 from fabric.errors import UsageError
 from fabric.trial.load import parse_trial
+from tests.plans import plain_plan
 
 
 def text(steps: str, roles: str = 'a = "lab[1-100]"\n') -> str:

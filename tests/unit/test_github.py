@@ -35,8 +35,15 @@ def test_a_reason_is_an_annotation_at_its_line() -> None:
 def test_what_the_commands_want_escaped_is_escaped() -> None:
     """Or a program could end the annotation with its output, and begin a command of its own."""
     one = Annotation(level="warning", message="a\r\nb::%0A", title="x,y:z%", file="a,b.toml", line=1)
-    assert one.command() == "::warning file=a%2Cb.toml,line=1,title=x%2Cy%3Az%25::a%0D%0Ab::%250A"
+    assert one.command() == "::warning file=a%2Cb.toml,line=1,title=x%2Cy%3Az%25::a%0Ab::%250A"
     assert Annotation(level="error", message="m").command() == "::error::m"
+
+
+def test_control_characters_of_a_program_do_not_reach_the_log() -> None:
+    """The runner's log is a terminal, too: a title could be set there, or a line be overwritten."""
+    one = Annotation(level="error", message="last: \x1b]0;t\x07\rx\x9b\u202e", title="a\x1b[31mb\x00")
+    assert one.command() == r"::error title=ab\x00::last: \x1b]0;t\x07\x0dx\x9b\u202e"
+    assert len(Annotation(level="error", message="x" * 100_000).command()) < 4096
 
 
 def test_files_are_named_from_the_root_of_the_repository(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fabric.controller.extract import MetricNotFound, extract
+from fabric.controller.extract import MetricNotFound, Written, extract
 from fabric.controller.measures import Measures, describe_check
 from fabric.trial.cells import Cell, Repeat
 from fabric.trial.model import Across, CheckSpec, MetricSpec, Trial, TrialStep
@@ -18,8 +18,8 @@ def path(text: str) -> MetricSpec:
     return MetricSpec(name="m", line=1, json=text)
 
 
-def out(text: str, err: str = "") -> dict[str, bytes]:
-    return {"stdout": text.encode(), "stderr": err.encode()}
+def out(text: str, err: str = "") -> dict[str, Written]:
+    return {"stdout": Written(text.encode()), "stderr": Written(err.encode())}
 
 
 def test_a_regex_takes_its_last_match_of_stdout_then_of_stderr() -> None:
@@ -50,7 +50,7 @@ def test_json_may_stand_behind_lines_that_are_none() -> None:
     ],
 )
 def test_what_is_not_found_says_where_it_was_looked_for(
-    spec: MetricSpec, texts: dict[str, bytes], words: list[str]
+    spec: MetricSpec, texts: dict[str, Written], words: list[str]
 ) -> None:
     """Or nobody knows whether the program or the pattern is to be mended."""
     with pytest.raises(MetricNotFound) as caught:

@@ -10,6 +10,7 @@ from fabric.controller.entry import Read
 from fabric.protocol.records import (
     Notice,
     Output,
+    PhaseAborted,
     PhaseEnded,
     PhaseFinished,
     PhaseStarted,
@@ -232,6 +233,21 @@ def ended_phase(name: str, *, failed: bool = False) -> Read:
         latest_node="",
     )
     return Read(1, "", record, b"")
+
+
+@pytest.mark.parametrize(
+    ("started", "words"),
+    [((), "aborted, nobody started: n2: silent"), (("n1",), "aborted, too late for n1: n2: silent")],
+)
+def test_a_go_that_was_taken_back_says_whether_somebody_had_begun(
+    started: tuple[str, ...], words: str
+) -> None:
+    """`Nobody started` beside a node that had is a riddle."""
+    record = PhaseAborted(
+        t_ns=T_NS, bound_ns=0, phase="1/run", go=1, reasons={"n2": "silent"}, started=started
+    )
+    (line,) = rendered(record, node="")
+    assert line.endswith(f"phase 1/run: go 1 {words}")
 
 
 def test_phases_in_which_nothing_happens_are_one_line() -> None:

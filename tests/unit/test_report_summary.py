@@ -59,6 +59,25 @@ def test_checks_that_do_not_hold_are_named() -> None:
     assert lines({"checks": [check | {"ok": False, "value": None}]})[1].endswith("repeat 2.1: no value")
 
 
+def test_a_check_that_does_not_hold_is_told_once() -> None:
+    """It is a reason of the verdict, too; in a sweep that would be two lists of the same."""
+    check = {"metric": "p99", "kind": "max", "limit_text": "50 ms", "unit": "ms", "line": 9, "repeat": 1}
+    result = {
+        "file": "t.toml",
+        "checks": [check | {"cell": cell, "ok": False, "value": 61.25} for cell in (1, 2)],
+        "why": [
+            *(f"t.toml:9: check p99.max: 61.2 ms in cell {cell}, repeat 1 is not ..." for cell in (1, 2)),
+            "t.toml:4: run/a step a-1 on n1: exit 1",
+        ],
+    }
+    assert lines(result) == [
+        "checks: 0 of 2 hold",
+        "  t.toml:9: p99.max 50 ms, repeat 1.1: 61.2 ms",
+        "  t.toml:9: p99.max 50 ms, repeat 2.1: 61.2 ms",
+        "t.toml:4: run/a step a-1 on n1: exit 1",
+    ]
+
+
 def test_reasons_are_bounded() -> None:
     """Fifty nodes may have fifty reasons."""
     shown = lines({"why": [f"reason {number}" for number in range(50)]})

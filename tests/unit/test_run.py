@@ -182,7 +182,7 @@ def test_a_partial_start_is_ended_and_says_why_the_others_did_not_start() -> Non
     lab.ready()
     lab.abort({"n2": "silent"}, started=("n1",))
     assert lab.verdict == "error"
-    assert "n2: silent; on n1 it had begun" in lab.whys
+    assert "phase 1/run began on n1 only, and was ended there: n2: silent" in lab.whys
     assert lab.last(Cancel).node == "n1"
     assert lab.last(Cancel).everything
 
@@ -472,7 +472,7 @@ def test_nodes_that_kept_a_go_from_coming_for_the_same_reason_are_told_together(
     lab.ready()
     late = {node: f"{node} did not confirm the go in time" for node in ("n1", "n2")}
     lab.abort(late, started=("n1",))
-    assert "n[1-2] did not confirm the go in time; on n1 it had begun" in lab.whys
+    assert "began on n1 only, and was ended there: n[1-2] did not confirm the go in time" in lab.whys
 
 
 def test_nodes_that_took_long_to_be_ready_get_more_time_for_the_go() -> None:

@@ -7,12 +7,13 @@ import pytest
 
 from fabric.controller.measures import Measured
 from fabric.controller.outcome import result_of, result_text
-from fabric.controller.plan import RunPlan, plain_plan
+from fabric.controller.plan import RunPlan
 from fabric.protocol.messages import Assign, NodeBack, Prepare, Refused, StartPhase
 from fabric.protocol.records import Metric, MetricMissing, Notice, RepeatEnded, RepeatStarted
 from fabric.trial.cells import Cell, Repeat
 from fabric.trial.load import parse_trial
 from fabric.trial.model import CheckSpec, MetricSpec, Trial
+from tests.plans import plain_plan
 from tests.unit.run_lab import RUN, TRIAL, Lab, finished, running, through
 
 SPEC = MetricSpec(name="rtt", line=8, regex="(.*)", unit="ms")
