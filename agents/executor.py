@@ -303,6 +303,7 @@ class Executor:
         """Return what is to be done now in the state that is reached; each changes that state."""
         part = self.phase
         if part is not None:
+            part.ending.intersection_update(self.steps.keys if part.ending else ())
             if part.state == "preparing" and part.is_prepared:
                 return self._be_ready
             if part.state == "running" and part.can_move:

@@ -275,7 +275,6 @@ class Lanes:
         part = self.part
         if part is None:
             return []
-        part.ending.discard(step.key)
         lane = part.lane_of(step)
         if retried and lane is not None:
             effects = self._attempt(lane, step.step, step.attempt + 1)

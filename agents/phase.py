@@ -51,7 +51,7 @@ class PhasePart:
     cut: bool = False  # nothing begins any more
     state: PhaseState = "preparing"
     lanes: dict[str, Lane] = field(default_factory=dict)
-    ending: set[str] = field(default_factory=set)  # keys of spawned steps that end before it
+    ending: set[str] = field(default_factory=set)  # keys of what ends before it, as far as that still lives
     arming: set[str] = field(default_factory=set)
     clock_is_fresh: bool = False
     is_checked: bool = False

@@ -3,7 +3,7 @@
 import pytest
 
 from agents.effects import Arm, Bring, Check, Drop, End, Look, Release, Ship, StopTransfer, Transfer
-from fabric.protocol.messages import Abandon, Abort, Aborted, Cancel, FileSource, Free, ReadyWhen, Refused
+from fabric.protocol.messages import Abandon, Abort, Aborted, Cancel, FileSource, Free, Ready, ReadyWhen, Refused
 from fabric.protocol.records import PhaseFinished, StepFinished, StepReady, StepSkipped, StepStarted
 from tests.unit.scripted_node import MS, OFFSET_NS, RUN, Node, running, step
 
@@ -329,6 +329,20 @@ def test_a_command_that_hangs_is_ended_with_the_wait_for_it() -> None:
     node.start_all()
     at(node, node.now_ns + S)
     assert sorted(end.key.count("|") for end in node.wants(End)) == [2, 3]
+
+
+def test_the_phase_that_ends_a_step_waits_for_its_probe_and_not_for_ever() -> None:
+    """A command that has much to say, or ignores TERM, outlives its step by a second."""
+    node = spawned(ReadyWhen(cmd=("check",), within_s=1.0))
+    node.start_all()
+    probe = node.wants(Arm)[-1].key
+    at(node, node.now_ns + S)
+    node.finish(node.key("a-1"), code=None, signal=15)
+    assert node.of(PhaseFinished)
+    node.prepare(phase="1/collect", end=("1/run/a/a-1",))
+    assert not isinstance(node.last(), Ready)
+    node.finish(probe, code=None, signal=9)
+    assert isinstance(node.last(), Ready)
 
 
 def test_a_cancel_leaves_a_spawned_step_that_is_waited_for_alive_and_goes_on() -> None:
