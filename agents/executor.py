@@ -234,19 +234,21 @@ class Executor:
         step = self.steps.get(key)
         return self._settled(self._lanes.looked(step, what, seen, now_ns), now_ns) if step else []
 
-    def transferred(self, key: str, failed: bool, message: str, now_ns: int) -> list[Effect]:
-        """A put or a fetch is over."""
+    def transferred(self, key: str, failed: bool, message: str, now_ns: int, lost: str = "") -> list[Effect]:
+        """A put or a fetch is over; ``lost`` says why if that is not its own fault."""
 
         def take(step: StepRun) -> None:
             step.done = step.done or Done(failed, message, now_ns)
+            step.lost = step.lost or lost
 
         return self._told(key, take, now_ns)
 
-    def brought(self, key: str, now_ns: int) -> list[Effect]:
+    def brought(self, key: str, now_ns: int, lost: str = "") -> list[Effect]:
         """The files that the metrics of a step want are in the journal, as far as they can be had."""
 
         def take(step: StepRun) -> None:
             step.files = "brought"
+            step.lost = step.lost or lost
 
         return self._told(key, take, now_ns)
 

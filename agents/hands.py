@@ -239,13 +239,13 @@ class Hands:
         now_ns = self._clock.now_ns()
         self.tell(key, lambda executor: executor.looked(key, what, seen, now_ns))
 
-    def _transferred(self, key: str, failed: bool, message: str) -> None:
+    def _transferred(self, key: str, failed: bool, message: str, lost: str) -> None:
         now_ns = self._clock.now_ns()
-        self.tell(key, lambda executor: executor.transferred(key, failed, message, now_ns))
+        self.tell(key, lambda executor: executor.transferred(key, failed, message, now_ns, lost))
 
-    def _brought(self, key: str) -> None:
+    def _brought(self, key: str, lost: str) -> None:
         now_ns = self._clock.now_ns()
-        self.tell(key, lambda executor: executor.brought(key, now_ns))
+        self.tell(key, lambda executor: executor.brought(key, now_ns, lost))
 
 
 def is_probe(key: str) -> bool:

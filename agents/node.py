@@ -13,6 +13,7 @@ from agents.facts import addresses, facts
 from agents.hands import Hands
 from agents.journal import FULL_PAUSE_S, Journal
 from agents.launching import Patience
+from agents.owed import Owed
 from agents.parts import Part, nothing_freed, refused
 from agents.recovery import owed_resets, recover_journals
 from agents.removal import remove_later, remove_leftovers
@@ -90,6 +91,7 @@ class Node:
         self._session = ss.Session(identity.name, secret, random.random, self._clock.now_ns())
         self._shipper = Shipper(self._sockets.ship)
         self._parts: dict[str, Part] = {}
+        self._owed = Owed(state.directory, self._begin_reset)
         self._freed: OrderedDict[str, Freed] = OrderedDict()
         self._estimate: Estimate | None = None
         self._unsaid_hello: Message | None = None
@@ -138,6 +140,9 @@ class Node:
         if now_ns >= self._beat_ns:
             self._beat_ns = now_ns + round(BEAT_S * S)
             self._hands.launching.beat(now_ns)
+            self._owed.begin()
+            if not self._parts:
+                self._owed.keep_room()
         if self._resume_ns is not None and now_ns >= self._resume_ns:
             self._resume_ns = None
             self._hands.pipes.resume()
@@ -177,11 +182,13 @@ class Node:
         journals = recover_journals(self._state.directory)
         for journal in journals:
             self._shipper.add(journal)
-        for assign in owed_resets(journals):
-            part = self._open_part(assign, Executor(assign, needs_reset=True))
-            ended = part.executor.lease_ended("the agent was restarted", self._clock.now_ns())
-            self._hands.drive(part, ended)
+        self._owed.begin(owed_resets(journals))
         log.info("journals_recovered", count=len(journals))
+
+    def _begin_reset(self, assign: Assign) -> None:
+        part = self._open_part(assign, Executor(assign, needs_reset=True))
+        ended = part.executor.lease_ended("the agent was restarted", self._clock.now_ns())
+        self._hands.drive(part, ended)
 
     # --- the broker -------------------------------------------------------------------------------------
 
@@ -217,7 +224,7 @@ class Node:
                 self._sockets.say(refused(message, self._state, error))
         if part is not None:
             self._hands.drive(part, part.executor.receive(message, now_ns))
-        elif isinstance(message, (Free, Abandon)):
+        elif isinstance(message, (Free, Abandon)) and not self._owed.has(run):
             nothing = nothing_freed(run, self._identity.name, self._state.incarnation)
             self._sockets.say(self._freed.get(run, nothing))
 
@@ -313,7 +320,8 @@ class Node:
     def _shipped(self, journal: Journal) -> None:
         """Everything that was reported is stored: if nothing follows, the journal has served."""
         if journal.incarnation != self._state.incarnation:
-            self._shipper.remove(journal.run, journal.incarnation)
+            if not self._owed.has(journal.run):  # else a next life has to know of the reset
+                self._shipper.remove(journal.run, journal.incarnation)
             return
         part = self._parts.get(journal.run)
         if part is None or not part.shipping:

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.journal.transfer import FULL
 from fabric.errors import FabricError
 
 
@@ -30,12 +31,16 @@ class AgentState:
             FabricError: If another agent has it, or it cannot be written.
         """
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock_fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            return cls._locked(directory)
         except OSError as error:
-            raise FabricError(
-                f"state directory {directory}: {error.strerror}", hint="name another one with --state-dir"
-            ) from None
+            full = error.errno in FULL
+            hint = "make room on its disk" if full else "name another one with --state-dir"
+            raise FabricError(f"state directory {directory}: {error.strerror}", hint=hint) from None
+
+    @classmethod
+    def _locked(cls, directory: Path) -> "AgentState":
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock_fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -45,8 +50,7 @@ class AgentState:
                 f"another fabric-agent (pid {pid or '?'}) uses the state directory {directory}",
                 hint="give each agent on a machine its own --name, or its own --state-dir",
             ) from None
-        os.ftruncate(lock_fd, 0)
-        os.write(lock_fd, f"{os.getpid()}\n".encode())
+        _overwrite(lock_fd, f"{os.getpid()}\n")
         instance = _kept(directory / "instance", secrets.token_hex(8))
         incarnation = int(_kept(directory / "incarnation", "0")) + 1
         _replace(directory / "incarnation", str(incarnation))
@@ -66,9 +70,26 @@ def _kept(path: Path, default: str) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
+    """Write a small file anew; on a full disk over what is there, for which there is room."""
     new = path.with_suffix(".new")
-    with new.open("w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with new.open("w") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        if error.errno not in FULL or not path.exists():
+            raise
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            _overwrite(fd, text + "\n")
+        finally:
+            os.close(fd)
+
+
+def _overwrite(fd: int, text: str) -> None:
+    """Put a few bytes in the place of others: neither all nor any room is given back meanwhile."""
+    os.pwrite(fd, text.encode(), 0)
+    os.ftruncate(fd, len(text))

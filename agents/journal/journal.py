@@ -275,6 +275,7 @@ class Journal:
         Raises:
             StoreError: If something was deleted or damaged behind the journal's back.
         """
+        self._backlog.write()
         first = self._window.sent + 1
         packed: list[bytes] = []
         spans: list[Span] = []
@@ -313,7 +314,6 @@ class Journal:
         directory.write_acknowledged(self._acknowledged_fd, number)
         self._spool.release(number)
         self._segments.release(number)
-        self._backlog.write()
 
     def rewind(self, number: int) -> None:
         """Send again from ``number`` on; ``acknowledged + 1`` after a new connection."""

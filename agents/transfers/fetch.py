@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from agents.journal import Journal, JournalFull, SpoolStream
+from agents.transfers.full_disk import FullDisk
 from agents.transfers.limits import (
     AHEAD_BYTES,
     DISK_PATIENCE_S,
@@ -73,6 +74,7 @@ class Fetch:
         self.files = 0
         self.bytes = 0
         self.problems: list[str] = []  # the first ones
+        self.full_disk: FullDisk | None = None
         self._journal = journal
         self._step, self._attempt = step, attempt
         self._stamp = stamp
@@ -276,7 +278,9 @@ class Fetch:
             self._full_ns = now_ns
         if now_ns - self._full_ns < _DISK_NS:
             return "full"
-        self._give_up("cannot be stored: the disk of the agent's state directory is full")
+        what = self._shown(self._reading.path) if self._reading else "what is fetched"
+        self.full_disk = FullDisk(str(self._journal.path.parents[2]), what)
+        self._give_up("could not be stored: the disk of the node is full")
         return "done"
 
     def _give_up(self, why: str) -> None:

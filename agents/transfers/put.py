@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agents.journal.transfer import FULL
 from agents.transfers.fetch import Progress, size_text
+from agents.transfers.full_disk import FullDisk
 from agents.transfers.limits import FILE_COST_BYTES, READ_BYTES
 from agents.transfers.pull import Pull
 from fabric.protocol.messages import FilePart, FileRequest, FileSource
@@ -71,6 +73,7 @@ class Put:
 
     def __init__(self, stock: Stock, base: Path, sources: tuple[FileSource, ...], send: Send) -> None:
         self.problem = ""
+        self.full_disk: FullDisk | None = None
         self._stock = stock
         self._base = base
         self._sources = sources
@@ -116,7 +119,7 @@ class Put:
                     self._ask(self._incoming, now_ns)
                     return "waits"
         except OSError as error:
-            self._fail(error.filename, error)
+            self._fail(error.filename or self._base, error)
         return "done" if self.problem else "more"
 
     def take(self, message: FilePart, now_ns: int) -> None:
@@ -247,9 +250,11 @@ class Put:
         else:
             self._stock.pulling.discard(incoming.source.sha256)
 
-    def _fail(self, path: object, error: OSError) -> None:
+    def _fail(self, path: str | Path, error: OSError) -> None:
         self._drop()
-        self.problem = f"cannot write {path or self._base}: {error.strerror or error}"
+        self.problem = f"cannot write {path}: {error.strerror or error}"
+        if error.errno in FULL:
+            self.full_disk = FullDisk(str(Path(path).parent), str(path))
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:

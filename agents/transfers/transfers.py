@@ -31,8 +31,9 @@ class Transfers:
             is deleted.
         send: Say something to the broker; False if that is not possible now.
         stamp: Returns fabric time and its bound.
-        transferred: Called with key, whether it failed, and a few words, at the end of a put or a fetch.
-        brought: Called with the key when what a `Bring` wanted is in the journal.
+        transferred: Called with key, whether it failed, and a few words, at the end of a put or a fetch; the
+            last of its arguments says instead that a disk of this node was full, or is empty.
+        brought: Called with the key when what a `Bring` wanted is in the journal, or a disk was full.
     """
 
     def __init__(
@@ -42,8 +43,8 @@ class Transfers:
         *,
         send: Callable[[FileRequest], bool],
         stamp: Stamp,
-        transferred: Callable[[str, bool, str], None],
-        brought: Callable[[str], None],
+        transferred: Callable[[str, bool, str, str], None],
+        brought: Callable[[str, str], None],
     ) -> None:
         self._node = node
         self._parts = directory / "parts"
@@ -147,7 +148,8 @@ class Transfers:
     def _end(self, key: str, job: _Job) -> None:
         if self._jobs.pop(key, None) is None:
             return
+        full = job.work.full_disk.sentence(self._node) if job.work.full_disk else ""
         if job.is_brought:
-            self._brought(key)
+            self._brought(key, full)
         else:
-            self._transferred(key, job.work.failed, job.work.message())
+            self._transferred(key, job.work.failed, job.work.message(), full)

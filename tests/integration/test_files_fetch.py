@@ -11,6 +11,7 @@ import pytest
 
 from agents.journal import Journal, JournalFull, SpoolStream
 from agents.transfers.fetch import Fetch
+from agents.transfers.full_disk import FullDisk
 from agents.transfers.limits import AHEAD_BYTES, DISK_PATIENCE_S, TURN_BYTES
 from fabric.protocol import codec
 from fabric.protocol.messages import Batch
@@ -330,6 +331,7 @@ def test_a_full_disk_ends_it_after_a_while(node: Node, monkeypatch: pytest.Monke
     assert fetch.work(TURN_BYTES, limit_ns - 1) == "full"
     assert fetch.work(TURN_BYTES, limit_ns) == "done"
     assert "disk" in fetch.message()
+    assert fetch.full_disk == FullDisk(str(node.journal.path.parents[2]), f"{node.place}/a.log")
     node.ship()
     (end,) = [record for record, _ in node.records if isinstance(record, FileEnded)]
     assert (end.size, end.sha256) == (0, "")

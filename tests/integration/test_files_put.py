@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from agents.transfers.full_disk import FullDisk
 from agents.transfers.limits import NO_ANSWER_S, TURN_BYTES
 from agents.transfers.put import Put, Stock
 from fabric.controller.fileserver import FileServer
@@ -206,14 +207,16 @@ def test_a_directory_is_no_place_for_a_file(tmp_path: Path, folder: Path) -> Non
 def test_a_full_disk_is_told_and_leaves_nothing(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The step fails with a sentence; half a file is never in its place."""
+    """It is the lab's matter, and the sentence names the disk; half a file is never in its place."""
     lab = Lab(tmp_path, found(folder, PutSource(source="a.sh", target=None)))
 
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "pwrite", full)
-    assert lab.put().message() == f"cannot write {lab.scratch}/a.sh: No space left on device"
+    put = lab.put()
+    assert put.message() == f"cannot write {lab.scratch}/a.sh: No space left on device"
+    assert put.full_disk == FullDisk(str(lab.scratch), f"{lab.scratch}/a.sh")
     assert lab.files == {}
     assert not list(lab.stock.parts.iterdir())
 
@@ -221,7 +224,9 @@ def test_a_full_disk_is_told_and_leaves_nothing(
 def test_a_place_that_may_not_be_written_is_told(tmp_path: Path, folder: Path) -> None:
     """/proc takes no files, not even of root."""
     lab = Lab(tmp_path, found(folder, PutSource(source="a.sh", target="/proc/nothing/a.sh")))
-    assert "cannot write /proc/nothing/a.sh: " in lab.put().message()
+    put = lab.put()
+    assert "cannot write /proc/nothing/a.sh: " in put.message()
+    assert put.full_disk is None
 
 
 def test_a_file_that_is_changed_during_the_run_is_told(tmp_path: Path, folder: Path) -> None:

@@ -200,6 +200,21 @@ def test_words_about_steps_wait_in_memory_for_a_full_disk(small_disk: Path) -> N
     again.close()
 
 
+def test_words_that_wait_are_sent_when_there_is_room_though_nothing_is_acknowledged(small_disk: Path) -> None:
+    """That a step was lost is all that a life after a crash has to say: no acknowledgement would come."""
+    Journal.create(small_disk, RUN, 1).close()
+    with (small_disk / "other").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    (journal,) = Journal.recover(small_disk)
+    journal.append(Notice(t_ns=1, bound_ns=1, level="info", message="lost"))
+    assert journal.next_batch() is None
+    (small_disk / "other").unlink()
+    assert journal.next_batch() is not None
+    assert journal.sent == journal.appended
+    journal.close()
+
+
 def test_a_disk_full_to_the_last_page_is_left_again(small_disk: Path) -> None:
     """Bytes of which no record could be written would hold that page for ever: nothing could be shipped.
 

@@ -3,7 +3,17 @@
 import pytest
 
 from agents.effects import Arm, Bring, Check, Drop, End, Look, Release, Ship, StopTransfer, Transfer
-from fabric.protocol.messages import Abandon, Abort, Aborted, Cancel, FileSource, Free, Ready, ReadyWhen, Refused
+from fabric.protocol.messages import (
+    Abandon,
+    Abort,
+    Aborted,
+    Cancel,
+    FileSource,
+    Free,
+    Ready,
+    ReadyWhen,
+    Refused,
+)
 from fabric.protocol.records import PhaseFinished, StepFinished, StepReady, StepSkipped, StepStarted
 from tests.unit.scripted_node import MS, OFFSET_NS, RUN, Node, running, step
 
@@ -172,6 +182,27 @@ def test_a_transfer_that_takes_too_long_is_stopped_and_over_when_it_says_so() ->
     (end,) = node.of(StepFinished)
     assert (end.reason, end.failed) == ("timeout", True)
     assert "3 of 9" in end.message
+
+
+def test_what_a_full_disk_does_not_take_is_the_labs_matter() -> None:
+    """The step has not failed in what it is there to find out; with `retries` it is done again."""
+    put = running(step("a-1", verb="put", argv=(), attempts=2))
+    at(put, put.now_ns)
+    for _ in range(2):
+        full = put.executor.transferred(put.key("a-1"), True, "cannot write", put.now_ns, "the disk is full")
+        put.do(full)
+    ends = put.of(StepFinished)
+    assert [(end.reason, end.message, end.retried) for end in ends] == [
+        ("lost", "the disk is full", True),
+        ("lost", "the disk is full", False),
+    ]
+
+    measured = running(step("a-1", bring=("out.json",)))
+    key = measured.key("a-1")
+    measured.finish(key)
+    measured.do(measured.executor.brought(key, measured.now_ns, "the disk is full"))
+    (end,) = measured.of(StepFinished)
+    assert (end.reason, end.failed, end.message, end.exit_code) == ("lost", True, "the disk is full", 0)
 
 
 def test_the_files_of_a_metric_are_fetched_before_the_step_is_reported_as_over() -> None:

@@ -139,3 +139,67 @@ def test_a_node_without_room_takes_no_part(lab: Lab, disk: SmallDisk) -> None:
     lab.wait_free("lab1")
     run = lab.run(trial, "--quiet")
     assert run.wait() == 0, run.end_of_said()
+
+
+def test_a_put_that_meets_a_full_disk_is_an_error_of_the_lab(lab: Lab, disk: SmallDisk) -> None:
+    """What is tested has not failed.  The sentence names the disk; another attempt with room goes well."""
+    big = lab.directory / "big"
+    with big.open("wb") as file:
+        file.truncate(10 * MIB)
+    trial = """
+[trial]
+name = "put"
+[nodes]
+only = "lab1"
+[run]
+only = { put = "big" }
+"""
+    run = lab.run(trial, "--quiet")
+    assert run.wait() == 3, run.end_of_said()
+    (why, *_) = run.result["why"]
+    scratch = disk.path / "agent" / "scratch" / run.run
+    assert f"the disk of lab1 is full ({scratch}): {scratch}/big could not be stored" in why
+    with big.open("wb") as file:
+        file.truncate(2 * MIB)
+    again = lab.run(trial, "--quiet")
+    assert again.wait() == 0, again.end_of_said()
+
+
+OWED: Final = """
+[trial]
+name = "owed"
+[nodes]
+only = "lab1"
+[run]
+only = "echo begun; sleep 600"
+[reset]
+only = "touch {place}"
+"""
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_reset_that_is_owed_is_done_though_the_disk_is_full(
+    lab: Lab, disk: SmallDisk, is_kept: bool
+) -> None:
+    """It may be what makes room.  If what is kept for it is gone, too, the agent says so and waits."""
+    place, agent = lab.directory / "was-reset", lab.agents["lab1"]
+    run = lab.run(OWED.format(place=place))
+    until(lambda: "begun" in run.said(), run.said)
+    if not is_kept:
+        (agent.state / "reserve").unlink()
+    agent.kill()
+    until(lambda: not (agent.state / "launcher.sock").exists(), "the end of its launcher")
+    disk.fill()
+    agent.start()
+    if not is_kept:
+        until(lambda: "reset_waits" in lab.log("lab1"), lambda: lab.log("lab1"))
+        assert f"{agent.state}: No space left on device" in lab.log("lab1")
+        assert run.wait() == 3, run.end_of_said()
+        assert not place.exists()
+        disk.empty()
+    until(place.exists, lambda: lab.log("lab1"))
+    assert run.wait() == 3, run.end_of_said()
+    agent.wait_joined()
+    if is_kept:
+        disk.empty()
+    until((agent.state / "reserve").exists, "room for the next one")
