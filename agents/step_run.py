@@ -201,6 +201,7 @@ class StepRun:
             event=event,
             planned_ns=planned_ns,
             go=self.go,
+            local_ns=self.started_ns,
         )
 
     def ready(self, t_ns: int, bound_ns: int, what: str) -> StepReady:

@@ -135,6 +135,7 @@ class StepStarted:
     way_why: str = ""  # why it was not held after its exec
     ordered_ns: int = 0  # fabric time at which the launcher had the order to release it; 0: not known
     woke_ns: int = 0  # ... at which its wait for ``planned_ns`` was over; 0: it did not wait
+    local_ns: int = 0  # ``t_ns`` by the node's own CLOCK_MONOTONIC; 0: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,6 +172,7 @@ def test_instants_are_fabric_time_with_the_bound() -> None:
     (start,) = node.of(StepStarted)
     assert (start.t_ns, start.bound_ns) == (node.now_ns + OFFSET_NS, 50_000)
     assert start.planned_ns == start.t_ns
+    assert start.local_ns == node.now_ns  # or a program's own times could not be put beside it
 
 
 def test_a_failed_step_keeps_the_next_from_beginning_but_not_those_for_failures() -> None:
