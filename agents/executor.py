@@ -163,9 +163,9 @@ class Executor:
     def held(self, key: str, ok: bool, now_ns: int) -> list[Effect]:
         """Say whether a release was taken back (``ok``), or came too early for that."""
         step, part = self.steps.get(key), self.phase
-        if step is None or part is None or part.state != "holding":
+        if part is None or part.state != "holding" or key not in part.arming:
             return []
-        answer = going.take_held(part, step, ok=ok)
+        answer = going.take_held(part, key, step, self._stamp, ok=ok)
         if answer is None:
             return []
         effects: list[Effect] = [Send(answer)]
@@ -266,9 +266,9 @@ class Executor:
             return [preparing.refused(self.assign, message.phase, "", why)]
         if part is not None and part.is_for(message):
             return self._answer(part)
-        if part is not None and part.state in ("scheduled", "running"):
-            why = f"phase {part.phase} is still going on"
-            return [preparing.refused(self.assign, message.phase, "", why)]
+        if part is not None and part.state in ("scheduled", "running", "holding"):
+            # The controller has given that phase up, and no word of it came through.  It asks again.
+            return self._lanes.cancel(part, now_ns, everything=True)
         effects = self.steps.drop_armed()
         part = self._lanes.part = PhasePart.prepared(message)
         for step in self.steps:
@@ -285,7 +285,7 @@ class Executor:
         return going.take_go(self.phase, message, self._stamp, now_ns)
 
     def _on_abort(self, message: Abort, now_ns: int) -> list[Effect]:
-        return going.take_abort(self.phase, message)
+        return going.take_abort(self.phase, message, self._stamp)
 
     def _on_cancel(self, message: Cancel, now_ns: int) -> list[Effect]:
         part = self.phase

@@ -21,12 +21,12 @@ def take_go(part: PhasePart | None, message: Go, stamp: Stamp, now_ns: int) -> l
     if why or part is None:
         declined = Declined(run=message.run, phase=message.phase, go=message.go, sentence=why)
         return [Send(declined)]
-    confirm = Send(Confirm(run=message.run, phase=message.phase, go=message.go))
+    confirm = Send(Confirm(run=message.run, phase=message.phase, go=message.go, t0_ns=message.t0_ns))
     if part.state != "ready":
         return [confirm]
     part.state, part.go, part.t0_ns = "scheduled", message.go, message.t0_ns
     part.t0_local_ns = stamp.local(message.t0_ns)
-    return [confirm, *release_firsts(part)]
+    return [*release_firsts(part), confirm]  # what is confirmed, the launcher has in hand
 
 
 def _why_declined(part: PhasePart | None, message: Go, stamp: Stamp, now_ns: int) -> str:
@@ -77,17 +77,21 @@ def release_in_turn(part: PhasePart | None, step: StepRun, now_ns: int) -> list[
     return [Release((step.key,), step.planned_ns if step.planned_ns > now_ns else 0)]
 
 
-def take_abort(part: PhasePart | None, message: Abort) -> list[Effect]:
-    """Take the go back; the answer comes when the launcher has said whether it could."""
+def take_abort(part: PhasePart | None, message: Abort, stamp: Stamp) -> list[Effect]:
+    """Take the go back; the answer comes when the launcher has said whether it could.
+
+    A phase that has begun is said to have begun, even by an earlier go: that one was taken back, too, but
+    the abort did not reach this node in time.
+    """
     if part is None or part.phase != message.phase:
-        return [_aborted(message, started=False)]
-    if part.state in ("running", "done") and part.go == message.go:
-        return [_aborted(message, started=True)]
+        return [_not_started(message)]
+    if part.state in ("running", "done"):
+        return [Send(_started(part, message.go, stamp))]
     part.voided = max(part.voided, message.go)
     if part.state == "holding":
         return []
     if part.state != "scheduled" or part.go != message.go:
-        return [_aborted(message, started=False)]
+        return [_not_started(message)]
     part.arming.clear()
     for step in part.currents():
         if step.is_own:
@@ -96,21 +100,33 @@ def take_abort(part: PhasePart | None, message: Abort) -> list[Effect]:
             part.arming.add(step.key)
     if not part.arming:
         part.state = "ready"
-        return [_aborted(message, started=False)]
-    part.state = "holding"
+        return [_not_started(message)]
+    part.state, part.kept = "holding", False
     return [Hold(tuple(sorted(part.arming)))]
 
 
-def take_held(part: PhasePart, step: StepRun, *, ok: bool) -> Aborted | None:
-    """Note whether a release was taken back; return the answer to the abort once all are known."""
-    step.state = "armed" if ok else "scheduled"
-    part.arming.discard(step.key)
+def take_held(part: PhasePart, key: str, step: StepRun | None, stamp: Stamp, *, ok: bool) -> Aborted | None:
+    """Note whether a release was taken back; return the answer to the abort once all are known.
+
+    Where the abort was read late, the start has been heard of by now, and of a short step its end, too: then
+    there is no ``step`` any more.
+    """
+    if step is not None and step.state == "scheduled" and ok:
+        step.state = "armed"
+    part.kept = part.kept or not ok
+    part.arming.discard(key)
     if part.arming:
         return None
     part.state = "ready"
-    started = any(step.state != "armed" for step in part.currents())
-    return Aborted(run=part.run, phase=part.phase, go=part.go, started=started)
+    if part.kept:
+        return _started(part, part.go, stamp)
+    return Aborted(run=part.run, phase=part.phase, go=part.go, started=False)
 
 
-def _aborted(message: Abort, *, started: bool) -> Send:
-    return Send(Aborted(run=message.run, phase=message.phase, go=message.go, started=started))
+def _started(part: PhasePart, go: int, stamp: Stamp) -> Aborted:
+    t0_ns, _ = stamp.fabric(part.t0_local_ns)
+    return Aborted(run=part.run, phase=part.phase, go=go, started=True, t0_ns=t0_ns)
+
+
+def _not_started(message: Abort) -> Send:
+    return Send(Aborted(run=message.run, phase=message.phase, go=message.go, started=False))

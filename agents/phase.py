@@ -62,6 +62,7 @@ class PhasePart:
     has_failed: bool = False  # here, in this phase
     asked: tuple[bool, bool] = (False, False)  # ``failed`` and ``stopped`` of the prepare
     refusal: tuple[str, str] | None = None  # step, sentence
+    kept: bool = False  # holding: something of it has begun already
 
     @classmethod
     def of(cls, run: str, phase: str, steps: Iterable[Step], *, failed: bool, stopped: bool) -> "PhasePart":

@@ -61,6 +61,10 @@ ABORT_REPEAT_NS: Final = 20 * MS
 ABORT_PATIENCE_NS: Final = 2 * S
 """So long the broker waits for the answers to an abort."""
 
+ONE_T0_NS: Final = 50 * MS
+"""Nodes tell the t0 of a go that another life of the broker has sent by clocks that are known anew since; if
+they are further apart than this, they are two, for a broker does not come back so fast."""
+
 GO_RESULTS: Final = 16
 """So many results of a run's goes are kept for a controller that asks again: a phase has three tries."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from enum import Enum, auto
 
 from broker.effects import Effect, PublishGo, ToController, ToNode
-from broker.limits import ABORT_PATIENCE_NS, ABORT_REPEAT_NS, LEAD_MAX_NS, LEAD_MIN_NS, S
+from broker.limits import ABORT_PATIENCE_NS, ABORT_REPEAT_NS, LEAD_MAX_NS, LEAD_MIN_NS, ONE_T0_NS, S
 from fabric.protocol.messages import (
     Abort,
     Aborted,
@@ -15,7 +15,7 @@ from fabric.protocol.messages import (
     GoCommitted,
     StartPhase,
 )
-from fabric.timing.lead import guard_ns, lead_ns
+from fabric.timing.lead import Pace, guard_ns, repeats_ns
 
 
 class GoState(Enum):
@@ -33,18 +33,20 @@ class GoRound:
     late it is: a node that has confirmed starts by itself, so if all have, all start.
     """
 
-    def __init__(self, request: StartPhase, epoch: int, now_ns: int) -> None:
+    def __init__(self, request: StartPhase, epoch: int, now_ns: int, pace: Pace) -> None:
         self.request = request
         self.result: GoCommitted | GoAborted | None = None
-        self._lead_ns = _lead(request)
+        self._pace = pace
+        self._lead_ns = _lead(request, pace)
+        self._sent_ns = now_ns
         self._go = Go(
             run=request.run, phase=request.phase, go=request.go, epoch=epoch, t0_ns=now_ns + self._lead_ns
         )
         self._state = GoState.WAITING
         self._silent = dict.fromkeys(request.nodes)  # a set that keeps the order
         self._reasons: dict[str, str] = {}
-        self._started: set[str] = set()
-        self._repeats = [now_ns + self._lead_ns // 4, now_ns + self._lead_ns // 2]
+        self._started: dict[str, int] = {}  # that have begun the phase, and at which t0
+        self._repeats = [now_ns + after_ns for after_ns in repeats_ns(self._lead_ns)]
         self._until_ns = self._go.t0_ns - guard_ns(self._lead_ns)
 
     @property
@@ -77,8 +79,14 @@ class GoRound:
         if isinstance(message, Declined):
             self._reasons[node] = message.sentence
             return self._abort(now_ns)
+        if message.t0_ns != self._go.t0_ns:
+            return []  # it answers the go of an earlier life of the broker
         self._silent.pop(node, None)
-        return [] if self._silent else self._over(self._committed())
+        if self._silent:
+            return []
+        spent_ns = now_ns - self._sent_ns
+        self._pace.confirmed(len(self.request.nodes), spent_ns, self.request.ready_ns)
+        return self._over(self._committed(self._go.t0_ns, spent_ns))
 
     def expire(self, now_ns: int) -> list[Effect]:
         """Say the go or the abort again, decide at t0 - guard, give up.  Safe to call at any time."""
@@ -102,6 +110,8 @@ class GoRound:
         if now_ns >= self._until_ns:
             for node in self._silent:
                 self._reasons[node] = f"{node} did not confirm the go in time"
+            # They would have needed longer than the lead, so the next one is longer by far.
+            self._pace.confirmed(len(self.request.nodes), self._lead_ns, self.request.ready_ns)
             return self._abort(now_ns)
         self._repeats = [at for at in self._repeats if at > now_ns]
         return self._to(self._silent, self._go)
@@ -117,13 +127,19 @@ class GoRound:
         if self._state is not GoState.ABORTING or node not in self._silent:
             return []
         if message.started:
-            self._started.add(node)
+            self._started[node] = message.t0_ns
         del self._silent[node]
         if self._silent:
             return []
-        # Where the broker was too slow for its own abort, all have started together, as they were asked to.
-        all_started = self._started.issuperset(self.request.nodes)
-        return self._over(self._committed() if all_started else self._failed())
+        if self._started.keys() >= set(self.request.nodes) and self._are_one(self._started.values()):
+            # Where the broker was too slow for its own abort, or had died and asked again, all have started
+            # together, as they were asked to.
+            return self._over(self._committed(max(self._started.values()), 0))
+        return self._over(self._failed())
+
+    @staticmethod
+    def _are_one(t0s_ns: Collection[int]) -> bool:
+        return max(t0s_ns) - min(t0s_ns) < ONE_T0_NS
 
     def _give_up(self) -> list[Effect]:
         for node in self._silent:  # it may have started, if it had confirmed
@@ -135,9 +151,15 @@ class GoRound:
         self.result = result
         return [ToController(self._go.run, result)]
 
-    def _committed(self) -> GoCommitted:
-        go = self._go
-        return GoCommitted(run=go.run, phase=go.phase, go=go.go, t0_ns=go.t0_ns, lead_ns=self._lead_ns)
+    def _committed(self, t0_ns: int, confirm_ns: int) -> GoCommitted:
+        return GoCommitted(
+            run=self._go.run,
+            phase=self._go.phase,
+            go=self._go.go,
+            t0_ns=t0_ns or self._go.t0_ns,
+            lead_ns=self._lead_ns,
+            confirm_ns=confirm_ns,
+        )
 
     def _failed(self) -> GoAborted:
         go = self._go
@@ -152,7 +174,8 @@ class GoRound:
         return [ToNode(node, message) for node in nodes]
 
 
-def _lead(request: StartPhase) -> int:
+def _lead(request: StartPhase, pace: Pace) -> int:
     if request.lead_s is None:
-        return min(lead_ns(request.max_rtt_ns, len(request.nodes)), LEAD_MAX_NS)
+        lead_ns = pace.lead_ns(request.max_rtt_ns, len(request.nodes), request.ready_ns)
+        return min(lead_ns, LEAD_MAX_NS)
     return min(max(int(request.lead_s * S), LEAD_MIN_NS), LEAD_MAX_NS)

@@ -21,6 +21,7 @@ from fabric.protocol.messages import (
     NodeLost,
     StartPhase,
 )
+from fabric.timing.lead import Pace
 
 LEASE_NS: Final = int(LEASE_S * S)
 
@@ -60,6 +61,7 @@ class Run:
         self._repeat_ns = now_ns
         self.parts = {node: Part(incarnations.get(node), now_ns) for node in facts.nodes}
         self._go: GoRound | None = None
+        self._pace = Pace()
         self._results: dict[tuple[str, int], GoCommitted | GoAborted] = {}
 
     # --- the controller -----------------------------------------------------------------------------
@@ -176,7 +178,7 @@ class Run:
         strange = set(request.nodes) - self.parts.keys()
         if strange or not request.nodes:
             return f"the run does not have {listed(strange) or 'a node to start'}"
-        self._go = GoRound(request, epoch, now_ns)
+        self._go = GoRound(request, epoch, now_ns, self._pace)
         return self._go.start(listening)
 
     def answer_go(self, node: str, message: Confirm | Declined | Aborted, now_ns: int) -> list[Effect]:

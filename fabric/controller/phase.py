@@ -14,10 +14,12 @@ from fabric.controller.barrier import Barrier
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
 from fabric.controller.failures import describe_reasons, judge_refusal, tell_cut
+from fabric.controller.goes import Goes
 from fabric.controller.limits import grace_s, limit_ns
+from fabric.controller.partial import note_aborted, note_partial
+from fabric.controller.phase_end import phase_ended
 from fabric.controller.repeats import phase_aborted
-from fabric.controller.skew import excess, skew_of
-from fabric.protocol.limits import BARRIER_S, GO_ATTEMPTS
+from fabric.protocol.limits import BARRIER_S
 from fabric.protocol.messages import (
     Cancel,
     GoAborted,
@@ -25,11 +27,8 @@ from fabric.protocol.messages import (
     Prepare,
     Ready,
     Refused,
-    StartPhase,
 )
-from fabric.protocol.records import PhaseEnded, PhaseStarted
 from fabric.protocol.shared_env import factor
-from fabric.report.fold import folded
 from fabric.trial.cells import Repeat
 
 S: Final = 1_000_000_000
@@ -42,17 +41,6 @@ START_NS: Final = 30 * S
 
 REFUSALS_NS: Final = S
 """After the first refusal the other nodes have so long to refuse, too."""
-
-GO_PAUSES_NS: Final = (S // 2, 2 * S)
-"""Before the second and the third try at a go: what hindered the first may pass."""
-
-BUSY_NS: Final = 400_000_000
-BUSY_PART: Final = 8
-"""Of the time that the nodes took to be ready, up to so long, a part counts as a round trip: the shortest one
-of a quiet moment says little of nodes that have much to do."""
-
-GO_ALLOWANCES_NS: Final = (0, 20_000_000, 100_000_000)
-"""Added to the round trips for each try: whoever was too busy to confirm the last go may be so still."""
 
 Cut = Literal["", "soft", "hard"]
 """How a phase was ended early.  soft: steps that run after a failure too still run; hard: nothing does."""
@@ -78,12 +66,7 @@ class PhaseRun:
         self._is_refused = False  # by a node, in the present attempt to prepare
         self._begun: tuple[str, ...] = ()  # have started a reset though its go was aborted
         self._barrier = Barrier((), 0)
-        self._go = 0  # its number never comes twice, for the broker keeps the answers
-        self._tries = 0
-        self._again_ns = 0  # when the go is tried again; 0: it is under way
-        self._rtt_ns = 0
-        self._asked_ns = 0
-        self._t0_ns = 0
+        self._goes = Goes(desk, self.id)
 
     @property
     def is_over(self) -> bool:
@@ -101,7 +84,8 @@ class PhaseRun:
         Where nothing is to be done there is nothing to start together: the phase is over at once.
         """
         desk = self._desk
-        self.state, self._again_ns, self._is_refused = "preparing", 0, False
+        self.state, self._is_refused = "preparing", False
+        self._goes.asked(now_ns)
         self._nodes = tuple(node for node in self._possible if node not in self._refusing)
         steps = desk.plan.steps(self._repeat, self._phase)
         ends = {node: self._ends(node) for node in self._nodes}
@@ -109,7 +93,6 @@ class PhaseRun:
             return self._leave()
         self._barrier = Barrier(self._nodes, now_ns + round((BARRIER_S + grace_s(desk.plan, ends)) * S))
         self.deadline_ns = self._barrier.deadline_ns
-        self._asked_ns = now_ns
         effects: list[Effect] = []
         for node in self._nodes:
             env, own = factor(steps.get(node, ()))
@@ -142,7 +125,7 @@ class PhaseRun:
         if self.state != "preparing" or message.phase != self.id:
             return []
         self._desk.outbox.answered(("prepare", message.node))
-        self._rtt_ns = max(self._rtt_ns, message.rtt_ns)
+        self._goes.ready(message.rtt_ns, now_ns)
         return self._decide(now_ns) if self._barrier.arrived(message.node) else []
 
     def refused(self, message: Refused, now_ns: int) -> list[Effect]:
@@ -168,7 +151,6 @@ class PhaseRun:
     def _decide(self, now_ns: int) -> list[Effect]:
         """Start if nobody has refused; else do what follows a failure, if something does."""
         if not self._is_refused:
-            self._rtt_ns += min(now_ns - self._asked_ns, BUSY_NS) // BUSY_PART
             return self._start(now_ns)
         return self.begin(now_ns) if self._follows_failures else self._leave()
 
@@ -188,57 +170,37 @@ class PhaseRun:
         if not self._nodes:
             return self._run(self._begun, now_ns) if self._begun else self._leave()
         self.state = "starting"
-        self._go += 1
-        self._tries += 1
-        self._again_ns = 0
         self.deadline_ns = now_ns + START_NS
-        message = StartPhase(
-            run=desk.run,
-            phase=self.id,
-            go=self._go,
-            nodes=self._nodes,
-            lead_s=desk.plan.trial.lead_s,
-            max_rtt_ns=self._rtt_ns + GO_ALLOWANCES_NS[self._tries - 1],
-        )
-        return desk.ask("start", message, now_ns)
+        return self._goes.ask(self._nodes, now_ns)
 
     def committed(self, message: GoCommitted, now_ns: int) -> list[Effect]:
         """All nodes start at t0."""
-        if not self._is_present(message):
+        if self.state != "starting" or not self._goes.is_answer(message):
             return []
-        record = PhaseStarted(
-            t_ns=message.t0_ns,
-            bound_ns=0,
-            phase=self.id,
-            go=message.go,
-            t0_ns=message.t0_ns,
-            lead_ns=message.lead_ns,
-        )
-        self._t0_ns = message.t0_ns
-        return [Note(record), *self._run((*self._begun, *self._nodes), now_ns)]
+        return [Note(self._goes.stood(message)), *self._run((*self._begun, *self._nodes), now_ns)]
 
     def aborted(self, message: GoAborted, now_ns: int) -> list[Effect]:
         """Nobody starts: try again, or give the phase up."""
-        if not self._is_present(message):
+        if self.state != "starting" or not self._goes.is_answer(message):
             return []
-        told = phase_aborted(self._desk, message, now_ns)
+        note = phase_aborted(self._desk, message, now_ns)
         if self.is_reset:
             self._begun += message.started  # cleaning up need not begin at one instant: the others follow
-        elif message.started:
-            return [told, *self._partly_started(message, now_ns)]
+        else:
+            note_aborted(self._desk, message)
+            if message.started:
+                return [note, *self._partly_started(message, now_ns)]
         if self.cut_how:
-            return [told, *self._leave()]
-        if self._tries < GO_ATTEMPTS:
-            self._again_ns = self.deadline_ns = now_ns + GO_PAUSES_NS[self._tries - 1]
-            return [told]
-        return [told, *self._not_started(message, now_ns)]
+            return [note, *self._leave()]
+        if self._goes.try_again(now_ns):
+            self.deadline_ns = self._goes.again_ns
+            return [note]
+        return [note, *self._not_started(message, now_ns)]
 
     def _partly_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
         """An abort came too late for some: end what they do; nothing of it can be trusted."""
         desk = self._desk
-        names, whys = folded(message.started), describe_reasons(message)
-        sentence = f"phase {self.id} began on {names} only, and was ended there: {whys}"
-        desk.findings.add("error", sentence)
+        note_partial(desk, message)
         desk.progress.stop()
         desk.is_last_repeat = True
         self.cut_how, self._why_cut = "hard", "not all nodes have started"
@@ -246,24 +208,17 @@ class PhaseRun:
 
     def _not_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
         desk = self._desk
-        sentence = (
-            f"phase {self.id} could not be started in {self._tries} attempts: {describe_reasons(message)}"
-        )
-        desk.findings.add("error", sentence)
+        sentence = f"phase {self.id} could not be started in {self._goes.tries} attempts"
+        desk.findings.add("error", f"{sentence}: {describe_reasons(message)}")
         desk.is_last_repeat = True
         desk.progress.stop()
         if not self.is_reset:
             return self._leave()
         # The others have to clean up all the same.
         self.overdue = [(node, f"{node} could not start its reset") for node in message.reasons if node]
-        self._tries, self._again_ns = 0, now_ns
+        self._goes.start_over(now_ns)
         self.deadline_ns = now_ns
         return []
-
-    def _is_present(self, message: GoCommitted | GoAborted) -> bool:
-        if self.state != "starting" or (message.phase, message.go) != (self.id, self._go):
-            return False
-        return self._desk.outbox.answered("start")
 
     # --- running ----------------------------------------------------------------------------------------
 
@@ -308,20 +263,7 @@ class PhaseRun:
 
     def _end(self, now_ns: int) -> list[Effect]:
         self.state = "over"
-        skew = skew_of(self._t0_ns, self._desk.history.starts.pop(self.id, []))
-        if skew is not None and (over := excess(skew, self._desk.plan.trial.max_skew_s)):
-            self._desk.findings.add("invalid", f"phase {self.id}: {over}")
-        t, bound = self._desk.fabric(now_ns)
-        record = PhaseEnded(
-            t_ns=t,
-            bound_ns=bound,
-            phase=self.id,
-            failed=self.id in self._desk.failed_phases,
-            skew_ns=skew.skew_ns if skew else None,
-            skew_bound_ns=skew.bound_ns if skew else None,
-            latest_node=skew.latest_node if skew else "",
-        )
-        return [Note(record)]
+        return [Note(phase_ended(self._desk, self.id, self._goes.t0_ns, now_ns))]
 
     # --- trouble ----------------------------------------------------------------------------------------
 
@@ -329,7 +271,7 @@ class PhaseRun:
         """End the phase early, unless it is the reset."""
         if self.is_reset or self.is_over or self.cut_how in (how, "hard"):
             return []
-        if self.state == "preparing" or self._again_ns:
+        if self.state == "preparing" or self._goes.again_ns:
             return self.begin(now_ns) if how == "soft" and self._follows_failures else self._leave()
         self.cut_how, self._why_cut = how, why
         told = tell_cut(self._desk, self.id, why, now_ns)
@@ -361,7 +303,7 @@ class PhaseRun:
         if self.is_over or now_ns < self.deadline_ns:
             return []
         if self.state == "starting":
-            if self._again_ns:
+            if self._goes.again_ns:
                 return self._start(now_ns)
             self.lost_broker = f"the broker did not decide about the go of phase {self.id}"
             return []

@@ -18,6 +18,7 @@ from fabric.controller.ending import Ending
 from fabric.controller.entry import Read
 from fabric.controller.failures import describe_timeout, judge, judge_metric, name_failure
 from fabric.controller.measures import Measured
+from fabric.controller.partial import take_record
 from fabric.controller.phase import PhaseRun
 from fabric.controller.plan import RunPlan
 from fabric.controller.repeats import metric_note, repeat_ended, repeat_started, run_started
@@ -125,8 +126,7 @@ class Run:
 
     def read(self, read: Read, now_ns: int) -> list[Effect]:
         """Take the next record of the run's log."""
-        self.desk.history.take(read)
-        self.desk.heard_ns[read.node] = now_ns
+        take_record(self.desk, read, now_ns)
         effects: list[Effect] = []
         match read.record:
             case StepFinished():

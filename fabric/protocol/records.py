@@ -130,7 +130,7 @@ class StepStarted:
     planned_ns: int  # fabric time at which it was to start; 0: as soon as its turn came
     go: int  # the go that released it; 0: not a first step
     way: Literal["", "exec_stop", "gate"] = ""
-    """How it was held until then: stopped by the kernel right after its exec, or before it; "": no program."""
+    """How it was held until then: by the kernel right after its exec, or before that; "": no program."""
 
     way_why: str = ""  # why it was not held after its exec
     ordered_ns: int = 0  # fabric time at which the launcher had the order to release it; 0: not known
@@ -301,6 +301,7 @@ class PhaseStarted:
     go: int
     t0_ns: int
     lead_ns: int
+    confirm_ns: int = 0  # from the go to the last node's confirmation; 0: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,6 +332,8 @@ class PhaseEnded:
     skew_bound_ns: int | None
     latest_node: str
     delayed_by: str = ""  # what made the latest node the latest, in a sentence
+    earliest_node: str = ""
+    way: Literal["", "exec_stop", "gate", "mixed"] = ""  # how the programs were held until their start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

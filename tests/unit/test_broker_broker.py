@@ -337,8 +337,10 @@ def test_a_phase_starts_when_every_node_has_confirmed() -> None:
     (published,) = some(effects, PublishGo)
     assert sent(effects, LAB1, m.Go) == [], "it listens"
     assert sent(effects, LAB2, m.Go) == [published.message]
-    broker.say(LAB1, m.Confirm(run=RUN, phase="1/run", go=1))
-    (committed,) = sent(broker.say(LAB2, m.Confirm(run=RUN, phase="1/run", go=1)), ANN, m.GoCommitted)
+    assert isinstance(published.message, m.Go)
+    confirm = m.Confirm(run=RUN, phase="1/run", go=1, t0_ns=published.message.t0_ns)
+    broker.say(LAB1, confirm)
+    (committed,) = sent(broker.say(LAB2, confirm), ANN, m.GoCommitted)
     assert committed.t0_ns == START + committed.lead_ns
     assert sent(broker.say(ANN, start), ANN, m.GoCommitted) == [committed]
 

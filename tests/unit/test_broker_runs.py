@@ -152,7 +152,8 @@ def test_a_repeated_start_gets_the_same_answer_and_no_second_go() -> None:
     run = opened()
     assert len(begin(run, start())) == 1
     assert begin(run, start()) == []
-    (answer,) = run.answer_go("lab1", Confirm(run=RUN, phase="1/run", go=1), S)
+    confirm = Confirm(run=RUN, phase="1/run", go=1, t0_ns=S + S // 10)
+    (answer,) = run.answer_go("lab1", confirm, S)
     assert isinstance(answer, ToController)
     assert isinstance(answer.message, GoCommitted)
     assert begin(run, start()) == [answer]

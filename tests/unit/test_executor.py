@@ -18,6 +18,9 @@ from fabric.protocol.messages import (
 from fabric.protocol.records import PhaseFinished, StepFinished, StepSkipped, StepStarted
 from tests.unit.scripted_node import MS, OFFSET_NS, RUN, Node, running, step
 
+T0_NS = OFFSET_NS + 1020 * MS
+"""Of a go that a node gets at the beginning of its time."""
+
 
 def test_a_node_is_ready_only_when_the_first_step_of_every_role_is_armed() -> None:
     """Ready is the promise that nothing but the release is missing."""
@@ -131,7 +134,7 @@ def test_an_abort_that_comes_too_late_is_told() -> None:
     """A partial start must never pass as none."""
     node = running(step("a-1"))
     node.do(node.executor.receive(Abort(run=RUN, phase="1/run", go=1), node.now_ns))
-    assert node.last() == Aborted(run=RUN, phase="1/run", go=1, started=True)
+    assert node.last() == Aborted(run=RUN, phase="1/run", go=1, started=True, t0_ns=T0_NS)
 
 
 def test_a_release_that_could_not_be_held_is_told() -> None:
@@ -141,7 +144,44 @@ def test_a_release_that_could_not_be_held_is_told() -> None:
     node.go()
     node.do(node.executor.receive(Abort(run=RUN, phase="1/run", go=1), node.now_ns))
     node.do(node.executor.held(node.key("a-1"), False, node.now_ns))
-    assert node.last() == Aborted(run=RUN, phase="1/run", go=1, started=True)
+    assert node.last() == Aborted(run=RUN, phase="1/run", go=1, started=True, t0_ns=T0_NS)
+
+
+def test_a_release_that_could_not_be_held_is_told_though_its_step_is_over() -> None:
+    """An agent that was held up reads the abort before it hears that the step has begun, and ended."""
+    node = Node()
+    node.prepare(step("a-1"))
+    node.go()
+    key = node.key("a-1")
+    node.do(node.executor.receive(Abort(run=RUN, phase="1/run", go=1), node.now_ns))
+    node.do(node.executor.started(key, 42, node.now_ns, "exec", node.now_ns))
+    node.finish(key)
+    assert not isinstance(node.last(), Aborted)
+    node.do(node.executor.held(key, False, node.now_ns))
+    assert isinstance(node.last(), Aborted)
+    assert node.last().started
+    assert node.of(PhaseFinished)
+
+
+def test_a_phase_that_the_controller_has_given_up_is_ended_when_the_next_one_is_prepared() -> None:
+    """No abort has come through: the node began alone, and must not keep the others from their reset."""
+    node = running(step("a-1"))
+    node.prepare(step("a-1", phase="1/reset"), phase="1/reset")
+    assert node.wants(End)
+    assert not isinstance(node.last(), Refused)
+    node.finish(node.key("a-1"))
+    node.prepare(step("a-1", phase="1/reset"), phase="1/reset")
+    assert isinstance(node.last(), Ready)
+
+
+def test_a_phase_that_has_begun_by_an_earlier_go_is_told_to_have_begun() -> None:
+    """Its abort was lost, and the next go must not be thought to have started nobody."""
+    node = running(step("a-1"))
+    node.go(2)
+    assert isinstance(node.last(), Declined)
+    node.do(node.executor.receive(Abort(run=RUN, phase="1/run", go=2), node.now_ns))
+    assert isinstance(node.last(), Aborted)
+    assert (node.last().go, node.last().started) == (2, True)
 
 
 def test_an_abort_before_its_go_voids_the_go() -> None:

@@ -16,6 +16,7 @@ class StartPhase:
     nodes: tuple[str, ...]
     lead_s: float | None  # None: computed
     max_rtt_ns: int  # of the nodes, from their `Ready`
+    ready_ns: int = 0  # from the first `Prepare` to the last `Ready`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class Confirm:
     run: str
     phase: str
     go: int
+    t0_ns: int  # of the go: a broker that died and asks again has another one under the same number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ class Abort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aborted:
-    """Agent to broker.  Answers `Abort`; ``started`` if it came too late."""
+    """Agent to broker.  Answers `Abort`; ``started`` if it came too late: the phase has begun, by any go."""
 
     kind: ClassVar[str] = "aborted"
 
@@ -75,6 +77,7 @@ class Aborted:
     phase: str
     go: int
     started: bool
+    t0_ns: int = 0  # at which it has, in fabric time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,7 @@ class GoCommitted:
     go: int
     t0_ns: int
     lead_ns: int
+    confirm_ns: int = 0  # from the go to the last confirmation; 0: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ def test_a_phase_is_prepared_started_and_committed(lab: Lab) -> None:
     controller.say(start(1, one, two))
     for node in (one, two):
         go = node.expect(m.Go)  # by control, since not everybody is known to listen
-        node.say(m.Confirm(run=RUN, phase="1/run", go=1))
+        node.say(m.Confirm(run=RUN, phase="1/run", go=1, t0_ns=go.t0_ns))
     committed = controller.expect(m.GoCommitted)
     assert (committed.t0_ns, committed.lead_ns) == (go.t0_ns, 2_000_000_000)
     assert begun < committed.t0_ns < time.time_ns() + 2_000_000_000
@@ -51,13 +51,17 @@ def test_a_go_reaches_those_who_listen_by_broadcast(lab: Lab) -> None:
         node.waiting.clear()
         controller.say(start(number, node))
         until(go_came, node.go, zmq.POLLIN)
-        node.say(m.Confirm(run=RUN, phase="1/run", go=number))
+        (go,) = [one for one in [*node.waiting, *map(_go, heard)] if isinstance(one, m.Go)][-1:]
+        node.say(m.Confirm(run=RUN, phase="1/run", go=number, t0_ns=go.t0_ns))
         controller.expect(m.GoCommitted)
-    topic, frame = heard[-1]
-    assert topic == b"go"
-    go = decode(frame)
+    assert heard[-1][0] == b"go"
+    go = _go(heard[-1])
     assert isinstance(go, m.Go)
     assert (go.run, go.phase, go.go, go.epoch) == (RUN, "1/run", number, 1)
+
+
+def _go(frames: list[bytes]) -> m.Message:
+    return decode(frames[1])
 
 
 def test_a_go_that_nobody_confirms_is_taken_back(lab: Lab) -> None:
