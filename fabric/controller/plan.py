@@ -7,6 +7,7 @@ from fabric.controller.puts import Puts, with_files
 from fabric.protocol.messages import Step
 from fabric.protocol.names import StepId
 from fabric.trial.cells import Cell, Repeat, schedule
+from fabric.trial.expanded import check_expanded
 from fabric.trial.model import Trial, TrialStep
 from fabric.trial.plan import check_stops, ends_with, phase_steps, reset_steps
 from fabric.trial.resolve import Resolution, Roles
@@ -136,15 +137,18 @@ def make_plan(
         seed: Of the run.
 
     Raises:
-        UsageError: If they are too many repeats, or a step is to be stopped where it was not spawned.
+        UsageError: If they are too many repeats, a step is to be stopped where it was not spawned, or a path
+            with `$names` means one that is refused.
     """
+    planned = schedule(trial, cells, repeats, seed, phases)
+    check_expanded(trial, planned, found.roles, addresses)
     if tuple(phases) == trial.phases:
         check_stops(trial, found.roles.values())
     return RunPlan(
         trial=trial,
         addresses=addresses,
         phases=tuple(phases),
-        repeats=schedule(trial, cells, repeats, seed, phases),
+        repeats=planned,
         roles=found.roles,
         absent=found.absent,
         missing=found.missing,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, PlainValidator
 
 from fabric.trial.model import PutSource
+from fabric.trial.nodepaths import pattern_problem, target_problem
 from fabric.trial.positions import Path
 from fabric.trial.problems import Problems
 from fabric.trial.values import path, text, wrong
@@ -96,10 +97,8 @@ def _source(source: Any, target: Any, at: tuple[str | int, ...]) -> PutSource:
     if not isinstance(source, str) or not (target is None or isinstance(target, str)):
         raise wrong("E016", "needs names of files in quotes", _PUT_HINT, at=at)
     for one in (source,) if target is None else (source, target):
-        if not text(one).strip():
-            raise wrong("E018", "is empty", at=at)
-        if one.startswith("~"):
-            raise wrong("E024", "begins with `~`, which nobody expands here", "write the whole path", at=at)
+        if problem := target_problem(text(one)):
+            raise wrong(*problem, at=at)
     if base_name(source) in ("", ".", ".."):
         hint = "name the directory itself, or `dir/*` for all that is in it"
         raise wrong("E024", f"takes `{source}`, which has no name on the node", hint, at=at)
@@ -110,17 +109,8 @@ def _pattern(value: Any, at: tuple[int, ...]) -> str:
     if not isinstance(value, str):
         hint = 'write {key} = "*.log" or {key} = ["*.log", "core"]'
         raise wrong("E016", "needs a path or a pattern in quotes, or a list of them", hint, at=at)
-    if not text(value).strip():
-        raise wrong("E018", "is empty", at=at)
-    if value.startswith("~"):
-        hint = "write the whole path, or one relative to the step's directory"
-        raise wrong("E024", "begins with `~`, which nobody expands here", hint, at=at)
-    parts = [part for part in value.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        hint = "a file is kept under its path on the node: write the whole path"
-        raise wrong("E024", f"goes up with `..` in `{value}`", hint, at=at)
-    if not parts:
-        raise wrong("E024", f"would bring all of `{value}`", "name the files: *.log", at=at)
+    if problem := pattern_problem(text(value)):
+        raise wrong(*problem, at=at)
     return value
 
 

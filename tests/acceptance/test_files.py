@@ -27,7 +27,8 @@ cmd = "./tool.sh > logs-of-$my_name && test -x bin/$my_name.sh && sha256sum etc/
 fetch = ["logs-of*", "etc", "/proc/version"]
 
 [[collect.db]]
-fetch = "nothing-*"
+fetch   = "nothing-*"
+on_fail = "continue"  # or it would cut the other node's fetch, wherever that is
 """
 
 

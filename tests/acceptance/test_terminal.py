@@ -2,10 +2,10 @@
 
 import sys
 import termios
-import time
 from pathlib import Path
 
 from tests.acceptance.test_local import bundle_of
+from tests.appearing import wait_for
 from tests.terminal import WITHIN_S, Terminal
 
 FABRIC_RUN = str(Path(sys.executable).with_name("fabric-run"))
@@ -38,13 +38,11 @@ def test_the_table_follows_the_terminal_and_goes_with_ctrl_c(home: dict[str, str
 def test_a_terminal_that_stands_still_does_not_hold_the_run_up(home: dict[str, str], tmp_path: Path) -> None:
     """Ctrl-S, a hung ssh: the run reaches its verdict, and what was not shown is counted."""
     trial = '[trial]\nname = "floods"\n[nodes]\na = "lab1"\n[run]\na = "seq 1 300000"\n'
-    (tmp_path / "work").mkdir()
-    with terminal(home, tmp_path, trial) as tty:
-        until_s = time.monotonic() + WITHIN_S
-        while not list(tmp_path.glob("work/runs/*/MANIFEST.sha256")):  # nobody reads the terminal
-            assert tty.process.poll() is None
-            assert time.monotonic() < until_s
-            time.sleep(0.02)
+    runs = tmp_path / "work" / "runs"
+    runs.mkdir(parents=True)
+    with terminal(home, tmp_path, trial) as tty:  # which nobody reads
+        bundle = wait_for(runs, "2*", tty.process.pid, WITHIN_S)
+        wait_for(bundle, "MANIFEST.sha256", tty.process.pid, WITHIN_S)
         assert tty.end() == 0
         assert " lines not shown: " in tty.screen.text
         assert "\npass  " in tty.screen.text
