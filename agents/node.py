@@ -178,11 +178,11 @@ class Node:
 
     def _recover(self) -> None:
         """Ship what earlier lives left, and do the resets that they owe."""
-        remove_leftovers(self._state.directory)
         journals = recover_journals(self._state.directory)
         for journal in journals:
             self._shipper.add(journal)
         self._owed.begin(owed_resets(journals))
+        remove_leftovers(self._state.directory, lambda run: run in self._parts or self._owed.has(run))
         log.info("journals_recovered", count=len(journals))
 
     def _begin_reset(self, assign: Assign) -> None:

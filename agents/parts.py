@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agents.executor import Executor
 from agents.journal import Journal
+from agents.removal import scratch_of
 from agents.state import AgentState
 from fabric.log import get_logger
 from fabric.protocol.codec import encode
@@ -33,7 +34,7 @@ class Part:
             OSError: If the disk has no room for it; nothing is left of it.
         """
         run = executor.run
-        scratch = state.directory / "scratch" / run
+        scratch = scratch_of(state.directory, run)
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         journal: Journal | None = None
         try:

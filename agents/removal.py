@@ -2,10 +2,17 @@
 
 import shutil
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 _GONE = "gone"
+_SCRATCH = "scratch"
+
+
+def scratch_of(state_dir: Path, run: str) -> Path:
+    """Return the directory in which the steps of a run work on this node."""
+    return state_dir / _SCRATCH / run
 
 
 def remove_later(state_dir: Path, path: Path) -> None:
@@ -13,18 +20,33 @@ def remove_later(state_dir: Path, path: Path) -> None:
 
     What the end of the agent leaves of it is deleted by `remove_leftovers`.
     """
-    gone = state_dir / _GONE / path.name
-    with suppress(OSError):
-        gone.parent.mkdir(mode=0o700, exist_ok=True)
-        path.rename(gone)
-        _start(gone)
-        return
-    shutil.rmtree(path, ignore_errors=True)  # an older one is in its way
+    _start(_taken_away(state_dir, path))
 
 
-def remove_leftovers(state_dir: Path) -> None:
-    """Delete what an earlier life had taken away and not deleted."""
+def remove_leftovers(state_dir: Path, is_wanted: Callable[[str], bool]) -> None:
+    """Delete what earlier lives had taken away, and the directories of runs that are over on this node.
+
+    A life that is killed between the end of its reset and the end of the run leaves one, and owes nothing.
+
+    Args:
+        state_dir: Of the agent.
+        is_wanted: Returns whether something is still to be done here for this run.
+    """
+    scratch = state_dir / _SCRATCH
+    for path in sorted(scratch.iterdir()) if scratch.is_dir() else ():
+        if not is_wanted(path.name):
+            _taken_away(state_dir, path)
     _start(state_dir / _GONE)
+
+
+def _taken_away(state_dir: Path, path: Path) -> Path:
+    """Give a directory a name that is in nobody's way; if that cannot be, it keeps the one it has."""
+    gone = state_dir / _GONE / f"{path.name}.{time.monotonic_ns()}"
+    try:
+        gone.parent.mkdir(mode=0o700, exist_ok=True)
+        return path.rename(gone)
+    except OSError:
+        return path
 
 
 def _start(path: Path) -> None:

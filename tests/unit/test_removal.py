@@ -26,15 +26,38 @@ def test_a_directory_is_gone_at_once_and_deleted_soon(tmp_path: Path) -> None:
 def test_what_an_earlier_life_left_is_deleted(tmp_path: Path) -> None:
     """It died before it was done."""
     (tmp_path / "gone/run/dir").mkdir(parents=True)
-    remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path, lambda _: True)
     finish()
+    assert not (tmp_path / "gone").exists()
+
+
+def test_the_directories_of_runs_that_are_over_are_deleted_and_no_others(tmp_path: Path) -> None:
+    """A life that was killed between its reset and the end of the run owed nothing, so nobody came back."""
+    for run in ("over", "owed", "over-too"):
+        (tmp_path / "scratch" / run / "dir").mkdir(parents=True)
+    remove_leftovers(tmp_path, lambda run: run == "owed")
+    assert [path.name for path in (tmp_path / "scratch").iterdir()] == ["owed"]
+    finish()
+    assert (tmp_path / "scratch/owed/dir").exists()
     assert not (tmp_path / "gone").exists()
 
 
 def test_nothing_that_is_in_the_way_keeps_it(tmp_path: Path) -> None:
     """A run whose part was taken up again after a restart ends twice."""
-    (tmp_path / "gone/run/dir").mkdir(parents=True)
+    for _ in range(2):
+        scratch = tmp_path / "scratch" / "run"
+        (scratch / "dir").mkdir(parents=True)
+        remove_later(tmp_path, scratch)
+        assert not scratch.exists()
+    finish()
+    assert not list((tmp_path / "gone").iterdir())
+
+
+def test_a_directory_that_cannot_be_moved_is_deleted_where_it_is(tmp_path: Path) -> None:
+    """The name may be taken by something else; it is better late than never."""
+    (tmp_path / "gone").touch()
     scratch = tmp_path / "scratch" / "run"
     (scratch / "dir").mkdir(parents=True)
     remove_later(tmp_path, scratch)
+    finish()
     assert not scratch.exists()

@@ -104,3 +104,32 @@ def test_an_agent_that_is_stopped_says_so_and_the_run_does_not_wait_for_it(lab: 
     lab.start_agents("victim")
     lab.wait_free("victim", "other")
     until((lab.directory / "reset-victim").exists, "the victim's own reset")
+
+
+RESET: Final = """
+[trial]
+name = "resets"
+[nodes]
+victim = "victim"
+other  = "other"
+[run]
+victim = "touch here"
+[[reset.victim]]
+cmd = "echo done >> {files}/resets"
+[[reset.other]]
+cmd = "until test -e {files}/go; do sleep 0.05; done"
+"""
+
+
+def test_a_run_leaves_no_directory_when_the_agent_is_killed_after_its_reset(lab: Lab) -> None:
+    """It owes nothing then, so nothing of the run is taken up again that would remove it at its end."""
+    lab.start_agents("victim", "other")
+    run = lab.run(RESET.format(files=lab.directory))
+    victim = lab.agents["victim"]
+    until(lambda: run.said().count("victim-1 finished") == 2, run.said)  # its run and its reset
+    victim.kill()
+    lab.start_agents("victim")
+    (lab.directory / "go").touch()
+    assert run.wait() == 3, run.said()
+    until(lambda: not list((victim.state / "scratch").iterdir()), "the end of its directory")
+    assert (lab.directory / "resets").read_text() == "done\n"
