@@ -18,8 +18,9 @@ from fabric.keys import KeyPair
 from fabric.transport import Domain
 from fabric.transport.sockets import Context, Socket
 
-LIMIT_S: Final = 2.0
-"""A door that has not answered by then counts as closed.  All together take 0.04 s, measured."""
+LIMIT_S: Final = 10.0
+"""A door that has not answered by then counts as closed.  All together take 0.04 s, measured; while a
+hundred agents start on the same machine, more than 2 s."""
 
 _POLL_S: Final = 0.005
 _NAME: Final = "self-test"  # of the probes; nobody sends anything under it

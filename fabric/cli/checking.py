@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fabric.report.quantities import counted
+
 if TYPE_CHECKING:
     from fabric.trial.model import Trial
 
@@ -83,21 +85,17 @@ def summarize(trial: "Trial") -> str:
 
     used = {step.phase for step in trial.steps}
     parts = [
-        _count(len(cells_of(trial)), "cell") if trial.matrix else "",
-        _count(trial.repeat, "repeat")
-        + (f" after {_count(trial.warmup, 'warm-up')}" if trial.warmup else ""),
-        _count(len(used), "phase"),
-        _count(len(trial.roles), "role"),
-        _count(len(trial.steps), "step"),
-        _count(sum(len(step.metrics) for step in trial.steps), "metric"),
-        _count(len(trial.checks), "check"),
-        _count(len(trial.warnings), "warning"),
+        counted(len(cells_of(trial)), "cell") if trial.matrix else "",
+        counted(trial.repeat, "repeat")
+        + (f" after {counted(trial.warmup, 'warm-up')}" if trial.warmup else ""),
+        counted(len(used), "phase"),
+        counted(len(trial.roles), "role"),
+        counted(len(trial.steps), "step"),
+        counted(sum(len(step.metrics) for step in trial.steps), "metric"),
+        counted(len(trial.checks), "check"),
+        counted(len(trial.warnings), "warning"),
     ]
     return ", ".join(part for part in parts if part and not part.startswith("0 "))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> None:

@@ -20,9 +20,15 @@ from fabric.keys import OperatorAccess
 START_S: Final = 30.0
 """The broker serves within a second; a machine with many agents needs longer."""
 
+AT_ONCE: Final = 16
+"""So many agents start beside the broker.  Beside 100 of them on 2 busy cores it was not up in time."""
+
 END_S: Final = 20.0
 """A child that was asked to end, and has ended its steps, is gone by then; after this it is killed."""
 
+
+HINT: Final = "hint: "
+"""Begins the line below an error of a command."""
 
 TAIL_BYTES: Final = 4096
 """So much of the children's log is read for its last line."""
@@ -55,7 +61,8 @@ class LocalFabric:
     def start(self, nodes: Mapping[str, Sequence[str]], network: str = "") -> OperatorAccess:
         """Start the agents; return how to reach the broker, which waits for them.
 
-        The agents are told the address later, when the broker has it, and load their modules meanwhile.
+        The agents are told the address later, when the broker has it, and load their modules meanwhile; many
+        of them would take the processor from it.
 
         Args:
             nodes: Their names, each with the labels that it bears.
@@ -65,8 +72,9 @@ class LocalFabric:
             FabricError: If the broker does not come up.
         """
         networks = ("", network) if network else ("",)
+        announced = self._await_broker() if len(nodes) > AT_ONCE else None
         told = [self._start_agent(node, labels, networks) for node, labels in nodes.items()]
-        announced = self._await_broker()
+        announced = announced or self._await_broker()
         for fd in told:
             with suppress(BrokenPipeError), os.fdopen(fd, "w", encoding="ascii") as pipe:
                 pipe.write(f"{announced['url']} {announced['join']}\n")
@@ -123,7 +131,7 @@ class LocalFabric:
             ready, _, _ = select.select([announcement], [], [], START_S)
             line = announcement.readline() if ready else b""
         if not line:
-            raise FabricError(f"the local broker did not come up{self._last_line()}")
+            raise FabricError(f"the local broker did not come up{self._last_line()}", self._last_hint())
         self._serves = True
         announced: dict[str, str] = json.loads(line)
         return announced
@@ -155,10 +163,17 @@ class LocalFabric:
         )
 
     def _last_line(self) -> str:
+        lines = [line for line in self._last_lines() if not line.startswith(HINT)]
+        return f": {lines[-1].removeprefix('error: ')}" if lines else ""
+
+    def _last_hint(self) -> str:
+        last = (self._last_lines() or [""])[-1]
+        return last.removeprefix(HINT) if last.startswith(HINT) else ""
+
+    def _last_lines(self) -> list[str]:
         size = os.fstat(self._log.fileno()).st_size
         tail = os.pread(self._log.fileno(), TAIL_BYTES, max(0, size - TAIL_BYTES))
-        lines = tail.decode(errors="replace").strip().splitlines()
-        return f": {lines[-1]}" if lines else ""
+        return tail.decode(errors="replace").strip().splitlines()
 
 
 def new_run_id(name: str, now_s: float) -> str:

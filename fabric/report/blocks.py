@@ -1,8 +1,8 @@
 """PURE.  A failure, told in full: where, how, its last words, what the others said, and where to look."""
 
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fabric.protocol.names import StepId
@@ -119,11 +119,29 @@ class _Word:
 def _folded_words(words: Sequence[Words]) -> list[_Word]:
     """Return each line with the nodes on which that step said the same, by the last time."""
     found: dict[tuple[bytes, str, str], _Word] = {}
-    for one in words:
-        for line in one.data.rstrip(b"\n").split(b"\n"):
-            key = (line, one.step, one.stream)
-            word = found.pop(key, None) or _Word(*key)
-            word.t_ns, word.count = one.t_ns, word.count + 1
-            word.nodes.add(one.node)
-            found[key] = word
+    for one in _lines_of(words):
+        key = (one.data, one.step, one.stream)
+        word = found.pop(key, None) or _Word(*key)
+        word.t_ns, word.count = one.t_ns, word.count + 1
+        word.nodes.add(one.node)
+        found[key] = word
     return list(found.values())
+
+
+def _lines_of(words: Iterable[Words]) -> list[Words]:
+    """Return a line each, but blank ones.  A program may write one in pieces, and its newline alone."""
+    lines: list[Words] = []
+    begun: dict[tuple[str, str, str], int] = {}  # the line that somebody has not ended yet
+    for one in words:
+        source = (one.node, one.step, one.stream)
+        *whole, rest = one.data.split(b"\n")
+        for piece in [*whole, rest] if rest else whole:
+            index = begun.pop(source, -1)
+            if index < 0 or one.is_cut:
+                index = len(lines)
+                lines.append(replace(one, data=piece))
+            else:
+                lines[index] = replace(one, data=lines[index].data + piece)
+        if rest:
+            begun[source] = index
+    return [line for line in lines if line.data.strip()]

@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from fabric.report.board import Board, PhaseState, State
 from fabric.report.fold import folded
 from fabric.report.frame import Footer
-from fabric.report.quantities import about, clock, quantity
+from fabric.report.quantities import about, clock, counted, quantity
 from fabric.report.rows import Row, rows
 from fabric.report.sentences import skew
 from fabric.report.style import Level, Palette, printable
@@ -82,7 +82,7 @@ def _title(board: Board, now_ns: int, hidden: int) -> str:
     if left_ns is not None:
         parts.append(f"about {about(left_ns)} left")
     if hidden:
-        parts.append(f"{hidden} nodes more than fit")
+        parts.append(f"{counted(hidden, 'node')} more than fit")
     return printable("  ".join(part for part in parts if part))
 
 

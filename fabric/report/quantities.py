@@ -26,6 +26,11 @@ def duration(ns: int) -> str:
     return f"{minutes} min {seconds} s"
 
 
+def counted(count: int, name: str) -> str:
+    """Return so many of something: ``1 node``, ``3 nodes``."""
+    return f"{count} {name}{'s' * (count != 1)}"
+
+
 def after(reason: str, ns: int) -> str:
     """Return what stands behind how a step ended: `` after 14 ms``; "" where the words before tell a time."""
     return f" after {duration(ns)}" if ns and reason not in ("timeout", "not_ready") else ""

@@ -49,6 +49,7 @@ class Words:
     step: str
     stream: str
     data: bytes
+    is_cut: bool = False  # its beginning is not there
 
 
 @dataclass(slots=True)
@@ -128,7 +129,8 @@ class Recent:
                 self._tails.popitem(last=False)
         self._tails.move_to_end(key)
         tail.add(record.stream, data)
-        words = Words(record.t_ns, node, record.step, record.stream, bytes(data[-WORD_BYTES:]))
+        kept, is_cut = bytes(data[-WORD_BYTES:]), len(data) > WORD_BYTES
+        words = Words(record.t_ns, node, record.step, record.stream, kept, is_cut)
         self._words.append(words)
         self._size += len(words.data) + 100
         self._newest_ns = max(self._newest_ns, record.t_ns)

@@ -24,7 +24,7 @@ from fabric.protocol.records import (
     StepStarted,
 )
 from fabric.report.fold import folded
-from fabric.report.quantities import after, duration, quantity, size
+from fabric.report.quantities import after, counted, duration, quantity, size
 from fabric.report.style import Level
 
 _WHYS: Final = 3
@@ -153,7 +153,7 @@ def _phase_ended(record: PhaseEnded) -> Said:
 def _run_ended(record: RunEnded) -> Said:
     reasons = [why for why in record.why if why != record.verdict]  # "interrupted" says it all
     whys = ": " + "; ".join(reasons[:_WHYS]) if reasons else ""
-    whys += f"; and {len(reasons) - _WHYS} more reasons" if len(reasons) > _WHYS else ""
+    whys += f"; and {counted(len(reasons) - _WHYS, 'more reason')}" if len(reasons) > _WHYS else ""
     return Said(f"verdict {record.verdict}{whys}", "good" if record.verdict == "pass" else "error")
 
 

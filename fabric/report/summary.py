@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from fabric.report.quantities import beside, duration, number, quantity
+from fabric.report.quantities import beside, counted, duration, number, quantity
 from fabric.report.sentences import skew
 from fabric.report.style import Level, Palette, printable
 
@@ -38,7 +38,7 @@ def summary(result: Mapping[str, Any], palette: Palette, *, told: Sequence[str] 
     ]
     yield from (f"{printable(why)}" for why in whys[:WHYS])
     if len(whys) > WHYS:
-        yield f"... and {len(whys) - WHYS} more reasons in result.json"
+        yield f"... and {counted(len(whys) - WHYS, 'more reason')} in result.json"
 
 
 def table(

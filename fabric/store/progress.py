@@ -5,14 +5,21 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, Update, bindparam, func, insert, select, update
 
-from fabric.protocol.records import PhaseEnded, PhaseStarted, StepFinished, StepSkipped, StepStarted
+from fabric.protocol.records import (
+    MetricMissing,
+    PhaseEnded,
+    PhaseStarted,
+    StepFinished,
+    StepSkipped,
+    StepStarted,
+)
 from fabric.store.schema import phases, steps
 
 PhaseRecord = PhaseStarted | PhaseEnded
-StepRecord = StepStarted | StepFinished | StepSkipped
+StepRecord = StepStarted | StepFinished | StepSkipped | MetricMissing
 
 PHASE_RECORDS: Final = (PhaseStarted, PhaseEnded)
-STEP_RECORDS: Final = (StepStarted, StepFinished, StepSkipped)
+STEP_RECORDS: Final = (StepStarted, StepFinished, StepSkipped, MetricMissing)
 
 
 def upsert(
@@ -45,7 +52,9 @@ def save_phase(connection: Connection, run: str, record: PhaseRecord) -> None:
 
 
 def save_step(connection: Connection, run: str, node: str, record: StepRecord) -> None:
-    """Note that a step started, finished or was skipped."""
+    """Note that a step started, finished, was skipped, or lacks a metric; the last is said by the run."""
+    if isinstance(record, MetricMissing):
+        node = record.node
     attempt = 0 if isinstance(record, StepSkipped) else record.attempt
     key = {"run": run, "node": node, "step": record.step, "attempt": attempt}
     upsert(connection, steps, key, _step_values(record), message="")
@@ -66,8 +75,10 @@ def _step_values(record: StepRecord) -> dict[str, Any]:
             return {
                 "finished_ns": record.t_ns,
                 "reason": record.reason,
-                "failed": record.failed,
+                "failed": record.failed and not record.retried,  # else it is not the end of the step
                 "exit_code": record.exit_code,
                 "signal": record.signal,
                 "message": record.message,
             }
+        case MetricMissing():
+            return {"failed": True, "message": f"metric {record.name}: {record.why}"}

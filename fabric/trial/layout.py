@@ -74,6 +74,8 @@ def note_unused(roles: Iterable[str], steps: Sequence[RawStep], text: str, probl
         if role not in busy and len(re.findall(rf"\b{re.escape(role)}(?:_all)?\b", text)) == 1:
             message = f"role `{role}` has no step: its nodes are reserved, and do nothing"
             hint = f"leave it out, or give it a step; if a program reads ${role}, say so in a comment"
+            if misplaced := belongs(role):
+                hint = f"as a setting, {misplaced}"
             problems.at_key(("nodes", role), "W004", message, hint)
 
 

@@ -46,7 +46,8 @@ def _of_part(lab: Lab, part: Some, got: int) -> str:
     """Return what one part lacks, "" if nothing."""
     members = lab.members(part.pool) if part.count is not None else lab.all_of(part.pool)
     if not members:
-        return f"{part.text}: no node of the lab fits"
+        drained = lab.reasons(lab.members(part.pool))
+        return _with(part.text, drained or "no node of the lab fits")
     if part.count is None:
         return _with(part.text, lab.reasons(members)) if got < len(members) else ""
     if got >= part.count:

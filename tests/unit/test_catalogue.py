@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fabric.errors import StoreError
 from fabric.protocol.messages import AgentHello, NodeInfo, OpenRun
 from fabric.protocol.records import (
+    MetricMissing,
     Notice,
     PhaseEnded,
     PhaseStarted,
@@ -289,6 +290,26 @@ def test_phases_and_steps_are_what_the_records_said_however_often(catalogue: Cat
     assert (ran.started_ns, ran.finished_ns, ran.exit_code, ran.reason) == (91, 99, 3, "exited")
     assert ran.message == "exited with 3"
     assert (skipped.attempt, skipped.reason, skipped.message) == (0, "skipped", "an earlier step failed")
+
+
+def test_only_what_counts_in_the_end_has_failed(catalogue: Catalogue) -> None:
+    """An attempt that another one follows has not; a step that lacks a metric has, though it ended well."""
+    catalogue.open_run(request(RUN, "lab1"), "ada", 100)
+    again = finished("1/load/client/0", 3)
+    said: list[Record] = [
+        replace(again, retried=True),
+        replace(again, attempt=2, failed=False),
+        replace(again, step="1/load/client/1", failed=False),
+    ]
+    missing = MetricMissing(
+        t_ns=4, bound_ns=5, node="lab1", step="1/load/client/1", attempt=1, name="rtt", why="no match"
+    )
+    catalogue.save_records(RUN, "lab1", said)
+    catalogue.save_records(RUN, "", [missing])
+
+    assert catalogue.counts(RUN) == (0, 3, 1)
+    (failed,) = catalogue.failed_steps(RUN, 9)
+    assert (failed.node, failed.step, failed.message) == ("lab1", "1/load/client/1", "metric rtt: no match")
 
 
 def test_steps_of_a_run_that_is_not_there_are_refused(catalogue: Catalogue) -> None:

@@ -94,6 +94,18 @@ def test_the_others_are_folded_too() -> None:
     assert "      [  1.500] sut client/client-1 │ I am the server" in lines
 
 
+def test_a_line_of_the_others_that_came_in_pieces_is_one_line() -> None:
+    """Python writes the newline of a `print` by itself, unbuffered: that is no line of its own."""
+    reads = [said(text, node="sut", t_s=1 + number / 10) for number, text in enumerate(("Serv", "ing", "\n"))]
+    reads += [said("\n\n", node="lab7", t_s=1.4), said("next", node="sut", t_s=1.5)]
+    lines = block([*reads, finished(t_s=2, exit_code=1)])
+    assert lines[3:5] == [
+        "      [  1.200] sut client/client-1 │ Serving",
+        "      [  1.500] sut client/client-1 │ next",
+    ]
+    assert not any("lab7" in line for line in lines)
+
+
 def test_what_one_says_again_and_again_is_one_line() -> None:
     """A server that says hello ten times a second would push the line out that matters."""
     reads = [said("serving\n", node="sut", t_s=1 + number / 10) for number in range(10)]

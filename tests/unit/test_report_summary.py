@@ -82,6 +82,8 @@ def test_reasons_are_bounded() -> None:
     """Fifty nodes may have fifty reasons."""
     shown = lines({"why": [f"reason {number}" for number in range(50)]})
     assert shown[-1] == "... and 40 more reasons in result.json"
+    shown = lines({"why": [f"reason {number}" for number in range(11)]})
+    assert shown[-1] == "... and 1 more reason in result.json"
 
 
 def test_a_reason_that_was_told_in_full_is_not_told_again() -> None:

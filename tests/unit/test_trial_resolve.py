@@ -156,6 +156,9 @@ def test_a_drained_node_is_not_one_of_all() -> None:
         problems(trial({"a": "3 of @load"}), registry)
     )
     assert not problems(trial({"a": "gen3"}), registry).may_come
+    assert str(problems(trial({"a": "@load"}), [drained])) == (
+        "role a: @load: gen3 is drained by ann (new disk)"
+    )
 
 
 def test_all_roles_that_lack_nodes_are_told() -> None:

@@ -175,6 +175,12 @@ def test_a_role_that_has_nothing_to_do_is_a_warning() -> None:
         assert sorted(one.code for one in found) == codes
 
 
+def test_a_setting_among_the_nodes_is_told_where_it_belongs() -> None:
+    """A key under the wrong header is a role like any other there."""
+    (warning,) = trial(f'timeout = "30s"\n{RUN}').warnings
+    assert (warning.code, warning.hint) == ("W004", "as a setting, `timeout` belongs under [trial]")
+
+
 def test_a_stop_ends_the_last_step_of_its_name() -> None:
     """The same name in two phases is the usual case."""
     body = '[startup]\nserver = { spawn = "a", name = "x" }\n'
