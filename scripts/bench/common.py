@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
+from fabric.config import parse_url
 from fabric.controller.connection import Connection
 from fabric.controller.entry import Entry
 from fabric.controller.local import new_run_id
@@ -26,16 +27,31 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Lab:
-    """A broker and its agents on a directory of their own, started as a user starts them."""
+    """A broker and its agents on a directory of their own, started as a user starts them.
 
-    def __init__(self, nodes: Sequence[str] = ("lab1",), place: Path | None = None) -> None:
+    Args:
+        nodes: Their names.
+        place: In which the directory is made.
+        cpus: None, or a processor for each node, to which it is bound with all that it starts.
+        links: Called with the lab when its broker is there; returns the address that each node is to use.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[str] = ("lab1",),
+        place: Path | None = None,
+        *,
+        cpus: Sequence[int] | None = None,
+        links: "Callable[[Lab], Mapping[str, str]] | None" = None,
+    ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir=place))
         self.nodes = tuple(nodes)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         try:
             self.access = self._start_broker()
-            for node in self.nodes:
-                self._start_agent(node)
+            urls = links(self) if links else {}
+            for index, node in enumerate(self.nodes):
+                self._start_agent(node, urls.get(node, self.access.url), cpus[index] if cpus else None)
             self.await_nodes()
         except BaseException:
             self.__exit__()
@@ -55,6 +71,12 @@ class Lab:
     def environment(self) -> dict[str, str]:
         """For commands of an operator of this lab."""
         return os.environ | {"XDG_CONFIG_HOME": str(self.directory), "FABRIC_BROKER": self.access.url}
+
+    def ports(self) -> tuple[int, int, int, int]:
+        """Return the ports of the broker: control, go, sink and feed."""
+        with Operator(self.access) as operator:
+            welcome = operator.welcome
+        return parse_url(self.access.url).port, welcome.go_port, welcome.sink_port, welcome.feed_port
 
     def await_nodes(self) -> None:
         """Wait until all agents are free."""
@@ -77,19 +99,23 @@ class Lab:
         assert access is not None
         return access
 
-    def _start_agent(self, node: str) -> None:
+    def _start_agent(self, node: str, url: str, cpu: int | None) -> None:
         self._spawn(
             node,
             "agents",
-            self._announced["url"],
+            url,
             *("--join", self._announced["join"], "--name", node, "--addr", "=127.0.0.1"),
             *("--state-dir", str(self.directory / node)),
+            cpu=cpu,
         )
 
-    def _spawn(self, name: str, module: str, *words: str, pass_fd: int | None = None) -> None:
+    def _spawn(
+        self, name: str, module: str, *words: str, pass_fd: int | None = None, cpu: int | None = None
+    ) -> None:
+        bound = [] if cpu is None else ["taskset", "-c", str(cpu)]
         with (self.directory / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", module, *words],
+                [*bound, sys.executable, "-m", module, *words],
                 stderr=log,
                 stdout=subprocess.DEVNULL,
                 pass_fds=() if pass_fd is None else (pass_fd,),
@@ -114,6 +140,12 @@ class Operator:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
+    @property
+    def welcome(self) -> m.Welcome:
+        """What the broker said when it let this operator in."""
+        assert self._connection.welcome is not None
+        return self._connection.welcome
+
     def await_free(self, nodes: Sequence[str]) -> None:
         """Wait until all of the nodes can be had."""
         until_s = time.monotonic() + PATIENCE_S + 2 * len(nodes)
@@ -124,6 +156,19 @@ class Operator:
                 return
             assert time.monotonic() < until_s, "the agents did not come"
             self.pause(0.02)
+
+    def clock_offset(self, exchanges: int = 300) -> tuple[int, int]:
+        """Return between what fabric time minus the monotonic clock lies, in nanoseconds.
+
+        Both are clocks of this machine, so what every exchange proves holds for ever.
+        """
+        low, high = -(1 << 63), 1 << 63
+        for _ in range(exchanges):
+            self._connection.send(m.Probe(t1_ns=self._connection.now_ns()))
+            reply = self.wait(m.ProbeReply)
+            now_ns = self._connection.now_ns()
+            low, high = max(low, reply.t3_ns - now_ns), min(high, reply.t2_ns - reply.t1_ns)
+        return low, high
 
     def open_run(self, node: str) -> str:
         """Reserve a node, and let it know; return the run's id."""

@@ -11,22 +11,18 @@ import argparse
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Self
 
 from common import Lab, program, rounds, spread
+from sshd import Sshd
 
 from fabric.controller.command import STEP, Command
 from fabric.controller.connection import Connection
 from fabric.controller.entry import Read
 from fabric.controller.execute import execute
 from fabric.protocol.records import StepFinished
-
-PORT = 7422
 
 
 class Warm:
@@ -57,65 +53,11 @@ class Warm:
         return (last_ns - begin_ns) / 1e6
 
 
-class Sshd:
-    """A private sshd, and a master connection for each name."""
-
-    def __init__(self, nodes: Sequence[str]) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="bench-ssh-"))
-        for key in ("host", "user"):
-            subprocess.run(["ssh-keygen", "-qN", "", "-t", "ed25519", "-f", self.directory / key], check=True)
-        (self.directory / "authorized").write_text((self.directory / "user.pub").read_text())
-        (self.directory / "authorized").chmod(0o600)
-        Path("/run/sshd").mkdir(exist_ok=True)
-        settings = {
-            "Port": PORT,
-            "ListenAddress": "127.0.0.1",
-            "HostKey": self.directory / "host",
-            "AuthorizedKeysFile": self.directory / "authorized",
-            "PidFile": "none",
-            "StrictModes": "no",
-            "MaxStartups": 1000,
-            "UsePAM": "no",
-            "SetEnv": "SHLVL=1",  # so that bash does not read a .bashrc, which may take a second
-        }
-        arguments = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
-        self._server = subprocess.Popen(
-            [shutil.which("sshd") or "sshd", "-D", "-f", "/dev/null", *arguments], stderr=subprocess.DEVNULL
-        )
-        self.config = self.directory / "config"
-        self.config.write_text(
-            f"Host *\n HostName 127.0.0.1\n Port {PORT}\n IdentityFile {self.directory}/user\n"
-            f" StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel QUIET\n"
-            f" ControlMaster auto\n ControlPath {self.directory}/m-%n\n ControlPersist 600\n"
-        )
-        self.nodes = tuple(nodes)
-        time.sleep(0.5)
-        for node in self.nodes:
-            subprocess.run(["ssh", "-F", self.config, node, "true"], check=True, stdin=subprocess.DEVNULL)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for node in self.nodes:
-            subprocess.run(["ssh", "-F", self.config, "-O", "exit", node], check=False, capture_output=True)
-        self._server.terminate()
-        self._server.wait()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def plain_ms(self) -> float:
-        """Return the milliseconds of one ssh for each node, all at once."""
-        begin = time.perf_counter()
-        words = ["ssh", "-F", str(self.config)]
-        running = [subprocess.Popen([*words, node, "true"], stdin=subprocess.DEVNULL) for node in self.nodes]
-        if any([process.wait() for process in running]):  # noqa: C419 - all have to end
-            raise SystemExit("an ssh failed")
-        return (time.perf_counter() - begin) * 1e3
-
-    def clush_ms(self) -> float:
-        """Return the milliseconds of clush."""
-        words = ["clush", "-o", f"-F {self.config}", "-f", "128", "-w", ",".join(self.nodes), "true"]
-        return process_ms(words)
+def timed_ms(call: Callable[..., str]) -> float:
+    """Return the milliseconds of `true` by a way of ssh."""
+    begin = time.perf_counter()
+    call("true")
+    return (time.perf_counter() - begin) * 1e3
 
 
 def process_ms(words: Sequence[str], env: dict[str, str] | None = None) -> float:
@@ -152,9 +94,9 @@ def main() -> None:
             }
             if shutil.which("sshd"):
                 sshd = stack.enter_context(Sshd(nodes))
-                ways["ssh side by side"] = sshd.plain_ms
+                ways["ssh side by side"] = lambda sshd=sshd: timed_ms(sshd.plain)  # type: ignore[misc]
                 if shutil.which("clush"):
-                    ways["clush"] = sshd.clush_ms
+                    ways["clush"] = lambda sshd=sshd: timed_ms(sshd.clush)  # type: ignore[misc]
             for way in ways.values():
                 way()
             whole.clear()
