@@ -4,6 +4,7 @@ from broker.effects import Effect, Note, Peer, Send
 from broker.limits import NODES_BYTES
 from broker.parts import Parts
 from broker.recording import journal_head
+from broker.sizes import size_of
 from fabric.protocol.limits import PROTOCOL_VERSION
 from fabric.protocol.messages import (
     AgentHello,
@@ -83,19 +84,12 @@ def nodes_request(parts: Parts, peer: Peer, message: NodesRequest, now_ns: int) 
     room = NODES_BYTES
     for name in names:
         info = parts.registry.info(name, parts.runs.held(name), now_ns)
-        room -= _size(info)
+        room -= size_of(info)
         if room < 0 and infos:
             break
         infos.append(info)
     more = len(infos) < len(names)
     return [Send(peer, Nodes(request=message.request, nodes=tuple(infos), more=more))]
-
-
-def _size(info: NodeInfo) -> int:
-    """Return about how many bytes a node takes in an answer; rather too many."""
-    tables = [*info.addresses.items(), *info.facts.items()]
-    texts = [*info.labels, *info.given_labels, info.drained_why, *(text for pair in tables for text in pair)]
-    return 600 + sum(len(text.encode()) + 5 for text in texts)
 
 
 def _welcome(parts: Parts, peer: Peer, now_ns: int) -> Welcome:

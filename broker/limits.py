@@ -107,9 +107,6 @@ MAX_MARKED: Final = 2000
 MAX_LABELS: Final = 64
 """Most labels that operators give one node."""
 
-MAX_WHY_CHARS: Final = 500
-"""Longest reason for a drain."""
-
 MAX_TOPICS: Final = 4096
 """Most topics of the feed that are told apart; with more, everything is offered to ZeroMQ."""
 

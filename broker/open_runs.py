@@ -23,6 +23,7 @@ from broker.registry import Registry
 from broker.reservations import Reservation, Reservations
 from broker.runs import Run
 from broker.sink import Sink
+from broker.sizes import shortened
 from fabric.protocol.messages import Append, Beacon, CloseRun, Denied, OpenRun, RunClosed, RunOpened
 from fabric.protocol.names import CONTROLLER
 from fabric.protocol.records import Notice, Record, RunEnded
@@ -147,10 +148,10 @@ class OpenRuns:
         return [Send(peer, self._opened(message, now_ns)), *told]
 
     def _opened(self, message: OpenRun, now_ns: int) -> RunOpened:
-        infos = (
+        infos = [
             self._registry.info(name, self.held(name), now_ns) for name in self._runs[message.run].facts.nodes
-        )
-        return RunOpened(request=message.request, run=message.run, nodes=tuple(infos))
+        ]
+        return RunOpened(request=message.request, run=message.run, nodes=shortened(infos))
 
     # --- closing ------------------------------------------------------------------------------------
 

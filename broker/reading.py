@@ -14,6 +14,7 @@ from broker.limits import (
     REPLAY_ENTRIES,
 )
 from broker.replay import ReplayQueue
+from broker.sizes import fitting
 from broker.sockets import Sockets
 from fabric.errors import StoreError
 from fabric.protocol import messages as m
@@ -72,7 +73,8 @@ class Readers:
             return
         next_number = request.number
         for entry in entries[:REPLAY_ENTRIES]:
-            frames = (peer.routing, entry.head, entry.batch, entry.payload)
+            payload = b"" if request.without_bytes else entry.payload
+            frames = (peer.routing, entry.head, entry.batch, payload)
             if not send_now(self._sockets.control, frames):
                 return  # it asks again
             next_number = entry.next_number
@@ -89,7 +91,7 @@ class Readers:
         except StoreError as error:
             self._deny(peer, request.request, "invalid", str(error), now_ns)
             return
-        self._send(Send(peer, m.Runs(request=request.request, runs=runs)), now_ns)
+        self._send(Send(peer, m.Runs(request=request.request, runs=fitting(runs))), now_ns)
 
     def answer_run(self, effect: AnswerRun, now_ns: int) -> None:
         """Tell what is known of one run."""

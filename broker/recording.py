@@ -1,5 +1,7 @@
 """What is done with records, and with those who want to read them."""
 
+from dataclasses import replace
+
 from broker import records
 from broker.archive import Then
 from broker.effects import AnswerReplay, AnswerRuns, Bytes, Effect, Note, Peer, RunFacts, Send, ToNode
@@ -7,7 +9,7 @@ from broker.limits import RUNS_LIMIT
 from broker.open_runs import denied_use
 from broker.parts import Parts
 from fabric.errors import DecodeError
-from fabric.protocol.limits import REPLAY_BYTES
+from fabric.protocol.limits import REPLAY_BYTES, SKIM_BYTES
 from fabric.protocol.messages import (
     Acknowledged,
     Append,
@@ -84,9 +86,9 @@ def replay(parts: Parts, peer: Peer, message: Replay, now_ns: int) -> list[Effec
     if RUN.fullmatch(message.run) is None:
         sentence = f"{message.run!r:.80} is not the id of a run"
         return [Send(peer, Denied(request=message.request, code="unknown_run", sentence=sentence))]
-    limit_bytes = min(max(message.limit_bytes, 1), REPLAY_BYTES)
-    wanted = Replay(
-        request=message.request, run=message.run, number=max(message.number, 1), limit_bytes=limit_bytes
+    limit_bytes = SKIM_BYTES if message.without_bytes else REPLAY_BYTES
+    wanted = replace(
+        message, number=max(message.number, 1), limit_bytes=min(max(message.limit_bytes, 1), limit_bytes)
     )
     return [AnswerReplay(peer, wanted)]
 

@@ -14,9 +14,10 @@ from broker.effects import (
     SaveMarks,
     Send,
 )
-from broker.limits import MAX_LABELS, MAX_MARKED, MAX_WHY_CHARS
+from broker.limits import MAX_LABELS, MAX_MARKED
 from broker.parts import Parts
 from broker.words import listed
+from fabric.protocol.limits import MAX_WHY_CHARS
 from fabric.protocol.messages import (
     DeleteRun,
     Denied,

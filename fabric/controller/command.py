@@ -8,7 +8,8 @@ from typing import Final
 from fabric.controller.outcome import result_of
 from fabric.controller.plan import NodeSteps, RunPlan
 from fabric.controller.run import Run
-from fabric.protocol.limits import STEP_TIMEOUT_S
+from fabric.errors import UsageError
+from fabric.protocol.limits import MAX_TEXT_BYTES, STEP_TIMEOUT_S
 from fabric.protocol.messages import Step
 from fabric.protocol.names import StepId
 from fabric.trial.cells import Cell, Repeat
@@ -92,8 +93,18 @@ def command_run(
     lease_s: float,
     addresses: Mapping[str, NodeAddresses] | None = None,
 ) -> Run:
-    """Return the run of one command: one phase, and no reset, for nothing is known that would undo it."""
+    """Return the run of one command: one phase, and no reset, for nothing is known that would undo it.
+
+    Raises:
+        UsageError: If the command is too long for a message.
+    """
     trial = command_trial(nodes, command)
+    size = len(trial.text.encode("utf-8", "surrogateescape"))
+    if size > MAX_TEXT_BYTES:
+        raise UsageError(
+            f"the command and its nodes have {size} bytes as a trial, over the limit of {MAX_TEXT_BYTES}",
+            hint="put it into a script, and `put` that with a trial",
+        )
     plan = CommandPlan(
         trial=trial,
         addresses=addresses or {},

@@ -19,7 +19,7 @@ from fabric.errors import ConnectionRefused, DecodeError
 from fabric.keys import OperatorAccess
 from fabric.log import get_logger
 from fabric.loop import Loop
-from fabric.protocol.codec import decode, encode
+from fabric.protocol.codec import decode, encode_readable
 from fabric.protocol.limits import PROTOCOL_VERSION
 from fabric.protocol.messages import (
     DeleteRun,
@@ -285,7 +285,7 @@ class Connection:
 
     def _transmit(self, message: Message) -> bool:
         assert self._control is not None, "the link opens before it transmits"
-        sent = send_now(self._control, [encode(message)])
+        sent = send_now(self._control, [encode_readable(message)])
         if not sent and not self.up:  # a hello: it goes out at the moment the connection is made
             self.loop.add(self._control, self._control_opened, write=True)
         return sent

@@ -26,10 +26,15 @@ class Read:
 
     data: bytes | memoryview
     """The bytes of an `Output` or a `FileChunk`, else nothing.  A view lives as long as the message that
-    it came in."""
+    it came in.  Nothing too if they were not asked for."""
 
     incarnation: int = 0
     """Which life of the source; its records are numbered from 1 in each."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the bytes that the record brings are there."""
+        return len(self.data) == payload_size(self.record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Entry:
         return len(self.payload) + 256 * len(self.records)
 
     def reads(self, number: int) -> Iterator[Read]:
-        """Yield its records from ``number`` on, each output with its own part of the bytes."""
+        """Yield its records from ``number`` on, each output with its own part of the bytes, if they came."""
         view = memoryview(self.payload)
         offset = 0
         for at, record in enumerate(self.records, self.number):
@@ -80,6 +85,6 @@ def decode_entry(frames: Sequence[bytes | memoryview]) -> Entry:
     if head.count != len(batch.records):
         raise DecodeError(f"entry.count: expected {len(batch.records)} as the batch has, got {head.count}")
     sizes = [payload_size(record) for record in batch.records]
-    if any(size < 0 for size in sizes) or sum(sizes) != len(payload):
+    if any(size < 0 for size in sizes) or len(payload) not in (sum(sizes), 0):  # 0: as it was asked for
         raise DecodeError(f"entry: expected {sum(sizes)} bytes of output, got {len(payload)}")
     return Entry(batch.run, head.number, head.node, batch.records, payload, head.incarnation)

@@ -235,4 +235,7 @@ def result_text(result: Mapping[str, Any], limit_bytes: int = MAX_TEXT_BYTES) ->
             break
         left[part] = len(kept.pop(part))
         text = json.dumps({**kept, "counts": left, "complete": "result.json of the bundle"})
+    while len(text) > limit_bytes and kept["why"]:
+        kept["why"] = kept["why"][: len(kept["why"]) // 2]
+        text = json.dumps({**kept, "counts": left, "complete": "result.json of the bundle"})
     return text

@@ -1,10 +1,10 @@
 """PURE.  A trial, bound to nodes and their addresses: what a run asks it for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fabric.controller.puts import Puts, with_files
-from fabric.protocol.messages import Step
+from fabric.protocol.messages import NodeInfo, Step
 from fabric.protocol.names import StepId
 from fabric.trial.cells import Cell, Repeat, schedule
 from fabric.trial.expanded import check_expanded
@@ -31,6 +31,7 @@ class RunPlan:
         missing: The nodes that it lacks, each with the reason.
         notes: What is to be said of that.
         seed: What every choice by chance follows from.
+        known: What the broker has told of nodes before.
     """
 
     trial: Trial
@@ -43,6 +44,7 @@ class RunPlan:
     missing: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     seed: int = 0
+    known: Mapping[str, NodeInfo] = field(default_factory=dict)
     _made: dict[tuple[str, str], NodeSteps] = field(default_factory=dict)
     _sources: dict[tuple[str, str, str], TrialStep] = field(default_factory=dict)
     _repeats: dict[tuple[int, int], Repeat] = field(default_factory=dict)
@@ -72,6 +74,13 @@ class RunPlan:
     def cells(self) -> tuple[Cell, ...]:
         """All cells of the run, in the order in which they first come."""
         return tuple({repeat.cell.number: repeat.cell for repeat in self.repeats}.values())
+
+    def completed(self, info: NodeInfo) -> NodeInfo:
+        """Return a node of the run with what a broker leaves out where they are very many."""
+        known = self.known.get(info.name)
+        if known is None or known.incarnation != info.incarnation or info.facts:
+            return info
+        return replace(info, facts=known.facts, labels=known.labels, addresses=known.addresses)
 
     def nodes_of(self, cell: Cell) -> tuple[str, ...]:
         """Return the nodes that take part in a cell."""

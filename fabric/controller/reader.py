@@ -10,7 +10,7 @@ from itertools import count
 from typing import Final
 
 from fabric.controller.entry import Entry, Read
-from fabric.protocol.limits import REPLAY_BYTES
+from fabric.protocol.limits import REPLAY_BYTES, SKIM_BYTES
 from fabric.protocol.messages import Beacon, Replay, ReplayEnd
 from fabric.protocol.records import RunEnded
 
@@ -78,6 +78,7 @@ class RunReader:
         self._requests = requests if requests is not None else count(1)
         self._limit_bytes = limit_bytes
         self._connected = False
+        self._is_skimming = False
         self._asked: Replay | None = None
         self._next_when_asked = 0
         self._deadline_ns: int | None = None
@@ -97,6 +98,10 @@ class RunReader:
         """Wait for `connected`; what was read stays read."""
         self._connected = False
         self._asked = self._deadline_ns = None
+
+    def skim(self) -> None:
+        """From the next replay on do without the bytes of output: the end comes sooner."""
+        self._is_skimming = True
 
     def entry(self, entry: Entry, now_ns: int) -> list[Effect]:
         """Take an entry, of the feed or of a replay: only its numbers count."""
@@ -147,7 +152,11 @@ class RunReader:
         if self.complete or not self._connected:
             return []
         self._asked = Replay(
-            request=next(self._requests), run=self.run, number=self.next, limit_bytes=self._limit_bytes
+            request=next(self._requests),
+            run=self.run,
+            number=self.next,
+            limit_bytes=SKIM_BYTES if self._is_skimming else self._limit_bytes,
+            without_bytes=self._is_skimming,
         )
         self._next_when_asked = self.next
         self._deadline_ns = now_ns + ANSWER_NS

@@ -218,7 +218,7 @@ class Run:
     def _on_opened(self, message: RunOpened, now_ns: int) -> list[Effect]:
         if not self.desk.outbox.answered("open"):
             return []
-        self.nodes = {info.name: info for info in message.nodes}
+        self.nodes = {info.name: self.plan.completed(info) for info in message.nodes}
         self.desk.alive = dict.fromkeys(self.plan.nodes)
         self.state = "phases"
         return self._assign(now_ns)

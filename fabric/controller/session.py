@@ -117,6 +117,7 @@ class Session:
             for measured in self._show(reads, self._connection.now_ns()):
                 self._do(self._run.measured(measured, self._connection.now_ns()))
         except StoreError as error:
+            self._reader.skim()  # output has nowhere to go; what is stored for the run may be gigabytes
             self._do(self._run.bundle_failed(str(error), self._connection.now_ns()))
 
     # --- what comes (see Handler) -----------------------------------------------------------------------
@@ -188,7 +189,7 @@ class Session:
                 case Ask(replay):
                     self._connection.send(replay)
                 case Deliver(reads):
-                    self._reads += reads
+                    self._reads += [read for read in reads if read.is_whole]
                     now_ns = self._connection.now_ns()
                     for read in reads:
                         self._do(self._run.read(read, now_ns))

@@ -6,7 +6,7 @@ from typing import Final
 from fabric.controller.plan import RunPlan
 from fabric.controller.puts import with_files
 from fabric.errors import DecodeError, UsageError
-from fabric.protocol.codec import encode
+from fabric.protocol.codec import encode_readable
 from fabric.protocol.messages import Prepare, Step
 from fabric.protocol.shared_env import factor
 from fabric.trial.cells import Cell
@@ -32,7 +32,7 @@ def check_sizes(plan: RunPlan) -> None:
                 run="r" * 64, node=node, phase=phase, end=(), failed=False, stopped=False, env=env, steps=own
             )
             try:
-                encode(message)
+                encode_readable(message)
             except DecodeError as error:
                 raise UsageError(
                     f"what {node} is to do in phase {phase} does not fit into a message: {error}",

@@ -135,7 +135,7 @@ def _plan(
 ) -> RunPlan:
     seed = secrets.randbelow(MAX_SEED) if trial.seed is None else trial.seed
     found, nodes = find_nodes(connection, trial, cells, seed, options.wait)
-    return make_plan(
+    plan = make_plan(
         trial,
         cells,
         found,
@@ -144,6 +144,8 @@ def _plan(
         repeats=options.repeats or trial.repeat,
         seed=seed,
     )
+    plan.known = {info.name: info for info in nodes}
+    return plan
 
 
 @contextmanager

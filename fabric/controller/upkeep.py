@@ -1,11 +1,12 @@
 """Looks after nodes and stored runs: one question, one answer."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 from fabric.controller.connection import Connection, Request
 from fabric.controller.lookup import unexpected
 from fabric.errors import FabricError, ProtocolError, UsageError
+from fabric.protocol.limits import MAX_WHY_CHARS
 from fabric.protocol.messages import (
     DeleteRun,
     Denied,
@@ -17,6 +18,9 @@ from fabric.protocol.messages import (
     RunDetails,
     RunRequest,
 )
+from fabric.protocol.names import WORD
+
+_LABEL_HINT: Final = "letters, digits, `.`, `_` and `-`, at most 63 of them"
 
 
 def drain(connection: Connection, nodes: Iterable[str], *, drained: bool, why: str = "") -> None:
@@ -25,6 +29,9 @@ def drain(connection: Connection, nodes: Iterable[str], *, drained: bool, why: s
     Raises:
         UsageError: If a node is not known, or the reason is too long.
     """
+    if len(why) > MAX_WHY_CHARS:
+        sentence = f"the reason has {len(why)} characters, over the limit of {MAX_WHY_CHARS}"
+        raise UsageError(sentence, hint="say it in a sentence")
     request = next(connection.numbers)
     _do(connection, Drain(request=request, nodes=tuple(nodes), drained=drained, why=why))
 
@@ -35,8 +42,12 @@ def label(connection: Connection, nodes: Iterable[str], add: Iterable[str], remo
     Raises:
         UsageError: If a node or a label is not to be had.
     """
+    add = tuple(add)
+    for word in add:
+        if not WORD.fullmatch(word):
+            raise UsageError(f"{word!r:.80} cannot be a label", hint=_LABEL_HINT)
     request = next(connection.numbers)
-    _do(connection, Label(request=request, nodes=tuple(nodes), add=tuple(add), remove=tuple(remove)))
+    _do(connection, Label(request=request, nodes=tuple(nodes), add=add, remove=tuple(remove)))
 
 
 def delete_run(connection: Connection, run: str) -> None:

@@ -22,6 +22,10 @@ WHYS: Final = 50
 """Most reasons of one sort that are kept: a thousand nodes may fail in the same way."""
 
 
+WHY_CHARS: Final = 1000
+"""Longest reason: a command or a variable in it may have 120 kB, and nobody reads that in a sentence."""
+
+
 @dataclass(slots=True)
 class Findings:
     """What was found, by the verdict that it leads to, in the order in which it was found."""
@@ -30,7 +34,9 @@ class Findings:
     dropped: int = 0
 
     def add(self, verdict: Verdict, why: str) -> None:
-        """Note a finding once."""
+        """Note a finding once; of a very long one the beginning and the end."""
+        if len(why) > WHY_CHARS:
+            why = f"{why[: WHY_CHARS // 2]} ... {why[-WHY_CHARS // 2 :]}"
         whys = self.by_verdict.setdefault(verdict, [])
         if why in whys:
             return

@@ -38,6 +38,24 @@ def encode(message: Any) -> bytes:
     return frame
 
 
+def encode_readable(message: Any) -> bytes:
+    """Return the frame of a message that has texts of users in it, after a look at it as its reader has.
+
+    A peer drops what it cannot read, and no answer comes.
+
+    Raises:
+        DecodeError: If the frame, or something in it, is larger than a peer takes.
+    """
+    frame = encode(message)
+    if len(frame) > MAX_TEXT_BYTES:  # else no text in it can be longer, either
+        try:
+            _unpack(frame)
+        except DecodeError:
+            what = f"a text in it is over the limit of {MAX_TEXT_BYTES} bytes"
+            raise DecodeError(f"{message.kind}: {what}, or a list over that of {MAX_ITEMS}") from None
+    return frame
+
+
 def decode(frame: bytes | memoryview) -> messages.Message:
     """Return the message in a frame.
 

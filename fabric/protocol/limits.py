@@ -23,6 +23,9 @@ BATCH_RECORDS: Final = 512
 MAX_TEXT_BYTES: Final = 256 * 1024
 """Longest string in a message (a trial's text)."""
 
+MAX_WHY_CHARS: Final = 500
+"""Longest reason for a drain: it stands in a line of a list."""
+
 MAX_ITEMS: Final = 20_000
 """Most elements of an array or a map in a message (a plan's steps times their environment)."""
 
@@ -44,6 +47,9 @@ JOURNAL_BYTES: Final = 1 << 30
 
 REPLAY_BYTES: Final = 2 << 20
 """Most bytes that one replay request brings; the reader asks again, so it sets the pace."""
+
+SKIM_BYTES: Final = 16 << 20
+"""Most stored bytes that one replay goes through if it brings none of them: a few milliseconds of a turn."""
 
 # --- times -----------------------------------------------------------------------------------------
 BEAT_S: Final = 1.0

@@ -26,7 +26,7 @@ from broker.effects import (
 from broker.parts import Settings
 from fabric.protocol import messages as m
 from fabric.protocol.codec import decode_as, encode
-from fabric.protocol.limits import REPLAY_BYTES
+from fabric.protocol.limits import REPLAY_BYTES, SKIM_BYTES
 from fabric.protocol.records import Notice, RunEnded, RunStarted
 
 S = 1_000_000_000
@@ -493,6 +493,9 @@ def test_a_replay_is_bounded_whatever_is_asked_for() -> None:
         broker.say(BOB, m.Replay(request=1, run=RUN, number=-5, limit_bytes=1 << 40)), AnswerReplay
     )
     assert (answer.request.number, answer.request.limit_bytes) == (1, REPLAY_BYTES)
+    whole = m.Replay(request=1, run=RUN, number=1, limit_bytes=1 << 40, without_bytes=True)
+    (answer,) = some(broker.say(BOB, whole), AnswerReplay)
+    assert (answer.request.without_bytes, answer.request.limit_bytes) == (True, SKIM_BYTES)
     bad = broker.say(BOB, m.Replay(request=1, run="../../etc", number=1, limit_bytes=1))
     assert sent(bad, BOB, m.Denied)[0].code == "unknown_run"
 

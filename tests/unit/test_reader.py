@@ -20,6 +20,7 @@ from fabric.controller.reader import (
 )
 from fabric.errors import DecodeError
 from fabric.protocol.codec import encode
+from fabric.protocol.limits import SKIM_BYTES
 from fabric.protocol.messages import Batch, Beacon, EntryHead, Replay, ReplayEnd
 from fabric.protocol.records import Notice, Output, Record, RunEnded
 
@@ -297,6 +298,20 @@ def test_every_record_is_read_once_and_in_order_over_a_bad_link(seed: int, size:
         pending = step(reader, broker, turn * RETRY_NS)
     assert reader.complete
     assert got == wanted
+
+
+def test_a_reader_that_has_no_use_for_output_does_without_its_bytes() -> None:
+    """A bundle whose disk is full: the store may hold gigabytes before the end that the run waits for."""
+    reader = RunReader(RUN)
+    assert not replay_of(reader.connected(0)).without_bytes
+    reader.skim()
+    reader.entry(entry(1, output(3), payload=b"abc"), 0)
+    effects = reader.replay_end(ReplayEnd(request=1, run=RUN, next=2, end=False), 0)
+    request = replay_of(effects)
+    assert (request.number, request.without_bytes, request.limit_bytes) == (2, True, SKIM_BYTES)
+    bare = decode_entry(frames(payload=b""))
+    (read,) = bare.reads(bare.number)
+    assert (read.record, bytes(read.data), read.is_whole) == (output(3), b"", False)
 
 
 # --- frames ---------------------------------------------------------------------------------------------

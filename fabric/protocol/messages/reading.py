@@ -14,6 +14,7 @@ class Replay:
     run: str
     number: int
     limit_bytes: int
+    without_bytes: bool = False  # entries come with an empty last frame: only what happened is wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,10 @@ class RunsRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """Broker to operator, newest first.  Answers `RunsRequest`."""
+    """Broker to operator, newest first.  Answers `RunsRequest`.
+
+    Where runs have very many nodes, older ones come without their names.
+    """
 
     kind: ClassVar[str] = "runs"
 

@@ -96,7 +96,10 @@ class OpenRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOpened:
-    """Broker to controller: the nodes are yours.  Answers `OpenRun`."""
+    """Broker to controller: the nodes are yours.  Answers `OpenRun`.
+
+    Of very many nodes facts, labels and addresses are left out; `Nodes` has them.
+    """
 
     kind: ClassVar[str] = "run_opened"
 

@@ -224,12 +224,13 @@ def assign(node: FakeAgent) -> m.Assign:
     return m.Assign(run=RUN, node=node.name, on_lost="stop", lease_s=20.0, reset=())
 
 
-def replay(reader: FakePeer) -> list[tuple[m.EntryHead, m.Batch, bytes]]:
+def replay(reader: FakePeer, *, without_bytes: bool = False) -> list[tuple[m.EntryHead, m.Batch, bytes]]:
     """Return all entries of the run as replay brings them."""
     reader.replayed.clear()
     number = 1
     while True:
-        end = reader.ask(m.Replay(request=7, run=RUN, number=number, limit_bytes=1 << 20), m.ReplayEnd)
+        wanted = m.Replay(request=7, run=RUN, number=number, limit_bytes=1 << 20, without_bytes=without_bytes)
+        end = reader.ask(wanted, m.ReplayEnd)
         number = end.next
         if end.end:
             return [entry(frames) for frames in reader.replayed]
