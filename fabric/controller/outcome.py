@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from fabric import __version__
 from fabric.controller.measures import metrics_of
+from fabric.controller.offsets import late_s, offsets_of
 from fabric.controller.run import Run
 from fabric.controller.verdict import EXIT_CODES
 from fabric.protocol.limits import MAX_TEXT_BYTES
@@ -112,8 +113,12 @@ def _measures(run: Run) -> dict[str, Any]:
 
 
 _UNKNOWN: Final = dict.fromkeys(
-    ("go", "t0", "lead_s", "ended", "failed", "skew_s", "skew_bound_s", "latest_node")
-)
+    (
+        "go", "t0", "lead_s", "confirm_s", "ended", "failed",
+        "skew_s", "skew_bound_s", "latest_node", "earliest_node", "delayed_by", "way", "at",
+    )
+)  # fmt: skip
+
 """Of a phase that was not started, or did not end: a script finds every field in every phase."""
 
 
@@ -126,14 +131,34 @@ def _phases(run: Run) -> list[dict[str, Any]]:
         entry = found.setdefault(record.phase, {**place, **_UNKNOWN, "aborted": []})
         match record:
             case PhaseStarted():
-                entry |= {"go": record.go, "t0": record.t0_ns / NS, "lead_s": record.lead_ns / NS}
+                entry |= _started(record)
             case PhaseAborted():
                 entry["aborted"].append(
                     {"go": record.go, "reasons": dict(record.reasons), "started": list(record.started)}
                 )
             case PhaseEnded():
                 entry |= _ended(record)
+    _add_offsets(run, found)
     return list(found.values())
+
+
+def _started(record: PhaseStarted) -> dict[str, Any]:
+    return {
+        "go": record.go,
+        "t0": record.t0_ns / NS,
+        "lead_s": record.lead_ns / NS,
+        "confirm_s": record.confirm_ns / NS if record.confirm_ns else None,
+    }
+
+
+def _add_offsets(run: Run, found: dict[str, dict[str, Any]]) -> None:
+    """Add to each phase how well the offsets of its starts were kept."""
+    starts: dict[str, list[tuple[str, StepStarted]]] = {}
+    for (node, step, _), start in run.desk.history.started.items():
+        starts.setdefault(StepId.parse(step).phase_id, []).append((node, start))
+    for record in run.desk.history.phases:
+        if isinstance(record, PhaseStarted):
+            found[record.phase]["at"] = offsets_of(record.t0_ns, starts.get(record.phase, ()))
 
 
 def _ended(record: PhaseEnded) -> dict[str, Any]:
@@ -144,6 +169,9 @@ def _ended(record: PhaseEnded) -> dict[str, Any]:
         "skew_s": record.skew_ns / NS if known and record.skew_ns is not None else None,
         "skew_bound_s": record.skew_bound_ns / NS if known and record.skew_bound_ns is not None else None,
         "latest_node": record.latest_node or None,
+        "earliest_node": record.earliest_node or None,
+        "delayed_by": record.delayed_by or None,
+        "way": record.way or None,
     }
 
 
@@ -174,6 +202,9 @@ def _step(
             "started_bound_s": start.bound_ns / NS if start.bound_ns >= 0 else None,
             "started_event": start.event,
             "planned": start.planned_ns / NS if start.planned_ns else None,
+            "late_s": late_s(start),
+            "way": start.way or None,
+            "way_why": start.way_why or None,
         }
     if end is not None:
         entry |= {

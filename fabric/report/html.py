@@ -166,6 +166,7 @@ def _phase(phase: Mapping[str, Any]) -> dict[str, str]:
         "skew": "" if skew is None else f"{skew * 1e3:.3f} ms",
         "bound": "" if bound is None else f"\N{PLUS-MINUS SIGN} {bound * 1e3:.3f} ms",
         "latest": phase.get("latest_node") or "",
+        "delayed": phase.get("delayed_by") or "",
         "lead": f"{phase['lead_s'] * 1e3:.0f} ms" if phase.get("lead_s") else "",
         "took": duration(round((ended - t0) * NS)) if t0 and ended else "",
         "note": f"{aborted} go aborted" if aborted else "",

@@ -92,7 +92,7 @@ class _Maker:
 
     def _phase(self, key: PhaseKey, phase: Mapping[str, Any], steps: Sequence[StepResult]) -> _Suite:
         suite = _Suite(self._called(key.cell, key.repeat, key.phase), phase.get("t0"))
-        for name in ("skew_s", "skew_bound_s", "latest_node"):
+        for name in ("skew_s", "skew_bound_s", "latest_node", "earliest_node", "delayed_by", "way"):
             if phase.get(name) is not None:
                 suite.properties[name] = str(phase[name])
         where = self._where(key.cell, key.repeat)
@@ -132,6 +132,7 @@ class _Maker:
             outcome="failure" if over else "pass",
             kind="max_skew",
             message=over[0] if over else "",
+            text=_skew_text(phase),
         )
 
     def _checks(self) -> Iterator[_Suite]:
@@ -228,6 +229,14 @@ def _write_case(suite: ET.Element, case: _Case) -> None:
     if case.outcome != "skipped":
         found.set("type", _clean(case.kind or case.outcome))
         found.text = _clean(case.text)
+
+
+def _skew_text(phase: Mapping[str, Any]) -> str:
+    """Say which nodes were the first and the last, and what delayed that one."""
+    if phase.get("skew_s") is None:
+        return ""
+    why = f": {phase['delayed_by']}" if phase.get("delayed_by") else ""
+    return f"earliest {phase.get('earliest_node')}, latest {phase.get('latest_node')}{why}"
 
 
 def _count(element: ET.Element, name: str, cases: Sequence[_Case], *, with_skipped: bool = True) -> None:

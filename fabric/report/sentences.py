@@ -147,6 +147,7 @@ def _phase_ended(record: PhaseEnded) -> Said:
     if record.skew_ns is not None:
         text += f", skew {skew(record.skew_ns, record.skew_bound_ns)}"
         text += f", latest {record.latest_node}" if record.latest_node else ""
+        text += f": {record.delayed_by}" if record.delayed_by else ""
     return Said(text, "error" if record.failed else "plain")
 
 

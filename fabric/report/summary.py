@@ -27,6 +27,7 @@ def summary(result: Mapping[str, Any], palette: Palette, *, told: Sequence[str] 
         told: What the reasons begin with that need not be told again.
     """
     yield from _skews(result.get("phases", ()), palette)
+    yield from _offsets(result.get("phases", ()))
     yield from _metrics(result.get("metrics", ()), result.get("cells", ()), palette)
     yield from _checks(result, palette)
     heads = {
@@ -66,9 +67,30 @@ def _skews(phases: Sequence[Mapping[str, Any]], palette: Palette) -> Iterator[st
         middle = median([entry["skew_s"] for entry in entries])
         where = f"repeat {_repeat(worst)}" if len(entries) > 1 else ""
         text = skew(round(worst["skew_s"] * NS), _ns(worst.get("skew_bound_s")))
-        rows.append((name, text, duration(round(middle * NS)), where, worst.get("latest_node") or ""))
+        latest, why = worst.get("latest_node") or "", worst.get("delayed_by") or ""
+        rows.append((name, text, duration(round(middle * NS)), where, latest, why))
     if rows:
-        yield from table(("PHASE", "GREATEST SKEW", "MEDIAN", "IN", "LATEST"), rows, palette)
+        head = ("PHASE", "GREATEST SKEW", "MEDIAN", "IN", "LATEST", "WHY")
+        columns = len(head) if any(row[-1] for row in rows) else len(head) - 1
+        yield from table(head[:columns], [row[:columns] for row in rows], palette)
+
+
+def _offsets(phases: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield for each phase with `at` or `spread` how well that was kept, over all its repeats."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for phase in phases:
+        if phase.get("at"):
+            found.setdefault(phase["phase"], []).append(phase["at"])
+    for name, entries in found.items():
+        worst = max(entries, key=lambda entry: entry["max_late_s"])
+        count = sum(entry["starts"] for entry in entries)
+        late = f"at most {_late(worst['max_late_s'])} ({worst['step']} on {worst['node']})"
+        middle = _late(median([entry["median_late_s"] for entry in entries]))
+        yield f"  {name}: {count} starts after t0 as planned, median {middle}, {late}"
+
+
+def _late(seconds: float) -> str:
+    return f"{duration(max(0, round(seconds * NS)))} late"
 
 
 def _ns(seconds: float | None) -> int | None:
