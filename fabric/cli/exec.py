@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -19,10 +19,17 @@ from fabric.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from fabric.cli.outlet import Outlet
     from fabric.controller.connection import Connection
     from fabric.controller.entry import Read
     from fabric.controller.execute import Executed
     from fabric.report.execview import ExecView, Shown
+
+PATIENCE_S: Final = 1.0
+"""After Ctrl-C the reader of the output has so long for what waits."""
+
+TOGETHER: Final = 256
+"""Most texts that are written together: one by one they would cost as much as making them."""
 
 
 class _Exec(click.Command):
@@ -86,6 +93,7 @@ def main(
     """  # noqa: D301 - click wants the character, not the two that a raw string has
     with reported_errors():
         from fabric.cli.attach import attached
+        from fabric.cli.outlet import Outlet
         from fabric.controller.command import Command
         from fabric.controller.execute import execute, nodes_for
         from fabric.protocol.limits import STEP_TIMEOUT_S
@@ -93,30 +101,37 @@ def main(
         wanted = Command.of(command, STEP_TIMEOUT_S if timeout is None else timeout, user)
         with attached("fabric-exec", broker, verbose=verbose, quiet=quiet) as connection:
             nodes = nodes_for(connection, spec, waiting(wait))
-            show = _Show(None if as_json else _view(nodes, fold=fold))
-            done = execute(connection, nodes, wanted, show, lambda: show.deadline_ns)
-            show.finish()
+            outlet = Outlet((sys.stdout, sys.stderr), connection.loop.wake)
+            show = _Show(outlet, None if as_json else _view(nodes, fold=fold))
+            done = execute(
+                connection, nodes, wanted, show, show_deadline=lambda: show.deadline_ns, outlet=outlet
+            )
+            lacking = show.finish(done)
             bundle = None
             if output is not None and done.started:
                 bundle = _leave_bundle(connection, done, output)
         _conclude(done, nodes, quiet=quiet)
+        if lacking:
+            click.echo(f"{lacking}; all of it is stored: fabric-tail {done.run}", err=True)
         if bundle is not None and not quiet:
             click.echo(f"bundle: {bundle}", err=True)
         sys.exit(done.exit_code)
 
 
 def _view(nodes: "Sequence[str]", *, fold: bool) -> "ExecView":
-    from fabric.report.execview import ExecView
+    from fabric.report.execview import exec_view
 
-    return ExecView(nodes, fold=fold, color=wants_color(sys.stdout))
+    return exec_view(nodes, fold=fold, color=wants_color(sys.stdout))
 
 
 class _Show:
     """Prints what the view makes of the records: lines of stdout on stdout, of stderr on stderr."""
 
-    def __init__(self, view: "ExecView | None") -> None:
+    def __init__(self, outlet: "Outlet", view: "ExecView | None") -> None:
+        self._outlet = outlet
         self._view = view
         self._origin_ns: int | None = None
+        self._shown_bytes = 0  # of what the command wrote
 
     @property
     def deadline_ns(self) -> int | None:
@@ -124,28 +139,54 @@ class _Show:
         return None if self._view is None else self._view.deadline_ns
 
     def __call__(self, reads: "Sequence[Read]", now_ns: int) -> None:
+        from fabric.protocol.records import Output
+
+        self._shown_bytes += sum(read.record.size for read in reads if isinstance(read.record, Output))
         if self._view is None:
             self._print_events(reads)
         else:
-            _print(self._view.lines(reads, now_ns))
+            self._print(self._view.lines(reads, now_ns))
 
-    def finish(self) -> None:
-        """Print what is left."""
+    def finish(self, done: "Executed") -> str:
+        """Print what is left; say how much of the output it was not.
+
+        Raises:
+            OSError: If it could not be written.
+        """
+        from fabric.report.quantities import size
+
         if self._view is not None:
-            _print(self._view.finish())
+            self._print(self._view.finish())
+        is_over = done.verdict == "interrupted"
+        unwritten = self._outlet.close(PATIENCE_S if is_over else None)
+        if not is_over:
+            return ""
+        written = sum(end.stdout_bytes + end.stderr_bytes for end in done.ends.values())
+        lacking = written - self._shown_bytes + unwritten
+        if lacking > 0:
+            return f"{size(lacking)} of output were not shown"
+        return "some of the output was not shown" if done.passes_over or unwritten else ""
 
     def _print_events(self, reads: "Sequence[Read]") -> None:
-        from fabric.report.events import event_line, event_of
+        from fabric.report.events import event_line, event_of, is_event
 
         for read in reads:
             if self._origin_ns is None:
                 self._origin_ns = read.record.t_ns
-            click.echo(event_line(event_of(read, self._origin_ns)))
+            if is_event(read.record):
+                self._outlet.put(event_line(event_of(read, self._origin_ns)), is_stderr=False)
 
-
-def _print(lines: "Iterable[Shown]") -> None:
-    for line in lines:
-        click.echo(line.text, err=line.is_stderr, color=True)  # colours were decided on
+    def _print(self, lines: "Iterable[Shown]") -> None:
+        texts: list[str] = []
+        is_stderr = False
+        for line in lines:
+            if texts and (line.is_stderr != is_stderr or len(texts) >= TOGETHER):
+                self._outlet.put("\n".join(texts), is_stderr=is_stderr)
+                texts.clear()
+            is_stderr = line.is_stderr
+            texts.append(line.text)
+        if texts:
+            self._outlet.put("\n".join(texts), is_stderr=is_stderr)
 
 
 def _leave_bundle(connection: "Connection", done: "Executed", directory: Path) -> Path:
@@ -167,4 +208,4 @@ def _conclude(done: "Executed", nodes: "Sequence[str]", *, quiet: bool) -> None:
             click.echo(line, err=True)
     if done.verdict not in ("pass", "fail") or len(done.ends) < len(nodes):
         for why in done.whys:
-            click.echo(f"{done.verdict}: {why}", err=True)
+            click.echo(why if why == done.verdict else f"{done.verdict}: {why}", err=True)

@@ -118,6 +118,7 @@ class Tailing:
             _print(iter([json.dumps({"type": "run", "run": info.run, "name": info.name})]))
         else:
             _print(iter([f"--- {info.run} ---"]))
+        sys.stdout.flush()
 
     def _show(self, connection: Connection, info: RunInfo, start: Start) -> None:
         follow = self._wishes.follow or self._wishes.follow_runs
@@ -132,10 +133,15 @@ class Tailing:
         try:
             while not tail.done:
                 reads = tail.turn(view.deadline_ns)
-                with deferred_interrupt():  # else what is shown could be shown again by who goes on
-                    whole = reads if self._wishes.as_json else losses.told(reads)
-                    _print(view.lines(picker.pick(whole), connection.now_ns()))
-                    shown = tail.next
+                now_ns = connection.now_ns()
+                for read in reads:
+                    with deferred_interrupt():  # else what is shown could be shown again by who goes on
+                        whole = [read] if self._wishes.as_json else losses.told([read])
+                        _print(view.lines(picker.pick(whole), now_ns))
+                        shown = read.number + 1
+                with deferred_interrupt():
+                    _print(view.lines((), now_ns))
+                    sys.stdout.flush()  # the next program in the pipe is to have them
         except (KeyboardInterrupt, FabricError):
             _print(view.finish())
             if not self._wishes.quiet:
@@ -177,11 +183,6 @@ class Tailing:
 
 
 def _print(lines: Iterator[str]) -> None:
-    """Write the lines, and let the next program in the pipe have them."""
-    written = False
-    for line in lines:  # not joined: a turn brings megabytes
+    for line in lines:  # not joined: a record brings megabytes
         sys.stdout.write(line)
         sys.stdout.write("\n")
-        written = True
-    if written:
-        sys.stdout.flush()

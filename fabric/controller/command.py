@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from fabric.controller.effects import Effect
 from fabric.controller.outcome import result_of
 from fabric.controller.plan import NodeSteps, RunPlan
 from fabric.controller.run import Run
+from fabric.controller.script import LEFT
 from fabric.errors import UsageError
 from fabric.protocol.limits import MAX_TEXT_BYTES, STEP_TIMEOUT_S
 from fabric.protocol.messages import Step
@@ -24,6 +26,9 @@ STEP: Final = str(StepId(1, PHASE, ROLE, LABEL))
 
 GRACE_S: Final = 5.0
 """Between TERM and KILL."""
+
+LEAVE_NS: Final = 15_000_000_000
+"""Whoever hurries waits so long for the nodes: their grace, and time to ship what they have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,35 @@ class CommandPlan(RunPlan):
         )
 
 
+class CommandRun(Run):
+    """The run of one command: there is no bundle, so it can end before all that it reports has been read."""
+
+    _leave_ns: int | None = None  # then it is left, whatever the nodes say
+
+    def hurry(self, now_ns: int) -> list[Effect]:
+        """Go by what the nodes say of themselves from now on, and by what is read at the end of the log."""
+        self.desk.passes_over = True
+        self._leave_ns = now_ns + LEAVE_NS
+        if self._phase is not None and self._phase.state == "running":
+            return self._free(now_ns)
+        if self._ending is not None:
+            self._ending.hurry(now_ns)
+        return self._go_on([], now_ns)
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When `expire` has something to do."""
+        times = (super().deadline_ns, self._leave_ns)
+        return None if self.state == "over" else min((at for at in times if at is not None), default=None)
+
+    def expire(self, now_ns: int) -> list[Effect]:
+        """Say again, give up on nodes; leave if those that were told to end need too long."""
+        if self._leave_ns is not None and now_ns >= self._leave_ns and self.state != "over":
+            self.findings.add("interrupted", LEFT.format(lease_s=self._lease_s))
+            return self._over()
+        return super().expire(now_ns)
+
+
 def command_run(
     *,
     run: str,
@@ -92,7 +126,7 @@ def command_run(
     command: Command,
     lease_s: float,
     addresses: Mapping[str, NodeAddresses] | None = None,
-) -> Run:
+) -> CommandRun:
     """Return the run of one command: one phase, and no reset, for nothing is known that would undo it.
 
     Raises:
@@ -112,7 +146,7 @@ def command_run(
         repeats=(Repeat(Cell(0, {}), 1, is_warmup=False, phases=(PHASE,)),),
         roles={0: trial.roles},
     )
-    return Run(
+    return CommandRun(
         run=run,
         plan=plan,
         lease_s=lease_s,

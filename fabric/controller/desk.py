@@ -51,6 +51,7 @@ class Desk:
     failed_phases: set[str] = field(default_factory=set)  # in which something was not as it should be
     void_goes: set[tuple[str, int]] = field(default_factory=set)  # phase and number of goes that were aborted
     told_partial: set[tuple[str, str]] = field(default_factory=set)  # phase and node that began by one
+    passes_over: bool = False  # not all of its records are read
     is_last_repeat: bool = False  # trouble: the present repeat is the last one
 
     def __post_init__(self) -> None:

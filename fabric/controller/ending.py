@@ -59,8 +59,14 @@ class Ending:
         freed = self._freed.get(node)
         if freed is None:
             return
-        if self._desk.history.read_records[node, freed.incarnation] >= freed.records:
+        read = self._desk.history.read_records[node, freed.incarnation]
+        if read >= freed.records or self._desk.passes_over:
             self._barrier.arrived(node)
+
+    def hurry(self, now_ns: int) -> None:
+        """Wait for no records any more."""
+        for node in self._freed:
+            self.read(node, now_ns)
 
     def node_gone(self, node: str) -> None:
         """Do not wait for a node."""

@@ -11,7 +11,7 @@ from fabric.controller.entry import Read
 from fabric.controller.finding import Wait, find_nodes
 from fabric.controller.local import new_run_id
 from fabric.controller.lookup import list_nodes
-from fabric.controller.session import Session
+from fabric.controller.session import Outlet, Reluctance, Session
 from fabric.controller.verdict import EXIT_CODES, Verdict
 from fabric.protocol.limits import LEASE_S
 from fabric.protocol.records import StepFinished
@@ -30,6 +30,7 @@ class Executed:
     whys: tuple[str, ...]
     started: bool  # the nodes were to be had
     ends: Mapping[str, StepFinished]  # of each node that has told its end
+    passes_over: bool  # after Ctrl-C not all was read
 
     @property
     def exit_code(self) -> int:
@@ -42,7 +43,9 @@ def execute(
     nodes: Sequence[str],
     command: Command,
     show: Show,
+    *,
     show_deadline: Callable[[], int | None] = lambda: None,
+    outlet: Outlet | None = None,
 ) -> Executed:
     """Reserve the nodes, execute the command on all of them at once, let them go.
 
@@ -52,6 +55,7 @@ def execute(
         command: What to execute.
         show: Called with records as they are read (perhaps none), and the instant.
         show_deadline: Says when ``show`` is to be called though nothing was read.
+        outlet: Where ``show`` writes; reading waits for it.
     """
     run = command_run(
         run=new_run_id("exec", time.time()),
@@ -60,7 +64,8 @@ def execute(
         lease_s=LEASE_S,
         addresses={info.name: info.addresses for info in list_nodes(connection)},
     )
-    Session(connection, run, _showing(show), show_deadline).serve()
+    reluctance = None if outlet is None else Reluctance(outlet, run.hurry)
+    Session(connection, run, _showing(show), show_deadline, reluctance=reluctance).serve()
     connection.unsubscribe(run.run)
     return Executed(
         run=run.run,
@@ -68,6 +73,7 @@ def execute(
         whys=run.findings.whys,
         started=bool(run.nodes),
         ends={node: end for (node, step, _), end in run.desk.history.finished.items() if step == STEP},
+        passes_over=run.desk.passes_over,
     )
 
 

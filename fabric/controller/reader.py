@@ -23,6 +23,9 @@ RETRY_NS: Final = 100_000_000
 QUIET_NS: Final = 5_000_000_000
 """So long after the last sign of the feed the reader asks, should the feed alone be cut (SILENCE_S)."""
 
+LAST_RECORDS: Final = 64
+"""Who hurries still reads so many at the end, which say how it ended: 8 MiB at most."""
+
 HELD_BYTES: Final = 4 << 20
 """Most bytes of the feed that are kept while a replay catches up; older ones come by the replay too."""
 
@@ -75,6 +78,10 @@ class RunReader:
         """All is read, and the broker has said that nothing follows."""
         self.caught_up = False
         """At the end of the last replay there was nothing more to read."""
+        self.skipped = 0
+        """Records that were passed over, see `hurry`."""
+        self._paused = False
+        self._hurried = False
         self._requests = requests if requests is not None else count(1)
         self._limit_bytes = limit_bytes
         self._connected = False
@@ -88,6 +95,33 @@ class RunReader:
     def deadline_ns(self) -> int | None:
         """When to call `expire`."""
         return self._deadline_ns
+
+    @property
+    def is_live(self) -> bool:
+        """Whether all is read that is known to be stored."""
+        return self.complete or (self._connected and not (self._paused or self._asked or self._held))
+
+    def pause(self) -> None:
+        """Ask for nothing more; what has been asked for is still given out."""
+        self._paused = True
+
+    def resume(self, now_ns: int) -> list[Effect]:
+        """Go on after a pause.  Safe to call at any time."""
+        if not self._paused:
+            return []
+        self._paused = False
+        return self._ask(now_ns)
+
+    def hurry(self, now_ns: int) -> list[Effect]:
+        """Do not catch up: from now on what comes is given out, and what lies before it is passed over."""
+        self._hurried, self._paused = True, False
+        self._asked = None
+        self._deadline_ns = now_ns + RETRY_NS
+        first = self._held.pop_first()
+        if first is None:
+            return []
+        self._pass_over(first.number)
+        return self._deliver(first)
 
     def connected(self, now_ns: int) -> list[Effect]:
         """Begin, or go on after a break: what was asked before is void."""
@@ -107,6 +141,11 @@ class RunReader:
         """Take an entry, of the feed or of a replay: only its numbers count."""
         if self.complete or entry.run != self.run:
             return []
+        if self._paused and self._asked is None:
+            self._held.add(entry)
+            return []
+        if self._hurried:
+            self._pass_over(entry.number)
         effects = self._deliver(entry)
         if not effects and entry.number > self.next:
             self._held.add(entry)
@@ -120,6 +159,8 @@ class RunReader:
         if beacon.run != self.run:
             return []
         self._note_sign(now_ns, progress=False)
+        if self._hurried:
+            self._pass_over(beacon.number - LAST_RECORDS)
         if beacon.number >= self.next:
             return self._ask_once(now_ns)
         if not beacon.open:
@@ -149,7 +190,8 @@ class RunReader:
         return self._ask(now_ns)
 
     def _ask(self, now_ns: int) -> list[Effect]:
-        if self.complete or not self._connected:
+        if self.complete or not self._connected or self._paused:
+            self._asked = self._deadline_ns = None
             return []
         self._asked = Replay(
             request=next(self._requests),
@@ -164,6 +206,12 @@ class RunReader:
 
     def _ask_once(self, now_ns: int) -> list[Effect]:
         return self._ask(now_ns) if self._asked is None else []
+
+    def _pass_over(self, number: int) -> None:
+        """Read from this record on, if it lies ahead."""
+        if number > self.next:
+            self.skipped += number - self.next
+            self.next = number
 
     def _note_sign(self, now_ns: int, *, progress: bool) -> None:
         """Move the deadline; a replay that was asked for has to bring something new."""
@@ -211,6 +259,14 @@ class _Held:
         self._bytes += entry.cost_bytes
         while self._bytes > HELD_BYTES:
             self._bytes -= self._entries.popleft().cost_bytes
+
+    def pop_first(self) -> Entry | None:
+        """Return the oldest entry, which is kept no longer."""
+        if not self._entries:
+            return None
+        entry = self._entries.popleft()
+        self._bytes -= entry.cost_bytes
+        return entry
 
     def take(self, number: int) -> Iterator[Entry]:
         """Yield the entries that go on from record ``number``; older ones are dropped."""

@@ -3,7 +3,8 @@
 import secrets
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from fabric.controller.connection import Connection
 from fabric.controller.effects import Effect, Note, Over, Tell
@@ -11,6 +12,7 @@ from fabric.controller.entry import Entry, Read
 from fabric.controller.fileserver import FileServer
 from fabric.controller.measures import Measured
 from fabric.controller.notes import Notes
+from fabric.controller.pace import Pace
 from fabric.controller.reader import Ask, Deliver, RunReader
 from fabric.controller.reader import Effect as ReaderEffect
 from fabric.controller.run import Run
@@ -39,6 +41,33 @@ PROBES: Final = 4
 Show = Callable[[Sequence[Read], int], Iterable[Measured]]
 
 
+class Outlet(Protocol):
+    """Takes what is shown, and is asked how far it has come."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more is to be read."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all of it was taken."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody takes any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reluctance:
+    """Why not all is read as fast as it comes."""
+
+    outlet: Outlet
+    """Reading waits for it."""
+
+    hurry: Callable[[int], Sequence[Effect]]
+    """Called when what it has not taken a while after Ctrl-C is not read any more."""
+
+
 class Session:
     """Carries a run out.
 
@@ -48,6 +77,7 @@ class Session:
         show: Called with records as they are read, and the instant; returns the metrics that they bring.
         show_deadline_ns: Says when to call it though nothing was read.
         files: That nodes may ask for, by SHA-256.
+        reluctance: Without one all is read as fast as it comes.
     """
 
     def __init__(
@@ -58,6 +88,7 @@ class Session:
         show_deadline_ns: Callable[[], int | None] = lambda: None,
         *,
         files: Mapping[str, LocalFile] | None = None,
+        reluctance: Reluctance | None = None,
     ) -> None:
         self._connection = connection
         self._run = run
@@ -67,6 +98,8 @@ class Session:
         self._reader = RunReader(run.run, requests=connection.numbers)
         # Above every epoch of a broker, whose own records of a run have the same source.
         self._notes = Notes(run.run, (1 << 48) + secrets.randbelow(1 << 48))
+        self._reluctance = reluctance
+        self._pace = Pace()
         self._clock = OffsetFilter()
         self._probe_ns = 0
         self._opened = False
@@ -94,6 +127,7 @@ class Session:
             return
         self._do(self._run.expire(now_ns))
         self._read(self._reader.expire(now_ns))
+        self._keep_pace(now_ns)
         self._files.work(now_ns)
         if self._connection.up:
             self._probe(now_ns)
@@ -103,16 +137,36 @@ class Session:
 
     def _deadline_ns(self) -> int | None:
         times = [self._run.deadline_ns, self._reader.deadline_ns, self._notes.deadline_ns]
-        times.append(self._files.deadline_ns)
+        times += [self._files.deadline_ns, self._pace.deadline_ns if self._reluctance else None]
         times.append(self._show_deadline_ns())
         return min((time for time in times if time is not None), default=None)
 
     def _interrupted(self) -> None:
-        self._do(self._run.interrupt(self._connection.now_ns()))
+        now_ns = self._connection.now_ns()
+        self._pace.interrupted(now_ns)
+        self._do(self._run.interrupt(now_ns))
+
+    def _keep_pace(self, now_ns: int) -> None:
+        if self._reluctance is None:
+            return
+        outlet = self._reluctance.outlet
+        if outlet.is_gone and not self._pace.was_interrupted:
+            self._interrupted()  # who read it has seen enough
+        is_current = self._reader.is_live and outlet.is_empty
+        match self._pace.decide(now_ns, has_room=outlet.has_room, is_current=is_current):
+            case "hurry":
+                self._do(self._reluctance.hurry(now_ns))
+                self._read(self._reader.hurry(now_ns))
+            case "pause":
+                self._reader.pause()
+            case "read":
+                self._read(self._reader.resume(now_ns))
 
     def _flush(self) -> None:
         """Show what was read in this turn, also if it is nothing: time goes by."""
         reads, self._reads = self._reads, []
+        if self._pace.hurried:
+            return
         try:
             for measured in self._show(reads, self._connection.now_ns()):
                 self._do(self._run.measured(measured, self._connection.now_ns()))

@@ -1,62 +1,133 @@
 """What ``fabric exec`` shows: the output of each node behind its name, and how the command ended."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
 from fabric.controller.entry import Read
 from fabric.controller.script import INTERRUPTED
 from fabric.protocol.records import Notice, Output, OutputDropped, Record, StepFinished
+from fabric.report.events import node_of
 from fabric.report.fold import folded, group
 from fabric.report.folding import Folder
-from fabric.report.ordering import AsTheyCome, Stage
 from fabric.report.quantities import duration
+from fabric.report.sentences import sentence_of
+from fabric.report.streams import OutputText
 from fabric.report.style import Palette, printable
 from fabric.report.timeline import Line, Liner
 
 
 class Shown(NamedTuple):
-    """A line, and which of our own streams it belongs to."""
+    """Lines, without the last newline, and which of our own streams they belong to."""
 
     text: str
     is_stderr: bool
 
 
-class ExecView:
+class ExecView(Protocol):
     """Makes lines of the records of one command.  ``now_ns`` is on one monotonic clock, the caller's."""
-
-    def __init__(self, nodes: Sequence[str], *, fold: bool, color: bool) -> None:
-        self._liner = Liner()
-        self._fold: Stage = Folder(live=True) if fold else AsTheyCome()
-        self._palette = Palette(color=color)
-        self._width = 0 if fold else max(map(len, nodes), default=0)
 
     @property
     def deadline_ns(self) -> int | None:
         """When a line has waited long enough."""
+
+    def lines(self, reads: Iterable[Read], now_ns: int) -> Iterator[Shown]:
+        """Yield what is to be shown now."""
+
+    def finish(self) -> Iterator[Shown]:
+        """Yield what is left."""
+
+
+def exec_view(nodes: Sequence[str], *, fold: bool, color: bool) -> ExecView:
+    """Return the view for these nodes; with ``fold`` equal lines of many stand there once."""
+    return _Folded(color=color) if fold else _AsItComes(nodes, color=color)
+
+
+class _AsItComes:
+    """Many lines at once: a program may print a million of them in a second."""
+
+    def __init__(self, nodes: Sequence[str], *, color: bool) -> None:
+        self._output = OutputText(self._head, color=color)
+        self._palette = Palette(color=color)
+        self._width = max(map(len, nodes), default=0) + 1
+
+    @property
+    def deadline_ns(self) -> int | None:
+        return self._output.deadline_ns
+
+    def lines(self, reads: Iterable[Read], now_ns: int) -> Iterator[Shown]:
+        for read in reads:
+            record = read.record
+            if isinstance(record, Output):
+                found = self._output.take(read, record, now_ns)
+            elif isinstance(record, OutputDropped):
+                found = self._output.cut_short(read.node, record)
+            else:
+                found = []
+            for one in found:
+                yield Shown(one.text, one.stream != "stdout")
+            if _is_word(record):
+                yield from self._word(read)
+        for one in self._output.expire(now_ns):
+            yield Shown(one.text, one.stream != "stdout")
+
+    def finish(self) -> Iterator[Shown]:
+        for one in self._output.finish():
+            yield Shown(one.text, one.stream != "stdout")
+
+    def _word(self, read: Read) -> Iterator[Shown]:
+        said = sentence_of(read.record)
+        if said is None:
+            return
+        node = node_of(read)
+        who = f"{self._name(node)} " if node else ""
+        yield Shown(who + self._palette.level(said.level, printable(said.text)), is_stderr=True)
+
+    def _head(self, node: str, _record: Output, _t_ns: int) -> str:
+        return self._name(node)
+
+    def _name(self, node: str) -> str:
+        return self._palette.node(node, f"{node}:".ljust(self._width))
+
+
+class _Folded:
+    """Line by line: each waits for the same one of other nodes."""
+
+    def __init__(self, *, color: bool) -> None:
+        self._liner = Liner()
+        self._fold = Folder(live=True)
+        self._palette = Palette(color=color)
+        self._head = lru_cache(maxsize=1024)(self._make_head)  # the same nodes say thousands of lines
+
+    @property
+    def deadline_ns(self) -> int | None:
         waits = (self._liner.deadline_ns, self._fold.deadline_ns)
         return min((at_ns for at_ns in waits if at_ns is not None), default=None)
 
     def lines(self, reads: Iterable[Read], now_ns: int) -> Iterator[Shown]:
-        """Yield the lines to show now."""
-        wanted = (read for read in reads if _is_shown(read.record))
-        made = [line for read in wanted for line in self._liner.take(read, now_ns)]
-        made += self._liner.expire(now_ns)
-        yield from map(self._shown, self._fold.take(made, now_ns))
+        yield from map(self._shown, self._fold.take(self._made(reads, now_ns), now_ns))
 
     def finish(self) -> Iterator[Shown]:
-        """Yield what is left."""
         yield from map(self._shown, self._fold.take(self._liner.finish(), 0))
         yield from map(self._shown, self._fold.finish())
+
+    def _made(self, reads: Iterable[Read], now_ns: int) -> Iterator[Line]:
+        for read in reads:
+            if isinstance(read.record, Output) or _is_word(read.record):
+                yield from self._liner.take(read, now_ns)
+        yield from self._liner.expire(now_ns)
 
     def _shown(self, line: Line) -> Shown:
         palette = self._palette
         text = printable(line.text, color=palette.color)
-        names = folded(line.nodes)
-        count = f"  ({len(line.nodes)} nodes)" if len(line.nodes) > 1 else ""
-        who = palette.node(names, f"{names}{count}:".ljust(self._width + 1)) + " " if names else ""
         if not line.stream:
             text = palette.level(line.level, text)
-        return Shown(f"{who}{text}".rstrip(" "), is_stderr=line.stream != "stdout")
+        return Shown(self._head(line.nodes) + text, line.stream != "stdout")
+
+    def _make_head(self, nodes: tuple[str, ...]) -> str:
+        names = folded(nodes)
+        count = f"  ({len(nodes)} nodes)" if len(nodes) > 1 else ""
+        return f"{self._palette.node(names, f'{names}{count}:')} " if names else ""
 
 
 def endings(nodes: Sequence[str], ends: Mapping[str, StepFinished]) -> list[tuple[str, bool]]:
@@ -74,11 +145,11 @@ def endings(nodes: Sequence[str], ends: Mapping[str, StepFinished]) -> list[tupl
     return sorted(lines, key=lambda line: line[1])
 
 
-def _is_shown(record: Record) -> bool:
-    """Say whether it is output, or a word about it; what Ctrl-C does to phases is for trials."""
+def _is_word(record: Record) -> bool:
+    """Say whether it is a word about the output; what Ctrl-C does to phases is for trials."""
     if isinstance(record, Notice):
         return record.message not in INTERRUPTED.values() and not record.message.startswith("phase ")
-    return isinstance(record, Output | OutputDropped)
+    return isinstance(record, OutputDropped)
 
 
 def _way(end: StepFinished | None) -> str:

@@ -30,7 +30,7 @@ class _Group:
 class _Turns:
     """The waiting groups of one text: the first time that nodes say it, the second time ..."""
 
-    groups: deque[_Group] = field(default_factory=deque)
+    groups: list[_Group] = field(default_factory=list)  # one, mostly: a deque takes 600 bytes
     gone: int = 0  # groups before these
     said: dict[tuple[str, ...], int] = field(default_factory=dict)  # how often, by node
 
@@ -48,6 +48,7 @@ class Folder:
         self._groups: deque[_Group] = deque()  # in the order in which they began
         self._turns: dict[Hashable, _Turns] = {}
         self._begun: dict[tuple[str, int], set[str]] = {}  # nodes that were heard of, by step and attempt
+        self._heard_last: tuple[str, ...] = ()
         self._newest_ns = 0
 
     @property
@@ -59,10 +60,11 @@ class Folder:
 
     def take(self, lines: Iterable[Line], now_ns: int) -> Iterator[Line]:
         """Yield the groups that have waited long enough."""
+        groups = self._groups
         for line in lines:
             self._newest_ns = max(self._newest_ns, line.t_ns)
             self._add(line, now_ns)
-            while len(self._groups) > HELD_LINES:
+            if len(groups) > HELD_LINES:
                 yield self._pop()
         while self._groups and self._is_due(now_ns):
             yield self._pop()
@@ -73,18 +75,23 @@ class Folder:
             yield self._pop()
 
     def _add(self, line: Line, now_ns: int) -> None:
-        for node in line.nodes:
-            self._begun.setdefault((line.step, line.attempt), set()).add(node)
+        nodes = line.nodes
+        if nodes is not self._heard_last:  # thousands of lines come together
+            self._heard_last = nodes
+            self._begun.setdefault((line.step, line.attempt), set()).update(nodes)
         what: Hashable = (line.step, line.attempt, line.stream, plain_text(line), line.level)
-        if not line.nodes:
+        if not nodes:
             what = object()  # the run itself says nothing twice
-        turns = self._turns.setdefault(what, _Turns())
-        turn = max(turns.said.get(line.nodes, 0), turns.gone)
-        turns.said[line.nodes] = turn + 1
+        turns = self._turns.get(what)
+        if turns is None:
+            turns = self._turns[what] = _Turns()
+        turn = turns.said.get(nodes, 0)
+        turn = max(turn, turns.gone)
+        turns.said[nodes] = turn + 1
         if turn - turns.gone < len(turns.groups):
-            turns.groups[turn - turns.gone].nodes.update(dict.fromkeys(line.nodes))
+            turns.groups[turn - turns.gone].nodes.update(dict.fromkeys(nodes))
             return
-        group = _Group(line, what, dict.fromkeys(line.nodes), now_ns)
+        group = _Group(line, what, dict.fromkeys(nodes), now_ns)
         turns.groups.append(group)
         self._groups.append(group)
 
@@ -104,8 +111,8 @@ class Folder:
     def _pop(self) -> Line:
         group = self._groups.popleft()
         turns = self._turns[group.what]
-        turns.groups.popleft()  # it is the oldest of this text, too
+        turns.groups.pop(0)  # it is the oldest of this text, too
         turns.gone += 1
         if not turns.groups:
             del self._turns[group.what]
-        return group.line._replace(nodes=tuple(group.nodes))
+        return group.line if len(group.nodes) == 1 else group.line._replace(nodes=tuple(group.nodes))

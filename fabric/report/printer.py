@@ -25,6 +25,9 @@ PIPE_BYTES: Final = 64 << 20
 KEPT_FACTOR: Final = 4
 """Lines that matter (`keep`) go only when all that waits is over so many times the limit."""
 
+TAKEN_BYTES: Final = 64 * 1024
+"""Written at once: after Ctrl-C all that is still behind it can go."""
+
 CHUNK_BYTES: Final = 4096
 """Of one write: a pipe that can be written at all takes so much (PIPE_BUF) without blocking."""
 
@@ -78,11 +81,26 @@ class Backlog:
             self._shrink()
 
     def take(self) -> tuple[Gap, list[_Text]]:
-        """Return what went before what waits, and that; nothing waits then."""
-        gap, texts = self._gap, list(self._texts)
-        self._gap, self._size = Gap(), 0
-        self._texts.clear()
+        """Return what went before what waits, and of that what is written at once."""
+        gap, self._gap = self._gap, Gap()
+        texts: list[_Text] = []
+        taken = 0
+        while self._texts and taken < TAKEN_BYTES:
+            text = self._texts.popleft()
+            taken += len(text.text)
+            texts.append(text)
+        self._size -= taken
         return gap, texts
+
+    def cut(self) -> None:
+        """Drop all that waits, but for what matters."""
+        older = deque(self._texts)
+        self._texts.clear()
+        for text in older:
+            if text.keep:
+                self._texts.append(text)
+            else:
+                self._drop(text)
 
     def _shrink(self) -> None:
         """Drop the older half, so that this is not done for each text."""
@@ -170,6 +188,11 @@ class Printer:
             self._footer = footer
             self._wake()
 
+    def hurry(self) -> None:
+        """Drop the output that still waits; the gap is told."""
+        with self._changed:
+            self._backlog.cut()
+
     def forget(self) -> None:
         """Someone else has written to the terminal: what stands there is not the footer."""
         self._painter.forget()
@@ -200,14 +223,16 @@ class Printer:
     # --- the thread -------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        is_left = False  # something of what had come before
         while True:
             with self._changed:
                 self._busy = False
-                self._changed.wait_for(lambda: self._ending, PACE_S)
-                self._changed.wait_for(lambda: self._due)
-                self._due = False
-                is_last, footer = self._ending, self._footer
+                if not is_left:
+                    self._changed.wait_for(lambda: self._ending, PACE_S)
+                    self._changed.wait_for(lambda: self._due)
                 gap, texts = self._backlog.take()
+                self._due = is_left = bool(self._backlog)
+                is_last, footer = self._ending and not is_left, self._footer
                 self._busy = True
             lines = [self._tell(gap)] if gap.lines else []
             lines += [text.text for text in texts]

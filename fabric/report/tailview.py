@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Literal
 
 from fabric.controller.entry import Read
@@ -65,6 +66,7 @@ class Writer:
         self._palette = Palette(color=color)
         self._fold = fold
         self._width = 0
+        self._name = lru_cache(maxsize=1024)(self._make_name)  # the same nodes say thousands of lines
 
     def text(self, line: Line) -> str:
         """Return the line as it is shown."""
@@ -79,11 +81,14 @@ class Writer:
         return f"{head} {who}{separator} {text}".rstrip(" ")
 
     def _who(self, line: Line) -> str:
-        nodes = folded(line.nodes)
-        count = f"  ({len(line.nodes)} nodes)" if self._fold and len(line.nodes) > 1 else ""
-        name = f"{nodes}{count} {line.who}" if line.who else f"{nodes}{count}"
+        nodes, name = self._name(line.nodes, line.who)
         self._width = max(self._width, min(len(name), _WIDTH))
         return self._palette.node(nodes, name.ljust(self._width))
+
+    def _make_name(self, among: tuple[str, ...], who: str) -> tuple[str, str]:
+        nodes = folded(among)
+        count = f"  ({len(among)} nodes)" if self._fold and len(among) > 1 else ""
+        return nodes, f"{nodes}{count} {who}" if who else f"{nodes}{count}"
 
 
 class TimelineView:

@@ -12,8 +12,8 @@ from fabric.protocol.records import Output, OutputDropped, PhaseStarted, Record,
 from fabric.report.events import node_of, step_of
 from fabric.report.lines import LineCutter, Piece
 from fabric.report.sentences import sentence_of
+from fabric.report.streams import IDLE_NS, MORE
 from fabric.report.style import Level, printable
-from fabric.report.text import IDLE_NS, MORE
 
 BARE: Final = {StepStarted: "started", StepFinished: "finished"}
 """What stays of these sentences where lines are folded: pids and durations differ on every node."""
@@ -124,8 +124,10 @@ class Liner:
             return
         text = data.replace(b"\r\n", b"\n").decode("utf-8", "replace")
         text = ("" if piece.begins else MORE) + text + ("" if piece.ends else MORE)
-        for one in text.split("\n"):
-            yield self._line(node, stream.first, one, stream=stream.first.stream, t_ns=stream.t_ns)
+        first = self._line(node, stream.first, "", stream=stream.first.stream, t_ns=stream.t_ns)
+        t_ns, nodes, step, attempt, who, place, name, _, level, is_loss = first
+        for one in text.split("\n"):  # there may be thousands, which differ in nothing else
+            yield Line(t_ns, nodes, step, attempt, who, place, name, one, level, is_loss)
 
     # --- one line ---------------------------------------------------------------------------------------
 

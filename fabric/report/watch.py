@@ -99,7 +99,9 @@ class JsonWatch:
             self._printer.put(event_line(event_of(read, self._origin_ns)), mark=read.number)
 
     def conclude(self, conclusion: Conclusion) -> None:
-        """Print the result."""
+        """Print the result; who has interrupted the run does not wait for all before it."""
+        if conclusion.verdict == "interrupted":
+            self._printer.hurry()
         bundle = str(conclusion.bundle) if conclusion.bundle is not None else None
         self._printer.put(event_line({"type": "result", **conclusion.result, "bundle": bundle}), keep=True)
 
@@ -144,8 +146,13 @@ class TextWatch:
             self._tell(failure)
 
     def conclude(self, conclusion: Conclusion) -> None:
-        """Print what is left, the failures once more, and what the run came to."""
+        """Print what is left, the failures once more, and what the run came to.
+
+        Who has interrupted the run does not wait for the output that is still to be printed.
+        """
         self.close()
+        if conclusion.verdict == "interrupted":
+            self._printer.hurry()
         lines = self._failed()
         told = [f"{self._failure_text.place(failure)} on " for failure in self._failures.all]
         lines += summary(conclusion.result, self._palette, told=told)

@@ -46,7 +46,10 @@ MORE_PURE = {
     "agents.launcher.schedule",
     *(f"fabric.report.{name}" for name in ("blocks", "events", "failures", "filenames", "fold", "frame")),
     *(f"fabric.report.{name}" for name in ("idle", "lines", "order", "paths", "quantities", "recent")),
-    *(f"fabric.report.{name}" for name in ("sentences", "style", "summary", "text", "junit", "results")),
+    *(
+        f"fabric.report.{name}"
+        for name in ("sentences", "streams", "style", "summary", "text", "junit", "results")
+    ),
     *(f"fabric.report.{name}" for name in ("board", "progress", "rows", "plan_json", "plan_text")),
 }
 COMMON = {"fabric.errors", "fabric.searching"}

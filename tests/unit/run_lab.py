@@ -55,9 +55,10 @@ class Lab:
         phases: tuple[str, ...] = ("run", "collect"),
         *,
         plan: RunPlan | None = None,
+        run: Run | None = None,
     ) -> None:
         plan = plan or plain_plan(parse_trial(trial, "t.toml"), {}, phases, repeats)
-        self.run = Run(run=RUN, plan=plan, lease_s=20.0, document="{}", result=lambda _: "{}")
+        self.run = run or Run(run=RUN, plan=plan, lease_s=20.0, document="{}", result=lambda _: "{}")
         self.now_ns = 5 * S
         self.told: list[Any] = []
         self.notes: list[Any] = []

@@ -11,6 +11,7 @@ from fabric.controller.entry import Entry, Read, decode_entry
 from fabric.controller.reader import (
     ANSWER_NS,
     HELD_BYTES,
+    LAST_RECORDS,
     QUIET_NS,
     RETRY_NS,
     Ask,
@@ -336,3 +337,36 @@ def test_an_entry_whose_parts_do_not_fit_is_refused(bad: list[bytes]) -> None:
     """A cut in the wrong place would give one step the output of another."""
     with pytest.raises(DecodeError):
         decode_entry(bad)
+
+
+def test_a_paused_reader_asks_for_nothing_and_lacks_nothing_afterwards() -> None:
+    """Whoever shows slowly reads slowly: memory must not grow with what a node prints meanwhile."""
+    reader = RunReader(RUN)
+    replay = replay_of(reader.connected(0))
+    reader.pause()
+    assert numbers(reader.entry(entry(1), 1)) == [1]  # it had been asked for
+    assert reader.replay_end(end_of(replay, 2, end=False), 2) == []
+    assert reader.deadline_ns is None
+    assert reader.entry(entry(2), 3) == reader.entry(entry(3), 3) == []  # of the feed
+    assert not reader.is_live
+    assert asked(reader.resume(4)) == [2]
+    assert numbers(reader.entry(entry(2), 5)) == [2, 3]
+
+
+def test_who_hurries_reads_on_where_the_run_is_now() -> None:
+    """After Ctrl-C nobody waits for a gigabyte that was printed before it."""
+    reader = RunReader(RUN)
+    reader.connected(0)
+    reader.entry(entry(50), 1)  # of the feed
+    assert numbers(reader.hurry(2)) == [50]
+    assert numbers(reader.entry(entry(1), 3)) == []
+    assert numbers(reader.entry(entry(60, run_ended()), 4)) == [60]
+    assert (reader.skipped, reader.ended) == (49 + 9, True)
+
+
+def test_who_hurries_reads_the_end_of_a_quiet_run() -> None:
+    """The last records say how it ended, and no feed brings them again."""
+    reader = RunReader(RUN)
+    reader.connected(0)
+    reader.hurry(1)
+    assert asked(reader.beacon(Beacon(run=RUN, number=1000, open=True), 2)) == [1000 - LAST_RECORDS]

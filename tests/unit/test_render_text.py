@@ -23,7 +23,8 @@ from fabric.protocol.records import (
 )
 from fabric.report.lines import LINE_LIMIT_BYTES, LineCutter
 from fabric.report.quantities import after, duration
-from fabric.report.text import IDLE_NS, TextRenderer
+from fabric.report.streams import IDLE_NS
+from fabric.report.text import TextRenderer
 
 T_NS = 12_345_000_000
 

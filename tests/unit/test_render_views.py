@@ -6,7 +6,7 @@ import pytest
 
 from fabric.controller.entry import Read
 from fabric.protocol.records import Notice, Output, Record
-from fabric.report.text import IDLE_NS
+from fabric.report.streams import IDLE_NS
 from fabric.report.views import JsonView, Selection, TextView
 
 

@@ -3,7 +3,7 @@
 from fabric.controller.command import Command
 from fabric.controller.entry import Read
 from fabric.protocol.records import Notice, Output, Reason, StepFinished, StepStarted
-from fabric.report.execview import ExecView, endings
+from fabric.report.execview import endings, exec_view
 
 STEP = "1/run/node/command"
 
@@ -27,14 +27,13 @@ def end(code: int | None, duration_ns: int = 1_000_000, reason: Reason = "exited
 
 def test_output_stands_behind_its_node_and_on_its_stream() -> None:
     """Names are padded to a column; what the fabric does beside it is not shown, but what is wrong is."""
-    view = ExecView(("lab1", "lab10"), fold=False, color=False)
+    view = exec_view(("lab1", "lab10"), fold=False, color=False)
     started = StepStarted(t_ns=1, bound_ns=0, step=STEP, attempt=1, pid=7, event="exec", planned_ns=0, go=1)
     notice = Notice(t_ns=1, bound_ns=0, level="warning", message="the clock is bad")
     reads = [Read(1, "lab1", started, b""), out("lab1", "a\nb\n"), out("lab10", "no\n", "stderr")]
     shown = list(view.lines([*reads, Read(2, "", notice, b"")], 0))
     assert [tuple(line) for line in shown] == [
-        ("lab1:  a", False),
-        ("lab1:  b", False),
+        ("lab1:  a\nlab1:  b", False),
         ("lab10: no", True),
         ("the clock is bad", True),
     ]
@@ -42,7 +41,7 @@ def test_output_stands_behind_its_node_and_on_its_stream() -> None:
 
 def test_equal_lines_are_folded() -> None:
     """With the number of nodes, which says whether it was all of them."""
-    view = ExecView(("lab1", "lab2"), fold=True, color=False)
+    view = exec_view(("lab1", "lab2"), fold=True, color=False)
     assert list(view.lines([out("lab1", "x\n"), out("lab2", "x\n")], 0)) == []
     assert view.deadline_ns is not None
     assert [line.text for line in view.finish()] == ["lab[1-2]  (2 nodes): x"]
@@ -50,7 +49,7 @@ def test_equal_lines_are_folded() -> None:
 
 def test_a_line_without_an_end_is_shown() -> None:
     """`printf` prints no newline."""
-    view = ExecView(("lab1",), fold=False, color=False)
+    view = exec_view(("lab1",), fold=False, color=False)
     assert list(view.lines([out("lab1", "half")], 0)) == []
     assert [line.text for line in view.finish()] == ["lab1: half"]
 

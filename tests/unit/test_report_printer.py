@@ -45,6 +45,16 @@ def test_even_what_matters_is_bounded() -> None:
     assert sum(len(one.text) for one in backlog.take()[1]) <= 4 * 40
 
 
+def test_who_hurries_is_shown_only_what_matters() -> None:
+    """After Ctrl-C nobody waits for megabytes of output on a slow line."""
+    backlog = Backlog(400)
+    for number in range(9):
+        backlog.add(text("x" * 8, mark=number, keep=number == 4))
+    backlog.cut()
+    gap, texts = backlog.take()
+    assert (gap.lines, [one.mark for one in texts]) == (8, [4])
+
+
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
     read_fd, write_fd = os.pipe()

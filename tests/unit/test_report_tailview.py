@@ -13,8 +13,8 @@ from fabric.protocol.records import (
     StepStarted,
 )
 from fabric.report.folding import Folder
+from fabric.report.streams import IDLE_NS
 from fabric.report.tailview import Clock, JsonTimelineView, TimelineView, order_of, searcher
-from fabric.report.text import IDLE_NS
 
 MS = 1_000_000
 STEP = "1/run/db/etcd"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ import pytest
 from fabric.config import parse_url
 from fabric.controller.connection import Connection
 from fabric.controller.local import LocalFabric
-from fabric.controller.lookup import list_nodes
+from fabric.controller.lookup import list_nodes, list_runs
 from fabric.keys import OperatorAccess, operator_access_path
 
 BIN = Path(sys.executable).parent
 NODES = ("lab1", "lab2", "lab3")
 WITHIN_NS = 60_000_000_000
+STORED = 160
+"""Records of up to 128 KiB."""
 
 
 class Lab:
@@ -196,6 +199,42 @@ def test_an_open_run_has_a_bundle_and_cannot_be_removed(lab: Lab, tmp_path: Path
     assert (code, err[0].partition(" is open")[0]) == (2, f"error: {found['run']}")
     running.send_signal(2)
     assert running.wait(30) == 130
+
+
+def test_an_interrupted_command_ends_though_nobody_reads_its_output(lab: Lab) -> None:
+    """A gigabyte that stands before a slow terminal is nobody's wish after Ctrl-C; it is stored."""
+    running = subprocess.Popen(
+        [
+            BIN / "fabric",
+            "exec",
+            "lab3",
+            "--",
+            "echo begun; exec yes 0123456789012345678901234",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=lab.environment,
+    )
+    assert running.stdout is not None
+    assert running.stderr is not None
+    assert running.stdout.readline() == b"lab3: begun\n"
+    connection = Connection(lab.access, program="test")
+    connection.wait_up()
+    while list_runs(connection)[0].last < STORED:  # far more than all that may wait to be read
+        connection.turn(connection.now_ns() + 50_000_000)
+    connection.close()
+    running.send_signal(2)
+    assert running.wait(20) == 130
+    said = running.stderr.read().decode()
+    assert re.search("^lab3: ended by the fabric: .*SIGTERM", said)
+    found = re.search(
+        "([0-9.]+ [MG]B) of output were not shown; all of it is stored: fabric-tail (.*)\n", said
+    )
+    assert found is not None
+    assert lab.type("fabric", "runs", "--json", found[2])[0] == 0
+    running.stdout.close()
+    running.stderr.close()
+    assert lab.type("fabric", "exec", "-q", "lab3", "true")[0] == 0
 
 
 def test_a_tail_goes_from_one_run_to_the_next(lab: Lab) -> None:
