@@ -9,7 +9,7 @@ An input changes what it is about.  What follows for lanes, phase and run is fou
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from agents import checks, going, preparing
 from agents.effects import Check, Effect, RefreshClock, Report, Send
@@ -17,7 +17,7 @@ from agents.lanes import Lanes
 from agents.parting import LOCAL_RESET, Parting
 from agents.phase import PhasePart
 from agents.stamp import Stamp
-from agents.step_run import Done, Exit, StepRun
+from agents.step_run import Done, Exit, Start, StepRun
 from agents.steps import Steps
 from fabric.protocol.messages import (
     Abandon,
@@ -140,17 +140,15 @@ class Executor:
                 return self._settled(self._refuse(part, step.step.step, sentence), now_ns)
         return self.start_failed(key, sentence, now_ns)
 
-    def started(
-        self, key: str, pid: int, t_ns: int, event: Literal["release", "exec"], now_ns: int
-    ) -> list[Effect]:
-        """Its program runs since the local instant ``t_ns``."""
+    def started(self, key: str, start: Start, now_ns: int) -> list[Effect]:
+        """Its program runs."""
         step = self.steps.get(key)
         if step is None:
             return []
         part = self.phase
         is_first = part is not None and part.state == "scheduled" and part.lane_of(step) is not None
         effects = self._begin(part, now_ns) if part is not None and is_first else []
-        return self._settled(effects + self._lanes.started(step, pid, t_ns, event, now_ns), now_ns)
+        return self._settled(effects + self._lanes.started(step, start, now_ns), now_ns)
 
     def start_failed(self, key: str, sentence: str, now_ns: int) -> list[Effect]:
         """The release came to nothing: its program could not be executed."""

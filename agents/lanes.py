@@ -11,7 +11,7 @@ from agents.effects import Bring, Drop, Effect, Look, Report, StopTransfer, Tran
 from agents.phase import Lane, PhasePart
 from agents.readiness import command_text
 from agents.stamp import Stamp
-from agents.step_run import TRANSFERS, Done, StepRun
+from agents.step_run import TRANSFERS, Done, Start, StepRun
 from agents.steps import Steps
 from fabric.protocol.messages import Step
 from fabric.protocol.names import StepId
@@ -94,7 +94,7 @@ class Lanes:
         if not step.is_own or step.state != "scheduled" or now_ns < step.planned_ns:
             return []
         step.state, step.started_ns = "running", step.planned_ns or now_ns
-        effects: list[Effect] = [self._started(step, "agent")]
+        effects: list[Effect] = [Report(self._run, step.started(self._stamp))]
         if step.step.verb in TRANSFERS:
             effects.append(Transfer(step.key, step.step))
         elif step.step.verb == "stop":
@@ -120,20 +120,14 @@ class Lanes:
             for step, why in skipped
         ]
 
-    def _started(self, step: StepRun, event: Literal["release", "exec", "agent"]) -> Report:
-        planned_ns = self._stamp.fabric(step.planned_ns)[0] if step.planned_ns else 0
-        return Report(self._run, step.started(*self._stamp.fabric(step.started_ns), planned_ns, event))
-
     # --- a program has started --------------------------------------------------------------------------
 
-    def started(
-        self, step: StepRun, pid: int, t_ns: int, event: Literal["release", "exec"], now_ns: int
-    ) -> list[Effect]:
-        """Its program runs since the local instant ``t_ns``."""
-        step.state, step.started_ns, step.pid = "running", t_ns, pid
+    def started(self, step: StepRun, start: Start, now_ns: int) -> list[Effect]:
+        """Its program runs."""
+        step.state, step.started_ns, step.start = "running", start.t_ns, start
         if step.probe:
             return []
-        effects: list[Effect] = [self._started(step, event)]
+        effects: list[Effect] = [Report(self._run, step.started(self._stamp))]
         if step.readiness is not None:
             step.readiness.begin(now_ns)
             return effects + self._look(step, now_ns)

@@ -14,7 +14,7 @@ from agents.journal.limits import DISK_FULL_S
 from agents.launcher import events as le
 from agents.launcher.asked import Asked
 from agents.launcher.client import LauncherClient, become_subreaper
-from agents.step_run import Exit
+from agents.step_run import Exit, Start
 from fabric.log import get_logger
 from fabric.loop import Loop
 from fabric.protocol.messages import Step
@@ -205,8 +205,9 @@ class Launching:
         match event:
             case le.ArmFailed(_, sentence):
                 self._tell(key, lambda executor: executor.arm_failed(key, sentence, now_ns))
-            case le.Started(_, pid, t_ns, kind):
-                self._tell(key, lambda executor: executor.started(key, pid, t_ns, kind, now_ns))
+            case le.Started():
+                start = _start(event)
+                self._tell(key, lambda executor: executor.started(key, start, now_ns))
             case le.StartFailed(_, sentence):
                 self._tell(key, lambda executor: executor.start_failed(key, sentence, now_ns))
             case le.Exited(_, code, signal, user_s, system_s, max_rss_kib, t_ns, limit):
@@ -231,6 +232,19 @@ def environment(step: Step) -> dict[str, str]:
         if not name.startswith(not_ours) and name not in (*not_this, *_OF_A_SHELL)
     }
     return inherited | step.env
+
+
+def _start(event: le.Started) -> Start:
+    return Start(
+        pid=event.pid,
+        t_ns=event.t_ns,
+        event=event.event,
+        way=event.way,
+        way_why=event.way_why,
+        is_linked=event.is_linked,
+        ordered_ns=event.ordered_ns,
+        woke_ns=event.woke_ns,
+    )
 
 
 def _held(key: str, ok: bool, now_ns: int) -> Call:

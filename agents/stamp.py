@@ -18,6 +18,10 @@ class Stamp:
             return 0, -1
         return local_ns + self.estimate.offset_ns, self.estimate.bound_ns
 
+    def known(self, local_ns: int) -> int:
+        """Return fabric time for a local instant, and 0 for 0, which is none."""
+        return self.fabric(local_ns)[0] if local_ns else 0
+
     def local(self, fabric_ns: int) -> int:
         """Return the local instant of a fabric time."""
         return fabric_ns - (self.estimate.offset_ns if self.estimate else 0)

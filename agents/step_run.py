@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from agents.lines import Lines
 from agents.readiness import Readiness
+from agents.stamp import Stamp
 from fabric.protocol.messages import Step
 from fabric.protocol.names import StepId
 from fabric.protocol.records import Reason, StepFinished, StepReady, StepStarted, Stream
@@ -27,6 +28,20 @@ TRANSFERS: Final = frozenset({"put", "fetch"})
 
 ERRORS: Final = frozenset({"not_started", "lost", "not_ready"})
 """Ends that say more about the lab than about the step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How the program was let go; instants are local monotonic time."""
+
+    pid: int
+    t_ns: int
+    event: Event
+    way: Literal["", "exec_stop", "gate"] = ""
+    way_why: str = ""
+    is_linked: bool = False
+    ordered_ns: int = 0  # when its launcher had the order; 0: not known
+    woke_ns: int = 0  # when the wait for its instant was over; 0: there was none
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +78,7 @@ class StepRun:
     state: State = "arming"
     planned_ns: int = 0  # when it is to start; 0: as soon as possible
     go: int = 0  # the go that releases it; 0: not a first step of its phase
-    pid: int = 0
+    start: Start | None = None  # of its program
     started_ns: int = 0
     exit: Exit | None = None
     done: Done | None = None
@@ -190,18 +205,30 @@ class StepRun:
             case _:
                 return how
 
-    def started(self, t_ns: int, bound_ns: int, planned_ns: int, event: Event) -> StepStarted:
-        """Return the record of its start; the instants are fabric time."""
+    @property
+    def pid(self) -> int:
+        """Of its program; 0 before that was let go, and without one."""
+        return self.start.pid if self.start is not None else 0
+
+    def started(self, stamp: Stamp) -> StepStarted:
+        """Return the record of its start."""
+        t_ns, bound_ns = stamp.fabric(self.started_ns)
+        start = self.start or Start(pid=0, t_ns=self.started_ns, event="agent")
         return StepStarted(
             t_ns=t_ns,
             bound_ns=bound_ns,
             step=self.step.step,
             attempt=self.attempt,
-            pid=self.pid,
-            event=event,
-            planned_ns=planned_ns,
+            pid=start.pid,
+            event=start.event,
+            planned_ns=stamp.known(self.planned_ns),
             go=self.go,
             local_ns=self.started_ns,
+            way=start.way,
+            way_why=start.way_why,
+            linked=start.is_linked,
+            ordered_ns=stamp.known(start.ordered_ns),
+            woke_ns=stamp.known(start.woke_ns),
         )
 
     def ready(self, t_ns: int, bound_ns: int, what: str) -> StepReady:

@@ -6,7 +6,6 @@ that is wanted small and at once.  Their C halves are part of every CPython and 
 
 from __future__ import annotations
 
-import _ctypes
 import sys
 
 TYPE_CHECKING = False  # the checkers know the name; importing `typing` costs 1 MB
@@ -19,39 +18,9 @@ else:
     import _signal as signal
     import _socket as socket
 
-__all__ = ["dumps", "get_timer_slack", "loads", "pack_fds", "prctl", "signal", "socket", "unpack_fds"]
+__all__ = ["dumps", "loads", "pack_fds", "signal", "socket", "unpack_fds"]
 
 _FD_BYTES = 4  # sizeof(int), the element of SCM_RIGHTS
-
-# --- prctl ----------------------------------------------------------------------------------------------
-PR_SET_PDEATHSIG = 1
-PR_SET_TIMERSLACK = 29
-PR_GET_TIMERSLACK = 30
-PR_SET_CHILD_SUBREAPER = 36
-
-
-class _Long(_ctypes._SimpleCData):  # type: ignore[type-arg]  # noqa: SLF001 - its public name is ctypes.c_long
-    _type_ = "l"
-
-
-class _Prctl(_ctypes.CFuncPtr):
-    _flags_ = _ctypes.FUNCFLAG_CDECL
-    _restype_ = _Long
-    _argtypes_ = (_Long,) * 5
-
-
-_prctl = _Prctl(_ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl"))  # type: ignore[arg-type]
-
-
-def prctl(option: int, value: int) -> bool:
-    """Set an attribute of this process; say whether the kernel took it."""
-    return bool(_prctl(option, value, 0, 0, 0) == 0)
-
-
-def get_timer_slack() -> int:
-    """Return the timer slack of this thread in nanoseconds."""
-    return int(_prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0))
-
 
 # --- JSON -----------------------------------------------------------------------------------------------
 

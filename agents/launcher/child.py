@@ -1,7 +1,9 @@
 """A step's process, from fork to exec.
 
-The child is made ready completely and then waits at its gate, a pipe.  One byte lets it go; the end of the
-pipe (the launcher is gone) ends it.  A second pipe closes by the exec itself, or brings the error of it.
+The child waits at its gate, a pipe, until the launcher traces it or has found that it cannot.  Then it makes
+itself ready completely.  If it is traced it goes on to its exec, where the kernel stops it; else it waits at
+the gate once more.  The end of the pipe (the launcher is gone) ends it.  A second pipe closes by the exec
+itself, or brings the error of it.
 """
 
 # Importing pathlib costs this process 1 MB and 10 ms.
@@ -14,7 +16,7 @@ import os
 import resource
 from fcntl import fcntl
 
-from agents.launcher import bare, terminal
+from agents.launcher import libc, terminal
 from agents.launcher.bare import signal
 
 TYPE_CHECKING = False
@@ -35,7 +37,7 @@ class Inherited:
 
     def __init__(self) -> None:
         self.umask = os.umask(0o077)
-        self.timer_slack_ns = bare.get_timer_slack()
+        self.timer_slack_ns = libc.get_timer_slack()
         self.files = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
@@ -70,13 +72,22 @@ class Plan:
         self.limits: dict[str, int] = {}  # the same by name
 
     @property
+    def uid(self) -> int:
+        """Its user."""
+        return os.geteuid() if self.account is None else self.account.uid
+
+    @property
     def is_root(self) -> bool:
         """Whether the kernel lets it pass limits that bind others."""
-        return (os.geteuid() if self.account is None else self.account.uid) == 0
+        return self.uid == 0
 
     def close(self) -> None:
         """Close what only the child needs."""
         os.close(self.stdin)
+
+
+TRACED, UNTRACED = b"s", b"g"
+"""The first byte at the gate: go on to the exec, or wait before it."""
 
 
 class Gated:
@@ -155,6 +166,7 @@ def _become(plan: Plan, inherited: Inherited, launcher: int, pairs: list[tuple[i
     (_, stdout), (_, stderr), (gate, _), (_, failure) = pairs
     doing = ""
     try:
+        held = os.read(gate, 1)
         os.setsid()
         if plan.leaf is not None:
             plan.leaf.join()
@@ -174,9 +186,9 @@ def _become(plan: Plan, inherited: Inherited, launcher: int, pairs: list[tuple[i
         doing = "its directory: "
         os.chdir(plan.directory)
         doing = ""
-        bare.prctl(bare.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user would have undone it
+        libc.prctl(libc.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user would have undone it
         # If the launcher had died before that call, nobody would ever open the gate or kill.
-        if os.getppid() == launcher and os.read(gate, 1):
+        if held and os.getppid() == launcher and (held == TRACED or os.read(gate, 1)):
             os.execve(plan.path, plan.argv, plan.env)  # noqa: S606 - the step's own words, no shell wanted
     except BaseException as error:  # noqa: BLE001 - whatever it is, the launcher is to hear of it
         os.write(failure, f"{getattr(error, 'errno', None) or errno.EIO} {doing}".encode())
@@ -204,6 +216,6 @@ def _reset(plan: Plan, inherited: Inherited) -> None:
         except (OSError, ValueError):
             continue  # KILL, STOP and those that the C library keeps for itself
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    bare.prctl(bare.PR_SET_TIMERSLACK, inherited.timer_slack_ns)
+    libc.prctl(libc.PR_SET_TIMERSLACK, inherited.timer_slack_ns)
     resource.setrlimit(resource.RLIMIT_NOFILE, inherited.files)
     os.umask(inherited.umask if plan.umask is None else plan.umask)

@@ -11,7 +11,7 @@ from pathlib import Path
 from signal import SIGKILL, pidfd_send_signal
 from typing import Any, Final
 
-from agents.launcher import bare, events, starting, sweep, wire
+from agents.launcher import events, libc, starting, sweep, wire
 from agents.launcher.asked import PLAIN, Asked
 from agents.launcher.channel import Channel
 from agents.launcher.events import (
@@ -41,7 +41,7 @@ class LauncherError(FabricError):
 
 def become_subreaper() -> None:
     """Make this process the one to which orphans below it fall, so that it can end them."""
-    if not bare.prctl(bare.PR_SET_CHILD_SUBREAPER, 1):
+    if not libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1):
         raise LauncherError("this process cannot become a subreaper")
 
 
@@ -68,7 +68,14 @@ class LauncherClient:
 
     @classmethod
     def start(
-        cls, state_dir: Path, *, lease_s: float, grace_s: float = 5.0, cgroups: bool = True
+        cls,
+        state_dir: Path,
+        *,
+        lease_s: float,
+        grace_s: float = 5.0,
+        cgroups: bool = True,
+        depth: starting.Depth = "link",
+        spins: bool = True,
     ) -> "LauncherClient":
         """Connect to the launcher of an earlier life in ``state_dir``, or start one.
 
@@ -77,6 +84,9 @@ class LauncherClient:
             lease_s: The launcher ends everything when this agent is silent for so long.
             grace_s: The same when the agent is gone and none comes; then it leaves.
             cgroups: False: end trees without the help of cgroups.
+            depth: How far a step is brought before its release, at most: its libraries are loaded (link),
+                it is executed (exec), or it waits before its exec (gate).
+            spins: False: sleep to the instant of a release itself.
 
         Raises:
             LauncherError: If there is none that greets, or another agent has it.
@@ -85,7 +95,9 @@ class LauncherClient:
             sock, process = starting.connect(state_dir), None
             if sock is None:
                 starting.sweep_after_launcher(state_dir)
-                process, sock = starting.launch(state_dir, lease_s=lease_s, grace_s=grace_s, cgroups=cgroups)
+                process, sock = starting.launch(
+                    state_dir, lease_s=lease_s, grace_s=grace_s, cgroups=cgroups, depth=depth, spins=spins
+                )
             client = cls(state_dir, sock, process)
             if client._greeted():
                 return client
@@ -105,7 +117,7 @@ class LauncherClient:
         tails: tuple[str, str] = ("", ""),
         ask: Asked = PLAIN,
     ) -> None:
-        """Prepare a step up to its gate: `Armed` or `ArmFailed` follows.
+        """Prepare a step so that only its release is missing: `Armed` or `ArmFailed` follows.
 
         Args:
             key: Names the step from now on.
@@ -136,7 +148,7 @@ class LauncherClient:
     def end(self, key: str, signal: int, grace_s: float) -> None:
         """Send a signal to the step's whole tree, and KILL after the grace: `Exited` and `Ended` follow.
 
-        A step that waits at its gate is killed there, and reported in the same way.
+        A step that waits for its release is killed, and reported in the same way.
         """
         self._send({"do": "end", "key": key, "signal": int(signal), "grace": grace_s})
 

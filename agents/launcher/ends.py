@@ -7,13 +7,14 @@ import time
 
 from agents.launcher import bounds, ending, tree
 from agents.launcher.bare import signal
-from agents.launcher.step import ARMED, ENDED, EXITED, FAILED, Step
+from agents.launcher.step import ARMED, ARMING, ENDED, EXITED, FAILED, Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from agents.launcher.registry import Registry
+    from agents.launcher.releases import Releases
     from agents.launcher.starts import Starts
 
 DRAIN_NS = 200_000_000
@@ -38,9 +39,10 @@ _ROUND_NS = 20_000_000
 class Ends:
     """Sees the steps of a registry to their end."""
 
-    def __init__(self, registry: Registry, starts: Starts) -> None:
+    def __init__(self, registry: Registry, starts: Starts, releases: Releases) -> None:
         self._registry = registry
         self._starts = starts
+        self._releases = releases
         self._unsettled: set[Step] = set()  # their end has begun
 
     def drop(self, key: str) -> None:
@@ -51,8 +53,8 @@ class Ends:
         if step.is_live:
             self.end(key, signal.SIGKILL, 0.0)
             return
-        if step.state == ARMED:
-            self._registry.kill_at_gate(step)
+        if step.state in (ARMING, ARMED):
+            self._registry.kill_unreleased(step)
         self._registry.remove(step)
 
     def end(self, key: str, number: int, grace_s: float) -> None:
@@ -60,8 +62,8 @@ class Ends:
         step = self._registry.steps.get(key)
         if step is None or step.state in (ENDED, FAILED):
             return
-        if step.state == ARMED:
-            self._registry.kill_at_gate(step)
+        if step.state in (ARMING, ARMED):
+            self._registry.kill_unreleased(step)
             return
         now_ns = time.monotonic_ns()
         kill_at_ns = now_ns + max(0, round(grace_s * 1e9))
@@ -99,40 +101,52 @@ class Ends:
                     step.pipe_held = step.reaped and step.sees_writers()
                 ending.kill_round(step, self._registry.census, self.reap, self._round_end_ns())
                 orphans = self._registry.census.orphans()
-                self._starts.release_due()
+                self._releases.release_due()
             self._settle(step, orphans, now_ns)
 
     def _round_end_ns(self) -> int:
         """Return how long to kill in one go: not into the margin before a release."""
         end_ns = time.monotonic_ns() + _ROUND_NS
-        release_ns = self._starts.deadline_ns
+        release_ns = self._releases.deadline_ns
         return end_ns if release_ns is None else min(end_ns, release_ns)
 
     def reap(self) -> None:
-        """Take the status of every child that has ended: programs of steps and orphans alike."""
+        """Take the status of every child that has ended, orphans too, or that the trace has stopped."""
         while True:
             try:
                 # Of all children, not by pidfd: a subreaper gets children that it never saw begin.
+                # Stops of the traced ones come too, without being asked for; other stops do not.
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
             if found is None:
                 return
-            step = self._registry.census.leaders.get(found.si_pid)
-            if step is not None:
-                self._starts.on_exec(step)  # its exec, or the error of it, came before its end
-            now_ns = time.monotonic_ns()
-            pid, status, usage = os.wait4(found.si_pid, 0)
-            self._registry.census.leaders.pop(pid, None)
-            self._registry.census.forget(pid)
-            if step is not None:
-                self._on_exit(step, status, usage, now_ns)
+            self._take(found.si_pid)
+
+    def _take(self, child: int) -> None:
+        step = self._registry.census.leaders.get(child)
+        if step is not None:
+            self._starts.on_exec(step)  # its exec, or the error of it, came before its end
+        now_ns = time.monotonic_ns()
+        pid, status, usage = os.wait4(child, os.WNOHANG)
+        if os.WIFSTOPPED(status):
+            self._starts.on_stop(pid, status)
+            self._releases.release_due()  # many stops while many are armed
+            return
+        self._registry.census.leaders.pop(pid, None)
+        self._registry.census.forget(pid)
+        if step is not None:
+            self._on_exit(step, status, usage, now_ns)
 
     def _on_exit(self, step: Step, status: int, usage: Any, now_ns: int) -> None:
         """Report how a program ended, and see to the rest of its tree."""
         step.reaped = True
+        if step.state == ARMING:
+            self._starts.on_early_end(step, status)
+            return
         if step.state in (ENDED, FAILED) or self._registry.steps.get(step.key) is not step:
             return
+        self._releases.report_first(step)
         self._registry.schedule.take_back(step.key)
         self._report_exit(step, status, usage, now_ns)
         step.state = EXITED

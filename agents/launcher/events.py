@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 @dataclass(frozen=True, slots=True)
 class Armed:
-    """The step's process waits at its gate.  The two non-blocking read ends are the receiver's to close."""
+    """Only the release is missing.  The two non-blocking read ends are the receiver's to close."""
 
     key: str
     pid: int
@@ -25,13 +25,21 @@ class ArmFailed:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The step runs since ``t_ns``: when its exec was seen, or its release if that is not certain."""
+    """The step runs since ``t_ns``, the instant of the ``event``.
+
+    release: just before it was let go; exec: its exec was seen to have succeeded.
+    """
 
     key: str
     pid: int
     t_ns: int
     event: Literal["exec", "release"]
     released_ns: int
+    ordered_ns: int = 0  # when the launcher had the order to release it
+    woke_ns: int = 0  # when its wait for the instant was over; 0: there was none
+    way: Literal["exec_stop", "gate"] = "gate"
+    way_why: str = ""  # why it was not held after its exec
+    is_linked: bool = False  # its libraries were loaded before
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +113,7 @@ class AdoptedStep:
 
     key: str
     pid: int
-    state: Literal["armed", "released", "running", "exited", "ended", "failed"]
+    state: Literal["arming", "armed", "released", "running", "exited", "ended", "failed"]
     stdout_fd: int
     stderr_fd: int
     has_tail: bool
@@ -149,8 +157,24 @@ def _exited(raw: Raw) -> Exited:
     )
 
 
+def _started(raw: Raw) -> Started:
+    return Started(
+        key=raw["key"],
+        pid=raw["pid"],
+        t_ns=raw["t"],
+        event=raw["event"],
+        released_ns=raw["released"],
+        # A launcher of an earlier version does not say what follows.
+        ordered_ns=raw.get("ordered", 0),
+        woke_ns=raw.get("woke", 0),
+        way=raw.get("way", "gate"),
+        way_why=raw.get("why", ""),
+        is_linked=raw.get("linked", False),
+    )
+
+
 _STEP_EVENTS: Final[Mapping[str, Callable[[Raw], StepEvent]]] = {
-    "started": lambda raw: Started(raw["key"], raw["pid"], raw["t"], raw["event"], raw["released"]),
+    "started": _started,
     "start_failed": lambda raw: StartFailed(raw["key"], raw["why"]),
     "exited": _exited,
     "ended": lambda raw: Ended(raw["key"], tuple(raw["survivors"]), raw["pipe_held"], raw["rest"]),

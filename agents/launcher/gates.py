@@ -1,34 +1,44 @@
-"""Opening gates at an instant: nothing stands between the clock and the write."""
+"""Letting go what waits for an instant: nothing stands between the clock and the call."""
 
 from __future__ import annotations
 
 import os
 import time
 
-WAKE_EARLY_NS = 3_000_000
-"""The loop stops polling so long before: epoll counts whole milliseconds and rounds up."""
+from agents.launcher import libc, trace
 
-_SPIN_NS = 150_000
-"""A sleep on the absolute clock ends within this here (timer slack 1 ns); the rest is spun."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
-
-def wait_until(t0_ns: int) -> None:
-    """Return at ``t0_ns`` of CLOCK_MONOTONIC, never before."""
-    while (left_ns := t0_ns - time.monotonic_ns()) > _SPIN_NS:
-        time.sleep((left_ns - _SPIN_NS) / 1e9)
-    while time.monotonic_ns() < t0_ns:
-        pass
+    Door = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
-def open_gates(gates: list[int]) -> list[int]:
-    """Let the children behind the gates go; return the instant of each, taken just before."""
-    instants = []
+def gate(fd: int) -> Door:
+    """Return what lets a child go that waits at its gate."""
+    return os.write, (fd, b"\0")
+
+
+def stopped(pid: int) -> Door:
+    """Return what lets a child go that was stopped by the kernel."""
+    return libc.ptrace, (trace.DETACH, pid, 0, 0)
+
+
+def open_all(doors: list[Door]) -> tuple[list[int], list[int]]:
+    """Let the children behind the doors go.
+
+    Returns:
+        The instant of each, taken just before, and what came of it: less than 0 if the child is dead already,
+        which will be reported as its end.
+    """
+    instants: list[int] = []
+    results: list[int] = []
     now = time.monotonic_ns
-    write = os.write
-    for gate in gates:
+    for release, words in doors:
         instants.append(now())
         try:
-            write(gate, b"\0")
+            results.append(release(*words))
         except OSError:
-            continue  # the child is dead already, which is reported as its end
-    return instants
+            results.append(-1)
+    return instants, results

@@ -17,8 +17,10 @@ from agents.launcher.channel import Channel
 from agents.launcher.ends import Ends
 from agents.launcher.lease import Lease
 from agents.launcher.registry import Registry
+from agents.launcher.releases import Releases
 from agents.launcher.starts import Starts
 from agents.launcher.tail import Tails
+from agents.launcher.waiting import Waiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Loop:
         cgroups: Cgroups,
         inherited: Inherited,
         mark: str,
+        depth: str,
+        spins: bool,
     ) -> None:
         self._path = path
         self._epoll = select.epoll()
@@ -57,8 +61,9 @@ class Loop:
         self._lease = lease
         self._cgroups = cgroups
         self._registry = Registry(cgroups, mark, self._emit, self._watch)
-        self._starts = Starts(self._registry, inherited)
-        self._ends = Ends(self._registry, self._starts)
+        self._releases = Releases(self._registry, Waiter(spins=spins))
+        self._starts = Starts(self._registry, self._releases, inherited, depth)
+        self._ends = Ends(self._registry, self._starts, self._releases)
         self._tails = Tails(self._registry)
         self._commands = self._table()
         self._agent: Channel | None = None
@@ -83,14 +88,14 @@ class Loop:
 
     def _patience_s(self) -> float:
         """Return how long to wait for something to happen, -1 for ever."""
-        wishes = (self._starts.deadline_ns, self._ends.deadline_ns, self._lease.deadline_ns)
+        wishes = (self._releases.deadline_ns, self._ends.deadline_ns, self._lease.deadline_ns)
         deadline_ns = min((wish for wish in wishes if wish is not None), default=None)
         if deadline_ns is None:
             return -1.0
         return max(0, deadline_ns - time.monotonic_ns()) / _NS
 
     def _expire(self, now_ns: int) -> None:
-        self._starts.release_due()
+        self._releases.expire(now_ns)
         self._ends.expire(now_ns)
         if self._lease.expire(now_ns):
             self._end_lease(now_ns)
@@ -179,7 +184,7 @@ class Loop:
         if messages:
             self._lease.heard(time.monotonic_ns())
         for message, _ in messages:
-            self._starts.release_due()  # arming many takes longer than the margin before an instant
+            self._releases.release_due()  # arming many takes longer than the margin before an instant
             self._obey(message)
 
     def _look_at_agent(self) -> None:
@@ -210,12 +215,12 @@ class Loop:
             self._emit({"ev": "refused", "why": f"{what!r:.20}: {error!r}"}, ())
 
     def _table(self) -> dict[str, Callable[[dict[str, Any]], None]]:
-        starts, ends = self._starts, self._ends
+        releases, ends = self._releases, self._ends
         return {
             "beat": lambda _: self._emit({"ev": "beat"}, ()),
             "arm": self._arm,
-            "release": lambda words: starts.release(words["keys"], words["t0"]),
-            "hold": lambda words: starts.hold(words["keys"]),
+            "release": lambda words: releases.release(words["keys"], words["t0"]),
+            "hold": lambda words: releases.hold(words["keys"]),
             "end": lambda words: ends.end(words["key"], words["signal"], words["grace"]),
             "drop": lambda words: ends.drop(words["key"]),
             "drained": self._drained,

@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 
-from agents.launcher import bare, cgroup, child, sweep
+from agents.launcher import cgroup, child, libc, sweep
 from agents.launcher.bare import signal, socket
 from agents.launcher.lease import Lease
 from agents.launcher.loop import Loop
@@ -24,9 +24,10 @@ def main() -> None:
     """Serve the agent that started this process.
 
     Arguments: descriptor of the listening socket, its path, the mark of this launcher (which names the state
-    directory), lease and grace in seconds, and 1 or 0 for cgroups or none.
+    directory), lease and grace in seconds, 1 or 0 for cgroups or none, how far steps are brought before their
+    release (link, exec or gate), and 1 or 0 for spinning or none.
     """
-    listener_fd, path, mark, lease_s, grace_s, cgroups = sys.argv[1:7]
+    listener_fd, path, mark, lease_s, grace_s, cgroups, depth, spins = sys.argv[1:9]
     inherited = child.Inherited()
     os.chdir("/")
     _be_what_it_has_to_be()
@@ -50,6 +51,8 @@ def main() -> None:
             cgroups=leaves,
             inherited=inherited,
             mark=mark,
+            depth=depth,
+            spins=spins == "1",
         ).run()
     except BaseException:
         # A mistake in the launcher must not leave a process behind.
@@ -59,9 +62,10 @@ def main() -> None:
 
 
 def _be_what_it_has_to_be() -> None:
-    bare.prctl(bare.PR_SET_CHILD_SUBREAPER, 1)
-    bare.prctl(bare.PR_SET_TIMERSLACK, 1)
+    libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
+    libc.prctl(libc.PR_SET_TIMERSLACK, 1)
     _be_first()
+    libc.lock_memory()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

@@ -34,7 +34,7 @@ class Registry:
         self.steps = self.census.steps
 
     def add(self, step: Step) -> None:
-        """Take in a step whose process waits at its gate."""
+        """Take in a step whose process was forked."""
         self.steps[step.key] = step
         self.census.leaders[step.pid] = step
 
@@ -43,8 +43,8 @@ class Registry:
         step.reports[event["ev"]] = event
         self.emit(event, ())
 
-    def kill_at_gate(self, step: Step) -> None:
-        """End a child that has not run anything of its program."""
+    def kill_unreleased(self, step: Step) -> None:
+        """End a child that has not run anything of its program, wherever it is held."""
         self.schedule.take_back(step.key)
         tree.send_child(step.pid, (signal.SIGKILL,))
         step.close_gate()

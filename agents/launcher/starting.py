@@ -10,11 +10,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from agents.launcher import cgroup, sweep, tree
 
 SOCKET_NAME: Final = "launcher.sock"
+
+Depth = Literal["link", "exec", "gate"]
+"""How far a step is brought before its release, at most."""
 
 _ROOT: Final = str(Path(__file__).resolve().parents[2])
 _CODE: Final = f"import sys; sys.path.insert(0, {_ROOT!r}); from agents.launcher.main import main; main()"
@@ -44,7 +47,7 @@ def connect(state_dir: Path) -> socket.socket | None:
 
 
 def launch(
-    state_dir: Path, *, lease_s: float, grace_s: float, cgroups: bool
+    state_dir: Path, *, lease_s: float, grace_s: float, cgroups: bool, depth: Depth, spins: bool
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start a launcher and connect to it; it takes the connection when it is up.
 
@@ -58,7 +61,7 @@ def launch(
         os.chmod(path, _PRIVATE)  # nobody can connect before listen
         listener.listen(_BACKLOG)
         name = str(state_dir.absolute() / SOCKET_NAME)
-        words = (listener.fileno(), name, mark, lease_s, grace_s, int(cgroups))
+        words = (listener.fileno(), name, mark, lease_s, grace_s, int(cgroups), depth, int(spins))
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _CODE, *map(str, words)],
             stdin=subprocess.DEVNULL,

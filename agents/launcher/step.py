@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
     from agents.launcher.cgroup import Leaf
     from agents.launcher.child import Gated
+    from agents.launcher.linker import Linking
 
-ARMED = "armed"  # waits at its gate, with or without a planned release
-RELEASED = "released"  # the gate is open, the exec is not seen yet
+ARMING = "arming"  # on its way to its exec, where it will be stopped
+ARMED = "armed"  # stopped after its exec, or waiting at its gate; with or without a planned release
+RELEASED = "released"  # its gate is open, the exec is not seen yet
 RUNNING = "running"  # its program was executed
 EXITED = "exited"  # its program has ended, its tree may not
 ENDED = "ended"  # nothing of its tree is left, or the launcher has given up on it
 FAILED = "failed"  # its program could not be executed
+
+EXEC_STOP, GATE = "exec_stop", "gate"
+"""How a step is held until its release: stopped by the kernel right after its exec, or before it."""
 
 
 class Step:
@@ -28,11 +33,16 @@ class Step:
 
     __slots__ = (
         "check_ns",
+        "command",
         "give_up_ns",
+        "is_linked",
         "key",
         "kill_at_ns",
         "leaf",
         "limits",
+        "linking",
+        "links",
+        "ordered_ns",
         "pid",
         "pipe_held",
         "process",
@@ -43,6 +53,10 @@ class Step:
         "rest",
         "state",
         "tail_paths",
+        "way",
+        "way_why",
+        "wish_ns",
+        "woke_ns",
     )
 
     def __init__(self, key: str, program: str, process: Gated, leaf: Leaf | None) -> None:
@@ -52,7 +66,16 @@ class Step:
         self.process = process
         self.leaf = leaf
         self.state = ARMED
+        self.way = GATE
+        self.way_why = ""  # why it is not held after its exec
+        self.command: dict[str, Any] = {}  # as it was asked for; kept until it is armed
+        self.links = False  # it is to go on from its exec until it is linked
+        self.linking: Linking | None = None  # its exec is over, its linking is not
+        self.is_linked = False  # it is held where its libraries are loaded too
         self.reaped = False
+        self.wish_ns: int | None = None  # a release that was asked for before it was armed
+        self.ordered_ns = 0  # when the order to release it came
+        self.woke_ns = 0  # when the wait for its instant was over; 0: there was none
         self.released_ns = 0
         self.kill_at_ns: int | None = None  # from then on the tree is killed
         self.give_up_ns: int | None = None  # then what still lives is reported as surviving

@@ -133,6 +133,7 @@ class StepStarted:
     """How it was held until then: by the kernel right after its exec, or before that; "": no program."""
 
     way_why: str = ""  # why it was not held after its exec
+    linked: bool = False  # held so, with its shared libraries loaded and not yet initialised
     ordered_ns: int = 0  # fabric time at which the launcher had the order to release it; 0: not known
     woke_ns: int = 0  # ... at which its wait for ``planned_ns`` was over; 0: it did not wait
     local_ns: int = 0  # ``t_ns`` by the node's own CLOCK_MONOTONIC; 0: not known

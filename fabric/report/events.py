@@ -20,7 +20,7 @@ EVENT_TEXT_LIMIT_BYTES: Final = 4096
 SILENT: Final = (FileChunk,)
 """Records that are no events: a large file is 40,000 chunks, of which its end says enough."""
 
-_INSTANTS: Final = frozenset({"t0_ns", "planned_ns"})
+_INSTANTS: Final = frozenset({"t0_ns", "planned_ns", "ordered_ns", "woke_ns"})
 """Fields that are instants of fabric time; the others that end in ``_ns`` are durations."""
 
 _PLACED: Final = frozenset({"t_ns", "bound_ns", "step", "phase"})

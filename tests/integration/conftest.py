@@ -25,12 +25,20 @@ class Lab:
     """One launcher and what it was told; every program of it has the token among its arguments."""
 
     def __init__(
-        self, state_dir: Path, *, cgroups: bool, lease_s: float = 10.0, grace_s: float = 0.5
+        self,
+        state_dir: Path,
+        *,
+        cgroups: bool,
+        lease_s: float = 10.0,
+        grace_s: float = 0.5,
+        depth: starting.Depth = "link",
     ) -> None:
         self.state_dir = state_dir
         self.token = f"token-{uuid4().hex}"
         self.mark = starting.mark_of(state_dir)
-        self.client = LauncherClient.start(state_dir, lease_s=lease_s, grace_s=grace_s, cgroups=cgroups)
+        self.client = LauncherClient.start(
+            state_dir, lease_s=lease_s, grace_s=grace_s, cgroups=cgroups, depth=depth
+        )
         self.events: list[Event] = []
         self.env = {"PATH": os.environ["PATH"]}
         self._beat_s = 0.0
@@ -150,7 +158,19 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Lab]:
 @pytest.fixture
 def plain_lab(tmp_path: Path) -> Iterator[Lab]:
     """A launcher for what has nothing to do with cgroups."""
-    made = Lab(tmp_path, cgroups=False)
+    yield from _plain(tmp_path, "link")
+
+
+@pytest.fixture
+def gate_lab(tmp_path: Path) -> Iterator[Lab]:
+    """A launcher that traces nothing, as where the system refuses that."""
+    directory = tmp_path / "gate"
+    directory.mkdir()
+    yield from _plain(directory, "gate")
+
+
+def _plain(state_dir: Path, depth: starting.Depth) -> Iterator[Lab]:
+    made = Lab(state_dir, cgroups=False, depth=depth)
     try:
         yield made
         if made.client.fileno() >= 0:
@@ -159,4 +179,4 @@ def plain_lab(tmp_path: Path) -> Iterator[Lab]:
             made.check_nothing_left()
     finally:
         made.client.kill()
-        starting.sweep_after_launcher(tmp_path)
+        starting.sweep_after_launcher(state_dir)

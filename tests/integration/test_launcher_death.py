@@ -371,7 +371,9 @@ def test_a_state_directory_may_have_a_long_name(tmp_path: Path) -> None:
 
 def test_a_launcher_whose_agent_never_came_leaves(tmp_path: Path) -> None:
     """The agent may die between starting it and connecting."""
-    process, sock = starting.launch(tmp_path, lease_s=10, grace_s=0.2, cgroups=False)
+    process, sock = starting.launch(
+        tmp_path, lease_s=10, grace_s=0.2, cgroups=False, depth="link", spins=True
+    )
     sock.close()
     assert process.wait(20) == 0
     assert list(tmp_path.iterdir()) == []

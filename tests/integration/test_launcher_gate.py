@@ -18,7 +18,7 @@ def test_nothing_of_the_program_runs_before_the_release(lab: Any, tmp_path: Path
     """The barrier of a phase lies between arming and release."""
     made = tmp_path / "made"
     armed = lab.arm("a", lab.sh(f"touch {made}"))
-    assert Path(f"/proc/{armed.pid}/exe").samefile(f"/proc/{lab.client.pid}/exe")  # no exec yet
+    assert Path(f"/proc/{armed.pid}/exe").samefile("/bin/sh")
     assert not made.exists()
     lab.client.release(["a"])
     assert lab.wait(Exited, "a").exit_code == 0
@@ -39,7 +39,7 @@ def test_a_release_is_never_early_and_hardly_late(lab: Any) -> None:
         ran_ns = int(lab.read(steps[key].stdout_fd))
         assert instants[key] <= started.released_ns <= started.t_ns
         assert started.released_ns < ran_ns
-        assert started.event == "exec"
+        assert started.event == "release"
         assert started.released_ns - instants[key] < 50_000_000  # a loaded machine; see docs/launcher.md
 
 
@@ -111,11 +111,37 @@ def test_a_failing_exec_is_told_with_its_reason(lab: Any, tmp_path: Path, text: 
     script = tmp_path / "script"
     script.write_text(text)
     script.chmod(0o755)
-    armed = lab.start("a", [str(script)])
-    failed = lab.wait(StartFailed, "a")
+    lab.client.arm("a", [str(script)], lab.env, "/")
+    failed = lab.wait(ArmFailed, "a")
     assert sentence in failed.sentence
     assert str(script) in failed.sentence
-    assert lab.read(armed.stdout_fd) == b""
+
+
+def test_a_failing_exec_is_told_at_the_release_by_who_waits_before_it(gate_lab: Any, tmp_path: Path) -> None:
+    """The fallback finds it later, and says the same."""
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    armed = gate_lab.start("a", [str(script)])
+    failed = gate_lab.wait(StartFailed, "a")
+    assert "interpreter" in failed.sentence
+    assert str(script) in failed.sentence
+    assert gate_lab.read(armed.stdout_fd) == b""
+
+
+def test_who_waits_at_its_gate_has_not_been_executed(gate_lab: Any, tmp_path: Path) -> None:
+    """What it starts from is its exec, and the record says so."""
+    made = tmp_path / "made"
+    armed = gate_lab.arm("a", gate_lab.sh(f"touch {made}"))
+    assert Path(f"/proc/{armed.pid}/exe").samefile(f"/proc/{gate_lab.client.pid}/exe")
+    t0_ns = time.monotonic_ns() + 20_000_000
+    gate_lab.client.release(["a"], t0_ns)
+    started = gate_lab.wait(Started, "a")
+    assert (started.event, started.way) == ("exec", "gate")
+    assert started.way_why == "the agent was told not to trace"
+    assert started.ordered_ns < t0_ns <= started.woke_ns <= started.released_ns < started.t_ns
+    assert gate_lab.wait(Exited, "a").exit_code == 0
+    assert made.exists()
 
 
 def test_a_dropped_step_is_gone_without_having_run(lab: Any, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from agents.effects import Arm, Check, Drop, Effect, End, Hold, RefreshClock, Release, Report, Send
 from agents.executor import Executor
-from agents.launcher.gates import WAKE_EARLY_NS
-from agents.step_run import Exit
+from agents.launcher.waiting import EARLY_NS
+from agents.step_run import Exit, Start
 from fabric.protocol.messages import Assign, Message
 from fabric.timing.offset import Estimate
 from tests.simulation.go_links import Link, Turns
@@ -152,9 +152,7 @@ class GoNode:
     def _is_spinning(self) -> bool:
         """Whether it waits for an instant that is near, and hears nothing."""
         return any(
-            not process.started
-            and process.t0_ns is not None
-            and process.t0_ns - self.local_ns < WAKE_EARLY_NS
+            not process.started and process.t0_ns is not None and process.t0_ns - self.local_ns < EARLY_NS
             for process in self.processes.values()
         )
 
@@ -174,8 +172,8 @@ class GoNode:
         assert process.t0_ns is not None
         _, step, _ = process.key.split("|")
         self.starts.append((step.rsplit("/", 2)[0], self.world.now_ns, process.t0_ns - self.skew_ns))
-        instant_ns = self.local_ns
-        self._tell(lambda executor: executor.started(process.key, 1, instant_ns, "exec", self.local_ns))
+        start = Start(1, self.local_ns, "release")
+        self._tell(lambda executor: executor.started(process.key, start, self.local_ns))
         self.world.after(
             self.world.random.randrange(MS, 40 * MS),
             lambda: self.launcher.take(lambda: self._end(process.key, None)),

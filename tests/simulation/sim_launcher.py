@@ -17,7 +17,7 @@ from agents.effects import (
     Transfer,
 )
 from agents.executor import Executor
-from agents.step_run import Exit
+from agents.step_run import Exit, Start
 from fabric.protocol.messages import Step
 from fabric.protocol.records import Output, Stream
 from tests.simulation.world import MS
@@ -117,7 +117,7 @@ class SimLauncher:
             return []
         process.state = "running"
         self.agent.starts.append((self.world.now_ns, key))
-        effects = executor.started(key, 1, self.agent.local_ns, "exec", self.agent.local_ns)
+        effects = executor.started(key, Start(1, self.agent.local_ns, "exec"), self.agent.local_ns)
         self._chatter(key, self.world.random.randint(0, 4))
         return effects
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from agents.effects import Arm, Check, Effect, Report, Send
 from agents.executor import Executor
-from agents.step_run import Exit
+from agents.step_run import Exit, Start
 from fabric.protocol.messages import Assign, Go, Prepare, Step
 from fabric.timing.offset import Estimate
 
@@ -84,7 +84,7 @@ class Node:
         self.now_ns = max(self.now_ns, part.t0_local_ns)
         for key, run in [(run.key, run) for run in self.executor.steps]:
             if run.state == "scheduled":
-                self.do(self.executor.started(key, 42, self.now_ns, "exec", self.now_ns))
+                self.do(self.executor.started(key, Start(42, self.now_ns, "exec"), self.now_ns))
 
     def finish(self, key: str, code: int | None = 0, signal: int | None = None) -> None:
         end = Exit(code, signal, 0.1, 0.2, 1000, self.now_ns)

@@ -2,7 +2,7 @@
 
 from agents.effects import Arm, Drop, End, Hold, Release, Send, Ship
 from agents.going import LATE_NS
-from agents.step_run import Exit
+from agents.step_run import Exit, Start
 from fabric.protocol.messages import (
     Abandon,
     Abort,
@@ -154,7 +154,7 @@ def test_a_release_that_could_not_be_held_is_told_though_its_step_is_over() -> N
     node.go()
     key = node.key("a-1")
     node.do(node.executor.receive(Abort(run=RUN, phase="1/run", go=1), node.now_ns))
-    node.do(node.executor.started(key, 42, node.now_ns, "exec", node.now_ns))
+    node.do(node.executor.started(key, Start(42, node.now_ns, "exec"), node.now_ns))
     node.finish(key)
     assert not isinstance(node.last(), Aborted)
     node.do(node.executor.held(key, False, node.now_ns))

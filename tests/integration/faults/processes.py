@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from agents.launcher import bare, tree
+from agents.launcher import libc, tree
 
 MARK: Final = "LAB_MARK"
 """In the environment of everything that a lab starts.  Agents do not hand FABRIC_* on to steps, but this."""
@@ -46,7 +46,7 @@ class Descendants:
 
     def begin(self) -> None:
         """Become the one to whom orphans fall."""
-        bare.prctl(bare.PR_SET_CHILD_SUBREAPER, 1)
+        libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 1)
         self._before = set(tree.children(os.getpid()))
 
     def living(self) -> list[int]:
@@ -59,7 +59,7 @@ class Descendants:
 
     def end(self) -> None:
         """Let orphans fall to the system again."""
-        bare.prctl(bare.PR_SET_CHILD_SUBREAPER, 0)
+        libc.prctl(libc.PR_SET_CHILD_SUBREAPER, 0)
 
 
 def kill(pids: list[int]) -> None:
