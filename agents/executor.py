@@ -70,7 +70,9 @@ class Executor:
     def reads_output(self, key: str) -> bool:
         """Whether `wrote` is to be told what this attempt writes."""
         step = self.steps.get(key)
-        return step is not None and (step.probe > 0 or bool(step.readiness and step.readiness.reads_output))
+        if step is None or step.probe:
+            return step is not None
+        return bool(step.readiness and step.readiness.reads_output and not step.ending)
 
     # --- inputs -----------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 Instants are nanoseconds of the local monotonic clock; records carry fabric time.
 """
 
-from collections import deque
 from typing import Literal
 
 from agents import going
@@ -169,7 +168,7 @@ class Lanes:
     def wrote(self, step: StepRun, stream: Stream, data: bytes, now_ns: int) -> list[Effect]:
         """Look at what it writes: its command's last line, or the line that shows it ready."""
         if step.probe:
-            deque(step.lines.take(stream, data), maxlen=0)
+            step.lines.take(stream, data)
         elif step.readiness is not None:
             step.readiness.take(stream, data)
         return self._look(step, now_ns)

@@ -1,6 +1,5 @@
 """PURE.  Lines of text in bytes that come in pieces."""
 
-from collections.abc import Iterator
 from typing import Final
 
 from fabric.protocol.records import Stream
@@ -16,19 +15,24 @@ class Lines:
         self.last = ""  # line that had something in it
         self._rests: dict[Stream, bytes] = {}
 
-    def take(self, stream: Stream, data: bytes) -> Iterator[str]:
-        """Yield the lines that ``data`` ends, then what has come so far of the one after them.
+    def take(self, stream: Stream, data: bytes) -> list[str]:
+        """Return the lines that ``data`` ends, and what has come so far of the next one; no empty ones.
 
         So a prompt, which has no end of line, is seen as soon as a line is; one that goes on comes again.
+        All is decoded at once, for a program may write a million lines a second.
         """
-        *lines, rest = (self._rests.get(stream, b"") + data).split(b"\n")
+        whole, _, rest = (self._rests.get(stream, b"") + data).rpartition(b"\n")
+        found = whole.decode(errors="replace").split("\n")
         if len(rest) > LINE_BYTES:
-            whole = len(rest) - len(rest) % LINE_BYTES
-            lines += [rest[at : at + LINE_BYTES] for at in range(0, whole, LINE_BYTES)]
-            rest = rest[whole:]
+            end = len(rest) - len(rest) % LINE_BYTES
+            found += [_text(rest[at : at + LINE_BYTES]) for at in range(0, end, LINE_BYTES)]
+            rest = rest[end:]
         self._rests[stream] = rest
-        for line in (*lines, rest):
-            text = line.removesuffix(b"\r").decode(errors="replace")
-            if text.strip():
-                self.last = text.strip()[-LINE_BYTES:]
-                yield text
+        lines = [line.removesuffix("\r") for line in (*found, _text(rest)) if line.strip()]
+        if lines:
+            self.last = lines[-1].strip()[-LINE_BYTES:]
+        return lines
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace")

@@ -4,12 +4,13 @@ Instants are nanoseconds of the local monotonic clock.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from agents.lines import Lines
 from fabric.protocol.messages import ReadyWhen
 from fabric.protocol.records import Stream
-from fabric.searching import SearchTooLong, search
+from fabric.searching import SearchTooLong, first_found
 
 MS: Final = 1_000_000
 
@@ -20,7 +21,10 @@ CMD_NS: Final = (200 * MS, 1000 * MS)
 """The same between the end of a command and the beginning of the next: it is a process each time."""
 
 SEARCH_S: Final = 0.5
-"""Longest search in a line of output: the agent does nothing else meanwhile, and is lost after SILENCE_S."""
+"""Longest search in a group of lines: the agent does nothing else meanwhile, and is lost after SILENCE_S."""
+
+GROUP_CHARS: Final = 8192
+"""Lines are searched together up to so much: one long line, or thousands of short ones."""
 
 GROWTH: Final = 1.5
 """By which a pause grows: a program that starts fast is seen soon, one that does not is not disturbed."""
@@ -84,16 +88,15 @@ class Readiness:
         """Look for the pattern in what the step has written; see `what`."""
         if self._pattern is None or self._found:
             return
-        for line in self._lines.take(stream, data):
-            try:
-                if not search(self._pattern, line, SEARCH_S):
-                    continue
-            except SearchTooLong as error:
-                self._gave_up = f" ({error} on one of them)"
-                self._pattern = None  # it would hold the agent up with the next line, too
-                return
-            self._found = line.strip() or line
-            return
+        try:
+            for group in _groups(self._lines.take(stream, data)):
+                line = first_found(self._pattern, group, SEARCH_S)
+                if line is not None:
+                    self._found = line.strip() or line
+                    return
+        except SearchTooLong as error:
+            self._gave_up = f" ({error} on one of them)"
+            self._pattern = None  # it would hold the agent up with the next line, too
 
     def lacking(self) -> str:
         """Say what did not come in time, and what was seen instead."""
@@ -106,6 +109,18 @@ class Readiness:
         if self.when.cmd:
             return f"`{command_text(self.when.cmd)}` did not succeed {within}{more}"
         return f"there is no file {self.when.file!r:.200} {within}"
+
+
+def _groups(lines: list[str]) -> Iterator[list[str]]:
+    group: list[str] = []
+    size = 0
+    for line in lines:
+        group.append(line)
+        size += len(line) + 1
+        if size >= GROUP_CHARS:
+            yield group
+            group, size = [], 0
+    yield group
 
 
 def command_text(argv: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from fabric.errors import FabricError
@@ -39,11 +39,13 @@ def bounded(limit_s: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-def search(pattern: re.Pattern[str], text: str, limit_s: float) -> bool:
-    """Say whether an expression is found in a text.
+def first_found(pattern: re.Pattern[str], texts: Iterable[str], limit_s: float) -> str | None:
+    """Return the first text in which an expression is found; None if it is in none of them.
+
+    The limit is for all of them together: to set it costs as much as some hundred easy searches.
 
     Raises:
         SearchTooLong: If that took too long to find out.
     """
     with bounded(limit_s):
-        return pattern.search(text) is not None
+        return next((text for text in texts if pattern.search(text)), None)

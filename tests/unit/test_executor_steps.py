@@ -341,6 +341,15 @@ def test_a_command_is_run_again_until_it_succeeds() -> None:
     assert node.executor.steps.keys == [f"{RUN}|1/run/a/a-1|1"]
 
 
+def test_nobody_reads_the_lines_of_a_step_that_is_ended() -> None:
+    """It may print for its whole grace, and nothing that it says can make it ready any more."""
+    node = spawned(ReadyWhen(log="up", within_s=1.0))
+    key = node.key("a-1")
+    assert node.executor.reads_output(key)
+    at(node, node.now_ns + S)
+    assert not node.executor.reads_output(key)
+
+
 def test_the_last_words_of_a_command_that_never_succeeds_are_told() -> None:
     """They are recorded nowhere else."""
     node = spawned(ReadyWhen(cmd=("/bin/sh", "-c", "check it"), within_s=1.0))

@@ -1,5 +1,6 @@
 """From the pipes into the journal: what is kept, what waits, and what a step lets go of."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.journal import Journal, Limits
-from agents.pipes import Pipes
+from agents.pipes import HEARD_BYTES, Pipes
 from fabric.protocol.codec import decode
 from fabric.protocol.messages import Batch, Step
 from fabric.protocol.records import Notice, Output, OutputDropped, Record, Stream
@@ -190,6 +191,22 @@ def test_what_is_over_the_limit_is_dropped_in_one_piece(bench: Bench) -> None:
     last = bench.ship()
     assert spans(last) == [("output_dropped", 10_000, 1_002_000), ("output", 1_012_000, 0)]
     assert bench.ended == [("key", "stdout", 1_012_000)]
+
+
+def test_of_a_step_whose_lines_are_looked_at_less_is_taken_at_a_time(tmp_path: Path) -> None:
+    """To look at a million short lines takes the agent a second, in which it hears nobody."""
+    bench = Bench(Journal.create(tmp_path, RUN, 1))
+    bench.open(replace(STEP, output_limit_bytes=3 * HEARD_BYTES))
+    fcntl.fcntl(bench.write_fd, fcntl.F_SETPIPE_SZ, 8 * HEARD_BYTES)
+    os.write(bench.write_fd, b"x" * 8 * HEARD_BYTES)
+    sizes = []
+    for _ in range(3):
+        bench.pipes.readable(bench.fd)
+        sizes.append(len(bench.heard))
+    assert sizes == [HEARD_BYTES, 2 * HEARD_BYTES, 3 * HEARD_BYTES]
+    os.close(bench.write_fd)
+    os.close(bench.fd)
+    bench.journal.close()
 
 
 def test_output_that_is_just_at_the_limit_is_whole(bench: Bench) -> None:

@@ -1,8 +1,10 @@
 """How often is looked whether a step is ready, and what is said when it is not."""
 
+import signal
+
 import pytest
 
-from agents.readiness import CMD_NS, LOOK_NS, Readiness
+from agents.readiness import CMD_NS, GROUP_CHARS, LOOK_NS, Readiness
 from fabric.protocol.messages import ReadyWhen
 
 MS = 1_000_000
@@ -67,3 +69,27 @@ def test_an_expression_that_takes_for_ever_is_given_up() -> None:
     assert not readiness.what
     assert not readiness.reads_output
     assert "took longer than" in readiness.lacking()
+
+
+def test_a_flood_of_lines_is_searched_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`yes` prints a million a second; a limit set for each made the agent silent for half a minute."""
+    limits: list[float] = []
+    setitimer = signal.setitimer
+    monkeypatch.setattr(
+        signal, "setitimer", lambda which, seconds: (limits.append(seconds), setitimer(which, seconds))[1]
+    )
+    readiness = Readiness(ReadyWhen(log="^here$"))
+    readiness.begin(0)
+    readiness.take("stdout", b"y\n" * 30_000)
+    assert not readiness.what
+    readiness.take("stdout", b"y\n" * 30_000 + b"here\n" + b"y\n" * 30_000)
+    assert readiness.what == "its output has 'here'"
+    assert len(limits) < 60
+
+
+def test_one_long_line_is_searched_alone() -> None:
+    """Or the limit would be for many searches that take their time."""
+    readiness = Readiness(ReadyWhen(log="(a+)+$"))
+    readiness.begin(0)
+    readiness.take("stdout", b"b" * GROUP_CHARS + b"\n" + b"c" * GROUP_CHARS + b"\naa")
+    assert readiness.what
