@@ -27,6 +27,12 @@ HEARTBEAT_TIMEOUT_MS: Final = 3000
 """A cut link is noticed in 2-4 s.  Without heartbeats traffic resumed 23 s after a cut of 30 s had healed.
 ZeroMQ's thread answers them while the program hangs, so peers beat from their main loops too."""
 
+KEEPALIVE_IDLE_S: Final = 3
+KEEPALIVE_INTERVAL_S: Final = 1
+KEEPALIVE_COUNT: Final = 3
+"""Who hears nothing for 3 s has the kernel ask three times, so a dead broker is noticed in 5-9 s: the feed
+and the go carry nothing from the reader that could tell."""
+
 TCP_MAXRT_MS: Final = 5000
 """Unacknowledged data ends a TCP connection after so long, instead of after the kernel's 15 minutes."""
 
@@ -102,8 +108,16 @@ _BY_TYPE: Final[Mapping[int, Settings]] = {
 # Who does not read for a while, because its terminal stands still, has a full queue and hears no heartbeat.
 # A connecting socket that then gives its connection up, by its own timeout or by the TTL of the other end,
 # makes a new one, and ZeroMQ 4.3.5 aborts the process as soon as it reads on ("_input_stopped").  So those
-# that read leave heartbeats to the other end, no end sends a TTL, and the fabric's own beats tell of a cut.
-_HEARS_NO_HEARTBEAT: Final[Settings] = {zmq.HEARTBEAT_IVL: 0}
+# that read leave heartbeats to the other end, no end sends a TTL, and the kernel probes the connection: that
+# does not depend on who reads, and ZeroMQ bears the error of a socket.  The fabric's own beats tell of a cut,
+# too.
+_HEARS_NO_HEARTBEAT: Final[Settings] = {
+    zmq.HEARTBEAT_IVL: 0,
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: KEEPALIVE_IDLE_S,
+    zmq.TCP_KEEPALIVE_INTVL: KEEPALIVE_INTERVAL_S,
+    zmq.TCP_KEEPALIVE_CNT: KEEPALIVE_COUNT,
+}
 
 _BY_TOPICAL_DOMAIN: Final[Mapping[str, int]] = {"go": GO_HWM, "feed": FEED_HWM}
 

@@ -1,0 +1,76 @@
+"""Readers that stand still: neither end may suffer from the other."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import zmq
+
+from broker.gate import Gate
+from broker.zap import ZapHandler
+from fabric.keys import KeyPair
+from fabric.transport import bound_port, listen, options, receive_now
+from tests.integration import slow_reader
+
+WITHIN_S = 20.0
+READER = """
+import json, sys, zmq
+from fabric.keys import KeyPair
+from fabric.transport import connect, make_context
+said = json.loads(sys.stdin.readline())
+keys = KeyPair(bytes.fromhex(said["public"]), bytes.fromhex(said["secret"]))
+socket = connect(make_context(), zmq.SUB, said["url"], keys, bytes.fromhex(said["broker"]))
+socket.subscribe(b"run/")
+sys.stdin.read()
+"""
+
+
+def test_a_reader_that_pauses_with_a_full_queue_lives_and_reads_on() -> None:
+    """ZeroMQ 4.3.5 aborts a process that connects again while its queue is full, as soon as it reads on."""
+    done = subprocess.run(
+        [sys.executable, slow_reader.__file__], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout.split()[1]) >= options.FEED_HWM
+
+
+def test_a_broker_lets_a_reader_go_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for one that stands still, or whose network is gone, must not wait for ever."""
+    monkeypatch.setattr(options, "listening", slow_reader.hastened(options.listening))
+    broker, operator = KeyPair.new(), KeyPair.new()
+    gate = Gate()
+    gate.add(operator.public, "operator", "me")
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    zap = ZapHandler(context, gate)
+    feed = listen(context, zmq.XPUB, "tcp://127.0.0.1:0", broker, "feed")
+
+    def hear() -> bytes:
+        end = time.monotonic() + WITHIN_S
+        while not (came := list(receive_now(feed, 1))):
+            zap.serve_for(0.01)
+            assert time.monotonic() < end, "heard nothing"
+        return bytes(came[0].frames[0])
+
+    reader = subprocess.Popen([sys.executable, "-c", READER], stdin=subprocess.PIPE)
+    try:
+        assert reader.stdin is not None
+        said = {
+            "url": f"tcp://127.0.0.1:{bound_port(feed)}",
+            "public": operator.public.hex(),
+            "secret": operator.secret.hex(),
+            "broker": broker.public.hex(),
+        }
+        reader.stdin.write(json.dumps(said).encode() + b"\n")
+        reader.stdin.flush()
+        assert hear() == b"\1run/"
+        os.kill(reader.pid, signal.SIGSTOP)
+        assert hear() == b"\0run/"  # the last subscriber has gone, and its queue with it
+    finally:
+        reader.kill()
+        reader.communicate()
+        zap.close()
+        context.destroy(linger=0)
