@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from fabric.cli.outlet import Outlet
+    from fabric.controller.command import Command
     from fabric.controller.connection import Connection
     from fabric.controller.entry import Read
     from fabric.controller.execute import Executed
@@ -95,17 +96,19 @@ def main(
         from fabric.cli.attach import attached
         from fabric.cli.outlet import Outlet
         from fabric.controller.command import Command
-        from fabric.controller.execute import execute, nodes_for
+        from fabric.controller.execute import nodes_for
+        from fabric.controller.finding import races
         from fabric.protocol.limits import STEP_TIMEOUT_S
 
         wanted = Command.of(command, STEP_TIMEOUT_S if timeout is None else timeout, user)
         with attached("fabric-exec", broker, verbose=verbose, quiet=quiet) as connection:
-            nodes = nodes_for(connection, spec, waiting(wait))
             outlet = Outlet((sys.stdout, sys.stderr), connection.loop.wake)
-            show = _Show(outlet, None if as_json else _view(nodes, fold=fold))
-            done = execute(
-                connection, nodes, wanted, show, show_deadline=lambda: show.deadline_ns, outlet=outlet
-            )
+            for left in races(connection, waiting(wait)):
+                nodes = nodes_for(connection, spec, left)
+                show = _Show(outlet, None if as_json else _view(nodes, fold=fold))
+                done = _execute(connection, nodes, wanted, show, outlet)
+                if not done.was_late:
+                    break
             lacking = show.finish(done)
             bundle = None
             if output is not None and done.started:
@@ -116,6 +119,14 @@ def main(
         if bundle is not None and not quiet:
             click.echo(f"bundle: {bundle}", err=True)
         sys.exit(done.exit_code)
+
+
+def _execute(
+    connection: "Connection", nodes: "Sequence[str]", command: "Command", show: "_Show", outlet: "Outlet"
+) -> "Executed":
+    from fabric.controller.execute import execute
+
+    return execute(connection, nodes, command, show, show_deadline=lambda: show.deadline_ns, outlet=outlet)
 
 
 def _view(nodes: "Sequence[str]", *, fold: bool) -> "ExecView":

@@ -3,9 +3,9 @@
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fabric.controller.command import STEP, Command, command_run, command_trial
+from fabric.controller.command import ROLE, STEP, Command, command_run, command_trial
 from fabric.controller.connection import Connection
 from fabric.controller.entry import Read
 from fabric.controller.finding import Wait, find_nodes
@@ -13,10 +13,12 @@ from fabric.controller.local import new_run_id
 from fabric.controller.lookup import list_nodes
 from fabric.controller.session import Outlet, Reluctance, Session
 from fabric.controller.verdict import EXIT_CODES, Verdict
+from fabric.errors import UsageError
 from fabric.protocol.limits import LEASE_S
 from fabric.protocol.records import StepFinished
 from fabric.trial.cells import Cell
-from fabric.trial.resolve import asks_lab, resolve
+from fabric.trial.resolve import asks_free, asks_lab, resolve
+from fabric.trial.shortage import LabError
 
 Show = Callable[[Sequence[Read], int], None]
 
@@ -29,6 +31,7 @@ class Executed:
     verdict: Verdict
     whys: tuple[str, ...]
     started: bool  # the nodes were to be had
+    was_late: bool  # they were not: somebody else has one of them
     ends: Mapping[str, StepFinished]  # of each node that has told its end
     passes_over: bool  # after Ctrl-C not all was read
 
@@ -72,6 +75,7 @@ def execute(
         verdict=run.findings.verdict,
         whys=run.findings.whys,
         started=bool(run.nodes),
+        was_late=run.denied == "busy",
         ends={node: end for (node, step, _), end in run.desk.history.finished.items() if step == STEP},
         passes_over=run.desk.passes_over,
     )
@@ -86,11 +90,23 @@ def nodes_for(connection: Connection, spec: str, wait: Wait) -> tuple[str, ...]:
         UsageError: If it is no spec.
         LabError: If the lab does not have them now.
     """
-    trial, cell = command_trial([spec], Command(argv=("true",))), Cell(0, {})
+    trial, cells = command_trial([spec], Command(argv=("true",))), [Cell(0, {})]
     seed = secrets.randbits(32)
-    if wait.limit_s or asks_lab(trial, [cell]):
-        return find_nodes(connection, trial, [cell], seed, wait)[0].nodes
-    return resolve(trial, [cell], None, seed).nodes
+    told = replace(wait, tell=lambda why: wait.tell(_without_role(why)))
+    try:
+        if wait.limit_s or asks_lab(trial, cells) or asks_free(trial, cells):
+            return find_nodes(connection, trial, cells, seed, told)[0].nodes
+        return resolve(trial, cells, None, seed).nodes
+    except LabError as error:
+        whys = [_without_role(why) for why in error.problems]
+        raise LabError(whys, error.hint, may_come=error.may_come) from None
+    except UsageError as error:
+        raise UsageError(_without_role(str(error)), error.hint) from None
+
+
+def _without_role(sentence: str) -> str:
+    """Return what is wrong with a spec of a command, of whose role nobody knows."""
+    return sentence.removeprefix(f"role {ROLE}: ").removeprefix(f"nodes of role `{ROLE}`: ")
 
 
 def _showing(show: Show) -> Callable[[Sequence[Read], int], tuple[()]]:

@@ -1,7 +1,8 @@
 """Finds the nodes of a trial in the lab, and waits for those that are in use if the user wants that."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Final
 
 from fabric.controller.connection import Connection
@@ -15,6 +16,9 @@ from fabric.trial.shortage import LabError
 LOOK_NS: Final = 1_000_000_000
 """Between two looks for nodes that are waited for."""
 
+RACES: Final = 3
+"""How often nodes are looked for at least, if somebody else takes one of them first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -23,6 +27,20 @@ class Wait:
     limit_s: float = 0.0
     tell: Callable[[str], None] = lambda _: None
     """Is called with what is waited for, whenever that changes."""
+
+
+def races(connection: Connection, wait: Wait) -> Iterator[Wait]:
+    """Yield what is left of a wait, again and again: leave the loop once the nodes have been reserved.
+
+    Between the look for nodes and their reservation somebody else may take one of them; who waits may well
+    meet others that wait for the same.
+    """
+    until_ns = connection.now_ns() + round(wait.limit_s * 1e9)
+    for number in count(1):
+        left_ns = max(0, until_ns - connection.now_ns())
+        if number > RACES and not left_ns:
+            return
+        yield replace(wait, limit_s=left_ns / 1e9)
 
 
 def find_nodes(

@@ -5,14 +5,14 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from fabric.controller.connection import Connection
 from fabric.controller.document import plan_document, plan_text
 from fabric.controller.entry import Read
-from fabric.controller.finding import Wait, find_nodes, pause
+from fabric.controller.finding import Wait, find_nodes, pause, races
 from fabric.controller.local import LocalFabric, new_run_id
 from fabric.controller.lookup import list_nodes
 from fabric.controller.measures import Measured
@@ -41,9 +41,6 @@ cores that have nothing else to do, nearly all of it for importing their modules
 
 MAX_SEED: Final = 1 << 31
 """A seed that is drawn is below this, so that it can be typed."""
-
-RACES: Final = 3
-"""How often nodes are looked for, if somebody else takes one of them first."""
 
 POLL_NS: Final = 20_000_000
 """Between two looks for the agents of a private fabric."""
@@ -120,8 +117,8 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         )
         stack.callback(connection.close)
         connection.wait_up()
-        for _ in range(RACES):
-            plan = _plan(connection, trial, cells, phases, options)
+        for wait in races(connection, options.wait):
+            plan = _plan(connection, trial, cells, phases, replace(options, wait=wait))
             plan.puts = sources.puts
             check_sizes(plan)
             outcome = _carry_out(connection, plan, sources, options, show)

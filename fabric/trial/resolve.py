@@ -61,6 +61,20 @@ def asks_lab(trial: Trial, cells: Iterable[Cell]) -> bool:
     )
 
 
+def asks_free(trial: Trial, cells: Iterable[Cell]) -> bool:
+    """Whether some of several nodes are wanted, so that a broker has to say which of them are free.
+
+    Raises:
+        UsageError: If a spec is wrong in one of the cells.
+    """
+    return any(
+        isinstance(part, Some) and part.count is not None
+        for wanted in _wanted_by_cell(trial, cells)
+        for parts in wanted.parts.values()
+        for part in parts
+    )
+
+
 def resolve(
     trial: Trial, cells: Sequence[Cell], registry: Iterable[NodeInfo] | None, seed: int
 ) -> Resolution:

@@ -13,7 +13,7 @@ from fabric.trial.cells import cells_of
 from fabric.trial.load import parse_trial
 from fabric.trial.model import Trial
 from fabric.trial.nodespec import MAX_NODES, SpecError
-from fabric.trial.resolve import Resolution, asks_lab, needed, resolve
+from fabric.trial.resolve import Resolution, asks_free, asks_lab, needed, resolve
 from fabric.trial.rolespec import check_spec
 from fabric.trial.shortage import LabError
 
@@ -83,6 +83,15 @@ def test_labels_need_a_broker() -> None:
     assert asks_lab(one, cells_of(one))
     assert not asks_lab(trial({"a": "2 of lab[1-3]"}), cells_of(one))
     assert asks_lab(trial({"a": "lab1"}, network="test"), cells_of(one))
+
+
+def test_a_choice_needs_to_know_who_is_free() -> None:
+    """Of nodes that are named one by one nobody has to choose."""
+    for spec, is_choice in (("2 of lab[1-3]", True), ("lab1, 1 of @etcd", True), ("@etcd", False)):
+        one = trial({"a": spec})
+        assert asks_free(one, cells_of(one)) == is_choice
+    one = trial({"a": "lab[1-3]"})
+    assert not asks_free(one, cells_of(one))
 
 
 def test_all_of_a_label_are_all_that_bear_it() -> None:

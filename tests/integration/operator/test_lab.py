@@ -90,6 +90,14 @@ def test_what_all_say_is_shown_once(lab: Lab) -> None:
     assert {json.loads(line)["type"] for line in out} >= {"output", "step_finished", "run_ended"}
 
 
+def test_free_nodes_of_a_range_are_picked(lab: Lab) -> None:
+    """Also where the range names more than there are; an error names the spec, and no role."""
+    code, out, _ = lab.type("fabric", "exec", "3 of lab[1-9]", "--", "echo", "here")
+    assert (code, sorted(out)) == (0, ["lab1: here", "lab2: here", "lab3: here"])
+    code, _, err = lab.type("fabric", "exec", "4 of lab[1-9]", "--", "true")
+    assert (code, err[0].partition(";")[0]) == (3, "error: 4 of lab[1-9]: only 3 free nodes fit: lab[1-3]")
+
+
 def test_a_command_knows_on_which_node_it_is(lab: Lab) -> None:
     """What was tried by hand goes into a trial as it stands: with the same variables."""
     line = 'echo "$my_name $my_index $my_role $repeat"; test -n "$me"'
