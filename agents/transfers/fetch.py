@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from agents.journal import Journal, JournalFull, SpoolStream
@@ -193,8 +194,9 @@ class Fetch:
             )
         )
         stream = self._journal.open_file(self._step, self._attempt, self.files)
-        made_up = status.st_size == 0 or status.st_blocks == 0
-        self._reading = _Reading(self.files, path, fd, status.st_size, made_up, stream)
+        size = 0 if _is_of_proc(status) else status.st_size
+        made_up = size == 0 or status.st_blocks == 0
+        self._reading = _Reading(self.files, path, fd, size, made_up, stream)
 
     def _read(self, reading: _Reading) -> int | None:
         """Read and store a chunk; return its size, None if the disk takes none."""
@@ -289,6 +291,11 @@ class Fetch:
             self._end(why)
         else:
             self._note_problem(f"the fetch {why}")
+
+
+def _is_of_proc(status: os.stat_result) -> bool:
+    """Whether what a file says of its size means nothing: /proc/kcore has 128 TB."""
+    return status.st_dev == Path("/proc").stat().st_dev
 
 
 def shown(path: str) -> str:

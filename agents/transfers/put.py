@@ -14,6 +14,7 @@ from agents.transfers.fetch import Progress, size_text
 from agents.transfers.full_disk import FullDisk
 from agents.transfers.limits import FILE_COST_BYTES, READ_BYTES
 from agents.transfers.pull import Pull
+from agents.transfers.walk import in_the_way
 from fabric.protocol.messages import FilePart, FileRequest, FileSource
 
 if TYPE_CHECKING:
@@ -152,8 +153,8 @@ class Put:
         target = self._base / source.path
         with _about(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            if target.is_dir():
-                raise IsADirectoryError(0, "it is a directory there", target)
+            if kind := in_the_way(target):
+                raise OSError(0, f"it is {kind} there")
             part = self._part(target)
             fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         self._incoming = _Incoming(source, target, part, fd, Pull(source.size), copied_from=copied_from)

@@ -162,6 +162,15 @@ def _odd(path: str) -> Sight:
     return Missed(path, f"it is {_kind(mode)}", serious=False)
 
 
+def in_the_way(path: Path) -> str:
+    """Say what is at a place that is no file, which a new file must not replace; "" if nothing is."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return ""
+    return "" if stat.S_ISREG(mode) else _kind(mode)
+
+
 def _kind(mode: int) -> str:
-    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device")

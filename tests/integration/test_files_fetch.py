@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import agents.transfers.fetch
 from agents.journal import Journal, JournalFull, SpoolStream
 from agents.transfers.fetch import Fetch
 from agents.transfers.full_disk import FullDisk
@@ -335,6 +336,15 @@ def test_a_full_disk_ends_it_after_a_while(node: Node, monkeypatch: pytest.Monke
     node.ship()
     (end,) = [record for record, _ in node.records if isinstance(record, FileEnded)]
     assert (end.size, end.sha256) == (0, "")
+
+
+def test_a_file_of_proc_that_says_it_is_endless_is_cut(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/proc/kcore has 128 TB."""
+    with node.write("kcore").open("r+b") as file:
+        file.truncate(1 << 40)
+    monkeypatch.setattr(agents.transfers.fetch, "_is_of_proc", lambda _: True)
+    monkeypatch.setattr(agents.transfers.fetch, "ENDLESS_BYTES", 1 << 20)
+    assert node.fetch("kcore").problems == [f"{node.place}/kcore does not end: 1.05 MB of it came"]
 
 
 def test_thousands_of_files_come(node: Node) -> None:

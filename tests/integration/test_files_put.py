@@ -1,6 +1,7 @@
 """A put: what is found beside the trial is what the nodes get, whatever is lost on the way."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -202,6 +203,14 @@ def test_a_directory_is_no_place_for_a_file(tmp_path: Path, folder: Path) -> Non
     (lab.scratch / "etc").mkdir()
     put = lab.put()
     assert put.message() == f"cannot write {lab.scratch}/etc: it is a directory there"
+
+
+@pytest.mark.parametrize(("made", "kind"), [("mkfifo", "a FIFO"), ("ln -s /dev/null", "a device")])
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path, folder: Path, made: str, kind: str) -> None:
+    """A machine without its /dev/null is of no more use."""
+    lab = Lab(tmp_path, found(folder, PutSource(source="a.sh", target="there")))
+    subprocess.run([*made.split(), str(lab.scratch / "there")], check=True)
+    assert lab.put().message() == f"cannot write {lab.scratch}/there: it is {kind} there"
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(
