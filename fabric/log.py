@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, Final, Literal, Protocol, TextIO
+from typing import Any, Final, Literal, NamedTuple, Protocol, TextIO
 
 Level = Literal["debug", "info", "warning", "error"]
 _LEVELS: Final[dict[Level, int]] = {
@@ -58,8 +58,28 @@ def level_for(verbosity: int, usual: Level = "info") -> Level:
 def set_up(level: Level = "info", *, as_json: bool = False, stream: TextIO | None = None) -> None:
     """Send events of ``level`` and above to ``stream`` (default: stderr), one line each.
 
-    Colours are for terminals and go away with ``NO_COLOR``.
+    Colours are for terminals and go away with ``NO_COLOR``.  Who then has nothing to say does not import
+    structlog, which takes a tenth of a short command's time.
     """
+    _wishes.clear()
+    _wishes.append(_Wish(level, as_json, stream))
+    if "structlog" in sys.modules:
+        _configure()
+
+
+class _Wish(NamedTuple):
+    level: Level
+    as_json: bool
+    stream: TextIO | None
+
+
+_wishes: Final[list[_Wish]] = []
+"""What `set_up` was told last; empty before that."""
+
+
+def _configure() -> None:
+    """Tell structlog what `set_up` was told."""
+    level, as_json, stream = _wishes[0]
     structlog = _import_structlog()
     target = stream if stream is not None else sys.stderr
     structlog.configure(
@@ -95,10 +115,24 @@ class _LateLogger:
     def __getattr__(self, method: str) -> Callable[..., None]:
         if method.startswith("_"):  # copy and pickle look for these
             raise AttributeError(method)
+        if "structlog" not in sys.modules and _is_unwanted(method):
+            return _say_nothing
         structlog = _import_structlog()
         if not structlog.is_configured():
-            set_up("warning")  # structlog's own default prints to stdout, among the results
+            if not _wishes:
+                set_up("warning")  # structlog's own default prints to stdout, among the results
+            _configure()
         return getattr(structlog.get_logger(**self._values), method)  # type: ignore[no-any-return]
+
+
+def _is_unwanted(method: str) -> bool:
+    """Whether nobody wants events of this level; of other methods structlog knows more."""
+    levels = {str(level): number for level, number in _LEVELS.items()}
+    return bool(_wishes) and method in levels and levels[method] < _LEVELS[_wishes[0].level]
+
+
+def _say_nothing(_event: str, **_values: object) -> None:
+    """Stand for a method whose events nobody wants to see."""
 
 
 class _Unbreakable:

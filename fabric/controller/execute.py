@@ -9,8 +9,8 @@ from fabric.controller.command import ROLE, STEP, Command, command_run, command_
 from fabric.controller.connection import Connection
 from fabric.controller.entry import Read
 from fabric.controller.finding import Wait, find_nodes
-from fabric.controller.local import new_run_id
 from fabric.controller.lookup import list_nodes
+from fabric.controller.runid import new_run_id
 from fabric.controller.session import Outlet, Reluctance, Session
 from fabric.controller.verdict import EXIT_CODES, Verdict
 from fabric.errors import UsageError

@@ -1,6 +1,5 @@
 """PURE.  The metrics of a run: over the nodes of a role, over the repeats, and against the checks."""
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -9,9 +8,23 @@ from fabric.report.quantities import beside
 from fabric.trial.cells import Repeat
 from fabric.trial.model import Across, CheckSpec, MetricSpec, Trial, TrialStep
 
+
+# statistics is imported late, with fractions and decimal: most runs have no metrics.
+def _mean(values: Sequence[float]) -> float:
+    from statistics import fmean
+
+    return fmean(values)
+
+
+def _median(values: Sequence[float]) -> float:
+    from statistics import median
+
+    return median(values)
+
+
 _ACROSS: Final[Mapping[Across, Callable[[Sequence[float]], float]]] = {
-    "mean": statistics.fmean,
-    "median": statistics.median,
+    "mean": _mean,
+    "median": _median,
     "sum": sum,
     "min": min,
     "max": max,
@@ -121,13 +134,15 @@ def metrics_of(trial: Trial) -> list[tuple[TrialStep, MetricSpec]]:
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
     """Return count, centre and spread of values; the standard deviation is the sample's."""
+    from statistics import stdev
+
     return {
         "n": len(values),
-        "median": statistics.median(values),
-        "mean": statistics.fmean(values),
+        "median": _median(values),
+        "mean": _mean(values),
         "min": min(values),
         "max": max(values),
-        "stdev": statistics.stdev(values) if len(values) > 1 else None,
+        "stdev": stdev(values) if len(values) > 1 else None,
     }
 
 

@@ -13,13 +13,14 @@ from fabric.controller.connection import Connection
 from fabric.controller.document import plan_document, plan_text
 from fabric.controller.entry import Read
 from fabric.controller.finding import Wait, find_nodes, pause, races
-from fabric.controller.local import LocalFabric, new_run_id
+from fabric.controller.local import LocalFabric
 from fabric.controller.lookup import list_nodes
 from fabric.controller.measures import Measured
 from fabric.controller.measuring import measure
 from fabric.controller.outcome import result_of, result_text
 from fabric.controller.plan import RunPlan, make_plan
 from fabric.controller.run import Run
+from fabric.controller.runid import new_run_id
 from fabric.controller.session import Session
 from fabric.controller.sizes import check_sizes
 from fabric.controller.sources import Sources, find_sources

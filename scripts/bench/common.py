@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 from fabric.config import parse_url
 from fabric.controller.connection import Connection
 from fabric.controller.entry import Entry
-from fabric.controller.local import new_run_id
+from fabric.controller.runid import new_run_id
 from fabric.keys import OperatorAccess
 from fabric.protocol import messages as m
 

@@ -25,7 +25,7 @@ SHELLS = {
             "measuring",
             "position",
         ),
-        *("session", "sources", "tail", "trialrun", "upkeep"),
+        *("runid", "session", "sources", "tail", "trialrun", "upkeep"),
     },
     "broker": {
         *("__main__", "cli", "service", "server", "hands", "reading"),

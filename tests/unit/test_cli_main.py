@@ -45,6 +45,19 @@ def test_the_help_of_a_command_loads_nothing_heavy(way: tuple[str, ...]) -> None
     assert loaded & set(HEAVY) == set()
 
 
+def test_a_command_on_nodes_loads_nothing_that_reads_trials() -> None:
+    """Whoever types `fabric exec` waits for each import."""
+    code = (
+        "import sys, fabric.cli.exec, fabric.cli.outlet, fabric.report.execview\n"
+        "from fabric.cli.attach import attached\n"
+        "from fabric.controller.execute import execute\n"
+        "print(*sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    unwanted = {*HEAVY, "tree_sitter", "statistics", "subprocess", "difflib", "jinja2"} - {"zmq", "msgpack"}
+    assert set(out.split()) & unwanted == set()
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_shells_complete_all_programs(shell: str) -> None:
     """One line in ~/.bashrc is enough for all of them."""

@@ -87,6 +87,17 @@ def test_structlog_costs_nothing_until_an_event_comes() -> None:
     )
 
 
+def test_events_that_nobody_wants_cost_no_structlog() -> None:
+    """A short command of an operator tells nothing but what went wrong."""
+    code = (
+        "import sys; from fabric.log import get_logger, set_up; set_up('warning'); log = get_logger(a=1)\n"
+        "log.info('broker_found', b=2); print('structlog' in sys.modules); log.warning('broker_lost', b=2)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"
+    assert "broker_lost" in done.stderr
+
+
 def test_structlog_brings_no_ballast_and_hides_none() -> None:
     """Rich and asyncio cost an agent 11 MB for nothing; who wants them afterwards gets the real ones."""
     code = (
