@@ -1,7 +1,6 @@
 """PURE.  Starts with `at` or `spread`: how late each was, by the very clock that it was planned on."""
 
 from collections.abc import Iterable
-from statistics import median
 from typing import Any, Final
 
 from fabric.protocol.records import StepStarted
@@ -33,6 +32,8 @@ def offsets_of(t0_ns: int, starts: Iterable[tuple[str, StepStarted]]) -> dict[st
     ]
     if not found:
         return None
+    from statistics import median  # late, with fractions and decimal: few phases have such starts
+
     worst, node, step = max(found)
     return {
         "starts": len(found),
