@@ -57,7 +57,11 @@ def _read_pattern(
 @option("--step", "steps", multiple=True, metavar="S", help="Only of steps of this name; may be repeated.")
 @option("--grep", "pattern", metavar="REGEX", callback=_read_pattern, help="Only lines of output that match.")
 @option("--invert", is_flag=True, help="With --grep: only lines that do not match.")
-@option("--merge", is_flag=True, help="In the order of the time on the nodes, not as the records came.")
+@option(
+    "--merge",
+    is_flag=True,
+    help="In the order of the time on the nodes, not as records came; ~ marks what may belong further up.",
+)
 @option("--fold", is_flag=True, help="Equal lines of many nodes once.")
 @option(
     "--clock",

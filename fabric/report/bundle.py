@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from fabric.protocol.records import (
     StepFinished,
     Stream,
 )
+from fabric.report.eventfile import EventFile
 from fabric.report.events import event_line, event_of, is_event, step_of
 from fabric.report.files import FetchedFiles
 from fabric.report.html import REPORT, render
@@ -27,6 +28,7 @@ from fabric.report.junit import junit_text
 from fabric.report.manifest import MANIFEST, hash_file, manifest_text, sync, write_durably
 from fabric.report.outputs import OutputFiles
 from fabric.report.paths import stream_path
+from fabric.report.places import Places
 from fabric.report.tails import with_last_lines
 from fabric.trial.model import TrialFile
 
@@ -36,10 +38,6 @@ PLAN: Final = "plan.json"
 RESULT: Final = "result.json"
 JUNIT: Final = "junit.xml"
 LATEST: Final = "latest"
-
-_EVENTS_BUFFER_BYTES: Final = 256 * 1024
-"""Small records come by the thousand; `BundleWriter.flush` after each turn shows them to a reader."""
-
 
 _SYNC_EACH: Final = 500
 """With more files than this, syncing the whole machine once is faster than each of them."""
@@ -67,7 +65,8 @@ class BundleWriter:
                 raise UsageError(
                     f"{directory} exists already", hint="choose another directory with -o, or remove it"
                 ) from None
-            self._events = (directory / EVENTS).open("wb", buffering=_EVENTS_BUFFER_BYTES)
+            self._events = EventFile(directory / EVENTS)
+        self._places = Places()
         self._outputs = OutputFiles(directory)
         self._files = FetchedFiles(directory)
         self._own = [EVENTS, TRIAL, PLAN, RESULT, JUNIT, REPORT]
@@ -100,7 +99,7 @@ class BundleWriter:
             if not is_event(record):
                 return
             line = event_line(event_of(read, self._origin_ns))
-            self._events.write(line.encode("utf-8", "replace") + b"\n")
+            self._events.write(line.encode("utf-8", "replace"), self._places.of(read))
 
     def _write_bytes(
         self, read: Read, record: Output | OutputDropped | FileBegun | FileChunk | FileEnded | FileMissing
@@ -146,7 +145,7 @@ class BundleWriter:
         with _store_errors(self.directory):
             self._outputs.close()
             self._files.finish()
-            self._events.close()
+            self._events.finish()
             result = with_last_lines(result, self.directory)
             text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
             write_durably(self.directory / RESULT, text)
@@ -167,8 +166,7 @@ class BundleWriter:
         """Leave the bundle as it is.  Safe to call at any time, and after `finish`."""
         self._outputs.close()
         self._files.close()
-        with suppress(OSError):  # a full disk was told by `write`
-            self._events.close()
+        self._events.close()
 
 
 def point_latest(directory: Path) -> None:

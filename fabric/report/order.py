@@ -10,7 +10,7 @@ from itertools import count
 from typing import Final
 
 from fabric.controller.entry import Read
-from fabric.protocol.records import Metric, MetricMissing, PhaseEnded, RepeatEnded, RunEnded
+from fabric.report.places import Places
 
 HOLD_NS: Final = 150_000_000
 """Each record is held so long for earlier ones: a network's round trip and an agent's turn fit in well."""
@@ -33,7 +33,7 @@ class TimeOrder:
         self._held: list[tuple[int, int, int, Read]] = []  # place in time, place in coming, when due
         self._came = count()
         self._size = 0
-        self._latest: dict[str, int] = {}  # of each source: what follows never stands before
+        self._places = Places()
 
     @property
     def deadline_ns(self) -> int | None:
@@ -45,8 +45,7 @@ class TimeOrder:
         ready: list[Read] = []
         due_ns = -(-(now_ns + self._hold_ns) // STEP_NS) * STEP_NS
         for read in reads:
-            place_ns = max(read.record.t_ns, self._latest.get(read.node, 0), self._known_ns(read))
-            self._latest[read.node] = place_ns
+            place_ns = self._places.of(read)
             own = read  # with bytes of its own, not to keep the message that they came in
             if read.data:
                 own = Read(read.number, read.node, read.record, bytes(read.data), read.incarnation)
@@ -57,18 +56,6 @@ class TimeOrder:
         while self._held and self._held[0][2] <= now_ns:
             ready.append(self._pop())
         return ready
-
-    def _known_ns(self, read: Read) -> int:
-        """Return the place behind which a record of the controller stands: of what it has followed from.
-
-        The controller's clock may be behind those of the nodes by as much as both may be off.
-        """
-        record = read.record
-        if isinstance(record, MetricMissing | Metric):
-            return self._latest.get(record.node, 0)
-        if isinstance(record, PhaseEnded | RepeatEnded | RunEnded):
-            return max(self._latest.values(), default=0)
-        return 0
 
     def rest(self) -> list[Read]:
         """Return what is still held: nothing more comes."""

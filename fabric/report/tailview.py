@@ -11,11 +11,16 @@ from fabric.report.events import event_line, event_of, is_event
 from fabric.report.fold import folded
 from fabric.report.folding import Folder
 from fabric.report.ordering import AsTheyCome, MovingWindow, Stage, WholeOrder
+from fabric.report.places import Places
+from fabric.report.proof import Proven
 from fabric.report.style import Palette, printable
 from fabric.report.text import SEPARATORS
 from fabric.report.timeline import Line, Liner, phase_start, plain_text
 
 ClockName = Literal["run", "wall", "phase"]
+
+OPEN: Final = "~"
+"""Stands behind the time of a line whose place is not proven."""
 
 _WIDTH: Final = 32
 """Names up to this width are padded, so that the text stands in a column."""
@@ -72,13 +77,14 @@ class Writer:
         """Return the line as it is shown."""
         palette = self._palette
         head = palette.faint(self._clock.text(line))
+        gap = palette.level("warning", OPEN) if line.is_open else " "
         who = f"{self._who(line)} " if line.nodes else ""
         text = printable(line.text, color=palette.color)
         if not line.stream:
-            return f"{head} {who}{palette.level(line.level, text)}"
+            return f"{head}{gap}{who}{palette.level(line.level, text)}"
         separator = SEPARATORS[line.stream]
         separator = palette.level("error", separator) if line.stream == "stderr" else separator
-        return f"{head} {who}{separator} {text}".rstrip(" ")
+        return f"{head}{gap}{who}{separator} {text}".rstrip(" ")
 
     def _who(self, line: Line) -> str:
         nodes, name = self._name(line.nodes, line.who)
@@ -158,6 +164,7 @@ class JsonTimelineView:
     def __init__(self, *, origin_ns: int | None, order: Stage) -> None:
         self._origin_ns = origin_ns
         self._order = order
+        self._places = Places()
 
     @property
     def deadline_ns(self) -> int | None:
@@ -180,7 +187,7 @@ class JsonTimelineView:
         if self._origin_ns is None:
             self._origin_ns = read.record.t_ns
         text = event_line(event_of(read, self._origin_ns))
-        return Line(read.record.t_ns, (read.node,), "", 0, "", "", "", text, "plain")
+        return Line(self._places.of(read), (read.node,), "", 0, "", "", "", text, "plain")
 
 
 def _is_event(read: Read) -> bool:
@@ -196,4 +203,4 @@ def order_of(*, merge: bool, live: bool) -> Stage:
     """Return what puts lines in order: all where the run is read to an end, else those of a moment."""
     if not merge:
         return AsTheyCome()
-    return MovingWindow() if live else WholeOrder()
+    return Proven(MovingWindow() if live else WholeOrder())

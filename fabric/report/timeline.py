@@ -36,6 +36,8 @@ class Line(NamedTuple):
     text: str
     level: Level
     is_loss: bool = False  # says that something is missing: never filtered away
+    bound_ns: int = 0  # of the instant; -1: not known
+    is_open: bool = False  # it may belong before a line of another node that stands above it
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class _Stream:
     first: Output
     cutter: LineCutter = field(default_factory=LineCutter)
     t_ns: int = 0
+    bound_ns: int = 0
     since_ns: int = 0
 
 
@@ -67,7 +70,8 @@ class Liner:
     def take(self, read: Read, now_ns: int) -> Iterator[Line]:
         """Yield the lines that are finished with this record."""
         record = read.record
-        self._newest_ns = max(self._newest_ns, record.t_ns)
+        if record.bound_ns >= 0:
+            self._newest_ns = max(self._newest_ns, record.t_ns)
         if isinstance(record, Output):
             yield from self._output(read, record, now_ns)
             return
@@ -100,10 +104,10 @@ class Liner:
         if stream is None:
             stream = self._streams[key] = _Stream(record)
         if not stream.cutter.pending:
-            stream.t_ns, stream.since_ns = record.t_ns, now_ns
+            stream.t_ns, stream.bound_ns, stream.since_ns = record.t_ns, record.bound_ns, now_ns
         for piece in stream.cutter.feed(bytes(read.data)):
             yield from self._lines(read.node, stream, piece)
-            stream.t_ns, stream.since_ns = record.t_ns, now_ns
+            stream.t_ns, stream.bound_ns, stream.since_ns = record.t_ns, record.bound_ns, now_ns
         if not record.size:
             del self._streams[key]
             if stream.cutter.pending:
@@ -124,10 +128,11 @@ class Liner:
             return
         text = data.replace(b"\r\n", b"\n").decode("utf-8", "replace")
         text = ("" if piece.begins else MORE) + text + ("" if piece.ends else MORE)
-        first = self._line(node, stream.first, "", stream=stream.first.stream, t_ns=stream.t_ns)
-        t_ns, nodes, step, attempt, who, place, name, _, level, is_loss = first
+        when = (stream.t_ns, stream.bound_ns)
+        first = self._line(node, stream.first, "", stream=stream.first.stream, when=when)
+        t_ns, nodes, step, attempt, who, place, name, _, level, is_loss, bound_ns, _ = first
         for one in text.split("\n"):  # there may be thousands, which differ in nothing else
-            yield Line(t_ns, nodes, step, attempt, who, place, name, one, level, is_loss)
+            yield Line(t_ns, nodes, step, attempt, who, place, name, one, level, is_loss, bound_ns)
 
     # --- one line ---------------------------------------------------------------------------------------
 
@@ -139,12 +144,15 @@ class Liner:
         *,
         level: Level = "plain",
         stream: str = "",
-        t_ns: int = 0,
+        when: tuple[int, int] | None = None,
         is_loss: bool = False,
     ) -> Line:
         step = step_of(record)
+        t_ns, bound_ns = when or (record.t_ns, record.bound_ns)
+        if bound_ns < 0 and self._newest_ns:
+            t_ns = self._newest_ns  # its own may be that of a clock that is hours off
         return Line(
-            t_ns=t_ns or record.t_ns or self._newest_ns,
+            t_ns=t_ns or self._newest_ns,
             nodes=(node,) if node else (),
             step=str(step) if step else "",
             attempt=getattr(record, "attempt", 0),
@@ -154,6 +162,7 @@ class Liner:
             text=text,
             level=level,
             is_loss=is_loss,
+            bound_ns=bound_ns,
         )
 
 

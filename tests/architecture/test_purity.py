@@ -45,7 +45,10 @@ MORE_PURE = {
     "agents.launcher.lease",
     "agents.launcher.schedule",
     *(f"fabric.report.{name}" for name in ("blocks", "events", "failures", "filenames", "fold", "frame")),
-    *(f"fabric.report.{name}" for name in ("idle", "lines", "order", "paths", "quantities", "recent")),
+    *(
+        f"fabric.report.{name}"
+        for name in ("idle", "lines", "order", "paths", "places", "quantities", "recent")
+    ),
     *(
         f"fabric.report.{name}"
         for name in ("sentences", "streams", "style", "summary", "text", "junit", "results")

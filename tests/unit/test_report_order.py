@@ -1,7 +1,9 @@
 """Lines in the order of their time, as far as a moment's wait can bring it about."""
 
-from fabric.protocol.records import PhaseEnded, PhaseFinished
+from fabric.controller.entry import Read
+from fabric.protocol.records import Notice, PhaseEnded, PhaseFinished
 from fabric.report.order import HELD_BYTES, HOLD_NS, STEP_NS, TimeOrder
+from fabric.report.places import Places
 from tests.unit.reads import S, plain, said
 
 
@@ -46,3 +48,12 @@ def test_a_flood_is_let_go_instead_of_held() -> None:
     released = order.take(flood, 0)
     assert released == flood[: len(released)]
     assert len(flood) - len(released) <= HELD_BYTES // 100_000
+
+
+def test_what_has_no_bound_stands_where_it_came() -> None:
+    """Its instant is by a clock of which nobody knows anything: neither it nor what follows goes by that."""
+    places = Places()
+    early = Read(1, "a", Notice(t_ns=100, bound_ns=5, level="info", message=""), b"")
+    strange = Read(2, "b", Notice(t_ns=10**20, bound_ns=-1, level="info", message=""), b"")
+    later = Read(3, "b", Notice(t_ns=150, bound_ns=5, level="info", message=""), b"")
+    assert [places.of(read) for read in (early, strange, later)] == [100, 100, 150]

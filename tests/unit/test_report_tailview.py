@@ -5,6 +5,7 @@ import re
 
 from fabric.controller.entry import Read
 from fabric.protocol.records import (
+    Notice,
     Output,
     OutputDropped,
     PhaseStarted,
@@ -133,3 +134,37 @@ def test_json_lines_can_be_put_in_order_too() -> None:
     view = JsonTimelineView(origin_ns=START, order=order_of(merge=True, live=False))
     lines = [*view.lines([out("b", 200), out("a", 100, "lab2")], 0), *view.finish()]
     assert [(event["t"], event["node"]) for event in map(json.loads, lines)] == [(0.1, "lab2"), (0.2, "lab1")]
+
+
+def test_lines_whose_order_is_not_proven_are_marked_where_the_order_is_that_of_time() -> None:
+    """Clocks are known up to a bound; who looks for what came first has to know."""
+
+    def say(node: str, t_ms: int) -> Read:
+        data = f"{node}\n".encode()
+        record = Output(
+            t_ns=START + t_ms * MS, bound_ns=3 * MS, step=STEP, attempt=1, stream="stdout", offset=0,
+            size=len(data),
+        )  # fmt: skip
+        return read(record, node, data)
+
+    reads = (say("lab2", 105), say("lab1", 100), say("lab3", 120))
+    merged = TimelineView(clock=Clock("run", START), order=order_of(merge=True, live=False))
+    assert [line[:9] + line[9:15] for line in shown(merged, *reads)] == [
+        "[  0.100] lab1 ",
+        "[  0.105]~lab2 ",
+        "[  0.120] lab3 ",
+    ]
+    plain = TimelineView(clock=Clock("run", START), order=order_of(merge=False, live=False))
+    assert not any("~" in line for line in shown(plain, *reads))
+
+
+def test_an_instant_without_a_bound_does_not_spoil_the_order() -> None:
+    """What an agent says of its last life has the time of a wall clock, which may be a day ahead."""
+    day_ns = 86_400_000 * MS
+    lost = read(Notice(t_ns=START + day_ns, bound_ns=-1, level="warning", message="it was damaged"), "lab2")
+    view = TimelineView(clock=Clock("run", START), order=order_of(merge=True, live=False))
+    assert [line[:9] for line in shown(view, out("a\n", 5), lost, out("b\n", 7, offset=2))] == [
+        "[  0.005]",
+        "[  0.005]",
+        "[  0.007]",
+    ]
