@@ -55,6 +55,7 @@ def svg(groups: Mapping[str, Mapping[str, Sequence[float]]], unit: str) -> str:
     for name, ways in groups.items():
         top, bottom = y + HEAD, y + HEAD + ROW * len(ways)
         parts.append(f'<text class="head" x="8" y="{y + HEAD - 12:.0f}">{escape(name)}</text>')
+        parts.append(f'<text x="{WIDTH - RIGHT + 12}" y="{y + HEAD - 12:.0f}">median</text>')
         for power in range(low, high + 1):
             x = x_of(10.0**power)
             parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.0f}" y2="{bottom:.0f}"/>')

@@ -20,16 +20,18 @@ class Link:
     jitter_ms: float  # at most so much more, either way
 
 
-def links_of(nodes: int, most_ms: float) -> list[Link]:
+def links_of(nodes: int, most_ms: float, *, asymmetric: bool) -> list[Link]:
     """Return a link for each node: delays from 0.1 ms up to the most, the jitter a tenth of the delay.
 
-    Of each three, the second one's way to the centre and the third one's way from it takes a fifth only.
+    If they are to be asymmetric, of each three the second one's way to the centre and the third one's way
+    from it take a fifth only.
     """
     links = []
     for index in range(nodes):
         share = index / max(1, nodes - 1)
         delay = LEAST_MS * (most_ms / LEAST_MS) ** share if most_ms > LEAST_MS else 0.0
-        up, down = (delay / ASYMMETRY if index % 3 == kind else delay for kind in (1, 2))
+        fifths = [asymmetric and index % 3 == kind for kind in (1, 2)]
+        up, down = (delay / ASYMMETRY if fifth else delay for fifth in fifths)
         links.append(Link(down, up, delay * JITTER))
     return links
 

@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import Lab, program, spread
+from common import Lab, end_cleanly, program, spread
 from figures import load
 
 ROUND_TRIPS = 4
@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="of all phases in one run")
     parser.add_argument("--rounds", type=int, default=3, help="runs")
     options = parser.parse_args()
+    end_cleanly()
     for count in options.nodes:
         found = Found()
         floors: list[float] = []

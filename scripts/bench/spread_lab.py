@@ -2,9 +2,9 @@
 """How far apart a program starts when each node is behind a link of its own with a delay of its own.
 
 Every node's connections go through a relay of this benchmark: delays from 0.1 ms to the most of the lab,
-jitter of a tenth, two of each three links asymmetric.  The clock of all is the same one, so what the
-programs say can be compared, and what the fabric says of its starts can be checked, one by one: its skew
-and the clock of each node have to be within the bounds that it states.
+jitter of a tenth; once with symmetric links, and once with two of each three asymmetric.  All have one clock
+here, so what the programs say can be compared, and what the fabric says of its starts can be checked, one by
+one: its skew and the clock of each node have to be within the bounds that it states.
 
 sequential: go is sent to one node after the other over connections that are there.  PUB: one word to all,
 each starts on receipt.  fabric: the same program by a trial.  Most 0 has the relays, but no delay.
@@ -13,11 +13,11 @@ each starts on receipt.  fabric: the same program by a trial.  Most 0 has the re
 import argparse
 import statistics
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from common import Lab, Operator
+from common import Lab, Operator, end_cleanly
 from figures import load, machine, row, svg
 from links import Link, Relay, Rule, address, links_of
 from native import Programs, build
@@ -140,35 +140,45 @@ def _report_stated(stated: Sequence[Stated], truth: tuple[int, int]) -> None:
     print(f"  (the true clock is known to {(truth[1] - truth[0]) / 2e6:.3f} ms)")
 
 
+def labs(options: argparse.Namespace) -> Iterator[tuple[str, list[Link]]]:
+    """Yield a title and the links of each lab."""
+    for most_ms in options.most:
+        for kind in options.links if most_ms else ["symmetric"]:
+            title = f"{options.nodes} nodes, {kind} delays up to {most_ms:g} ms"
+            yield title, links_of(options.nodes, most_ms, asymmetric=kind == "asymmetric")
+
+
 def main() -> None:
     """Measure and print; exit 1 if a bound did not hold."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nodes", type=int, default=8)
     parser.add_argument(
-        "--most", type=float, nargs="*", default=[0, 1, 10, 50], help="milliseconds, one lab each"
+        "--most", type=float, nargs="*", default=[0, 1, 10, 50], help="milliseconds, labs for each"
     )
+    kinds = ["symmetric", "asymmetric"]
+    parser.add_argument("--links", nargs="+", choices=kinds, default=kinds)
     parser.add_argument("--starts", type=int, default=50, help="of each way")
     parser.add_argument("--rounds", type=int, default=5, help="turns in which a way makes its starts")
     parser.add_argument("-o", dest="output", type=Path, help="directory for spread_lab.svg")
     options = parser.parse_args()
+    end_cleanly()
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     groups: dict[str, dict[str, list[float]]] = {}
     still: dict[str, float] = {}
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
         programs = build(Path(place))
-        for most_ms in options.most:
+        for title, links in labs(options):
             before = load()
             with ExitStack() as stack:
-                centre = Centre(programs, links_of(options.nodes, most_ms), stack)
+                centre = Centre(programs, links, stack)
                 ways = centre.ways()
                 measure(ways, options.starts, options.rounds)
                 with Operator(centre.lab.access) as operator:
                     truth = operator.clock_offset()
-            name = f"{options.nodes} nodes, delays up to {most_ms:g} ms"
-            print(f"{name}; milliseconds; load {before} before, {load()} after")
+            print(f"{title}; milliseconds; load {before} before, {load()} after")
             wrong += report(ways, still, truth)
-            groups[name] = {way.name: way.skews_ms for way in ways}
+            groups[title] = {way.name: way.skews_ms for way in ways}
             still = still or {way.name: statistics.median(way.skews_ms) for way in ways if way.found}
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from common import Lab
+from common import Lab, end_cleanly
 from figures import load, machine, p95, row, svg
 from native import Programs, build
 from saltlab import Salt
@@ -222,6 +222,7 @@ def main() -> None:
         "-o", dest="output", type=Path, help="directory for start_skew.json and start_skew.svg"
     )
     options = parser.parse_args()
+    end_cleanly()
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     print(f"not installed, so not measured: {', '.join(missing(options)) or 'nothing'}")
     groups, cases = {}, []

@@ -172,13 +172,14 @@ class Fabric:
             done = subprocess.run(
                 words, env=self._lab.environment, check=False, capture_output=True, text=True
             )
-            if done.returncode:
-                self._failures.append((done.stdout + done.stderr).strip().splitlines()[-1])
-            events = Path(place) / "runs" / "latest" / "events.jsonl"
-            if not events.exists():
+            bundle = Path(place) / "runs" / "latest"
+            if not (bundle / "events.jsonl").exists():
+                self._failures.append((done.stdout + done.stderr).strip())
                 return []
-            begun_s = json.loads(events.with_name("result.json").read_text())["started"]
-            return starts_of(events.read_text().splitlines(), round(begun_s * 1e9), len(self._lab.nodes))
+            result = json.loads((bundle / "result.json").read_text())
+            self._failures += [f"{result['verdict']}: {why}" for why in result["why"]]
+            lines = (bundle / "events.jsonl").read_text().splitlines()
+        return starts_of(lines, round(result["started"] * 1e9), len(self._lab.nodes))
 
 
 def starts_of(events: Sequence[str], begun_ns: int, nodes: int) -> list[Start]:
