@@ -3,7 +3,7 @@
 It is told what came from the network (`receive`), what the launcher saw (`armed` ... `ended`), what came
 of looks and files (`checked`, `looked` ... `brought`), that a stream was read to its end (`stream_ended`) and
 that time went by (`expire`); it returns effects.  All instants are nanoseconds of the local monotonic clock;
-records carry fabric time by the last clock estimate.
+records carry fabric time as it is known at their instant.
 
 An input changes what it is about.  What follows for lanes, phase and run is found by `_what_follows`.
 """
@@ -31,7 +31,7 @@ from fabric.protocol.messages import (
     Prepare,
 )
 from fabric.protocol.records import PhaseFinished, Stream
-from fabric.timing.offset import Estimate
+from fabric.timing.offset import Known
 
 Follow = Callable[[int], list[Effect]]
 
@@ -81,9 +81,14 @@ class Executor:
         handler = _HANDLERS.get(type(message))
         return self._settled(handler(self, message, now_ns), now_ns) if handler else []
 
-    def clock_changed(self, epoch: int, estimate: Estimate) -> None:
-        """Use this estimate for what is reported and for the next go."""
-        self._stamp.epoch, self._stamp.estimate = epoch, estimate
+    def clock_changed(self, epoch: int, clock: Known) -> None:
+        """Use this clock for what is reported and for the next go; more may become known of it.
+
+        Args:
+            epoch: The life of the broker that it is about, if that is the present one; 0: it is not.
+            clock: What is known.
+        """
+        self._stamp.epoch, self._stamp.clock = epoch, clock
 
     def clock_refreshed(self, now_ns: int) -> list[Effect]:
         """The burst of probes that a prepare asked for was answered."""
@@ -265,7 +270,7 @@ class Executor:
             why = self._parting.abandoned or "the run is over on this node"
             return [preparing.refused(self.assign, message.phase, "", why)]
         if part is not None and part.is_for(message):
-            return self._answer(part)
+            return self._answer(part, now_ns)
         if part is not None and part.state in ("scheduled", "running", "holding"):
             # The controller has given that phase up, and no word of it came through.  It asks again.
             return self._lanes.cancel(part, now_ns, everything=True)
@@ -320,14 +325,14 @@ class Executor:
         part.state = "ready"
         if part.phase == LOCAL_RESET:
             return going.release_firsts(part) + self._begin(part, now_ns)
-        return self._answer(part)
+        return self._answer(part, now_ns)
 
-    def _answer(self, part: PhasePart) -> list[Effect]:
-        return preparing.answer(self.assign, part, self._stamp.estimate)
+    def _answer(self, part: PhasePart, now_ns: int) -> list[Effect]:
+        return preparing.answer(self.assign, part, self._stamp, now_ns)
 
     def _refuse(self, part: PhasePart, step: str, sentence: str) -> list[Effect]:
         part.state, part.refusal = "refused", (step, sentence)
-        return [*self.steps.drop_armed(), *self._answer(part)]
+        return [*self.steps.drop_armed(), preparing.refused(self.assign, part.phase, step, sentence)]
 
     def _begin_if_due(self, now_ns: int) -> list[Effect]:
         part = self.phase

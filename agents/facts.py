@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from agents.kernel_clock import in_words, read_kernel_clock
 from fabric import __version__
 
 
@@ -22,10 +23,17 @@ def facts() -> dict[str, str]:
         "cpus": str(len(os.sched_getaffinity(0))),
         "memory_mib": _memory_mib(),
         "user": str(os.geteuid()),
+        "clocksource": _read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         "boot": _read("/proc/sys/kernel/random/boot_id"),
         "byteorder": sys.byteorder,
     }
     return {name: value for name, value in found.items() if value}
+
+
+def kernel_clock() -> dict[str, str]:
+    """Return what the kernel says now of its own clock, as a fact; it is another one an hour later."""
+    said = in_words(read_kernel_clock())
+    return {"kernel_clock": said} if said else {}
 
 
 def addresses(announced: Mapping[str, str], broker_host: str, broker_port: int) -> dict[str, str]:

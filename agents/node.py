@@ -1,7 +1,6 @@
 """The agent's shell: one loop, the connection to the broker, and the runs.  It decides nothing."""
 
 import random
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
@@ -9,7 +8,7 @@ from typing import Final
 from agents import session as ss
 from agents.disks import Disks
 from agents.executor import Executor
-from agents.facts import addresses, facts
+from agents.facts import addresses, facts, kernel_clock
 from agents.hands import Hands
 from agents.journal import FULL_PAUSE_S, Journal
 from agents.launching import Patience
@@ -20,6 +19,7 @@ from agents.removal import remove_later, remove_leftovers
 from agents.shipping import Shipper
 from agents.sockets import Sockets
 from agents.state import AgentState
+from agents.timekeeping import Timekeeping
 from fabric import __version__
 from fabric.clock import MonotonicClock
 from fabric.config import Address
@@ -33,16 +33,20 @@ from fabric.protocol.messages import (
     Acknowledged,
     AgentHello,
     Assign,
+    Beat,
     FilePart,
     Forget,
     Free,
     Freed,
     Goodbye,
     Message,
+    Probe,
     Rejected,
     Resend,
 )
-from fabric.timing.offset import Estimate
+from fabric.protocol.records import Notice
+from fabric.timing.offset import Contradiction
+from fabric.timing.timekeeper import contradicted
 
 log = get_logger()
 
@@ -87,13 +91,13 @@ class Node:
         self._facts = facts()
         self._clock = MonotonicClock()
         self.loop = Loop(self._clock)
-        self._sockets = Sockets(self.loop, broker, self._heard, self._writable)
+        self._sockets = Sockets(self.loop, broker, self._clock, self._heard, self._writable)
         self._session = ss.Session(identity.name, secret, random.random, self._clock.now_ns())
         self._shipper = Shipper(self._sockets.ship)
         self._parts: dict[str, Part] = {}
         self._owed = Owed(state.directory, self._begin_reset)
         self._freed: OrderedDict[str, Freed] = OrderedDict()
-        self._estimate: Estimate | None = None
+        self._time = Timekeeping(self._session, self._clock)
         self._unsaid_hello: Message | None = None
         self._stopping = ""
         self._refusal = ""  # for good
@@ -108,9 +112,9 @@ class Node:
             patience=patience,
             say=self._sockets.say,
             refresh_clock=self._refresh_clock,
-            fabric_now=self._fabric_now,
+            fabric_now=self._time.now,
         )
-        self._disks = Disks(self._hands.pipes, self._fabric_now, self._hands.tell, patience.disk_s)
+        self._disks = Disks(self._hands.pipes, self._time.now, self._hands.tell, patience.disk_s)
 
     # --- life -------------------------------------------------------------------------------------------
 
@@ -192,8 +196,7 @@ class Node:
 
     # --- the broker -------------------------------------------------------------------------------------
 
-    def _heard(self, message: Message) -> None:
-        now_ns = self._clock.now_ns()
+    def _heard(self, message: Message, now_ns: int) -> None:
         if isinstance(message, Rejected):
             log.warning("broker_refused", sentence=message.sentence)
         self._session_do(self._session.receive(message, now_ns))
@@ -228,7 +231,7 @@ class Node:
             nothing = nothing_freed(run, self._identity.name, self._state.incarnation)
             self._sockets.say(self._freed.get(run, nothing))
 
-    def _session_do(self, effects: list[ss.SessionEffect]) -> None:  # noqa: C901 - one case for each effect
+    def _session_do(self, effects: list[ss.SessionEffect]) -> None:  # noqa: C901, PLR0912 - a case for each
         for effect in effects:
             match effect:
                 case ss.Connect():
@@ -242,12 +245,19 @@ class Node:
                     self._say_or_wait(message)
                 case ss.SayHello():
                     self._say_or_wait(self._hello())
+                case ss.SayBeat():
+                    self._sockets.say(Beat(clock=self._time.told()))
+                case ss.AskTime():
+                    self._sockets.say(Probe(t1_ns=self._clock.now_ns()))
                 case ss.OpenStreams(welcome):
                     log.info("broker_joined", broker=str(self._broker), epoch=welcome.epoch)
                     self._sockets.open_streams(welcome)
                     self._shipper.restart()
-                case ss.ClockChanged(epoch, estimate, burst_done):
-                    self._clock_changed(epoch, estimate, burst_done=burst_done)
+                    self._clock_changed(burst_done=False)
+                case ss.ClockChanged(burst_done):
+                    self._clock_changed(burst_done=burst_done)
+                case ss.ClockContradicted(found):
+                    self._clock_contradicted(found)
                 case ss.KeyEnrolled():
                     self._enrolled()
                 case ss.GiveUp(sentence):
@@ -272,25 +282,26 @@ class Node:
             incarnation=self._state.incarnation,
             labels=self._labels,
             addresses=self._addresses,
-            facts=self._facts,
+            facts=self._facts | kernel_clock(),
             journals=self._shipper.heads,
             runs=tuple(run for run, part in self._parts.items() if part.executor.is_led),
         )
 
-    def _clock_changed(self, epoch: int, estimate: Estimate, *, burst_done: bool) -> None:
-        self._estimate = estimate
+    def _clock_changed(self, *, burst_done: bool) -> None:
         for part in list(self._parts.values()):
-            part.executor.clock_changed(epoch, estimate)
+            part.executor.clock_changed(self._time.epoch, self._time.known)
             if burst_done:
                 self._hands.drive(part, part.executor.clock_refreshed(self._clock.now_ns()))
 
+    def _clock_contradicted(self, found: Contradiction) -> None:
+        t_ns, bound_ns = self._time.now()
+        sentence = contradicted(self._identity.name, found)
+        log.warning("clock_contradicted", gap_ns=found.gap_ns, hint=sentence)
+        for part in self._parts.values():
+            part.journal.append(Notice(t_ns=t_ns, bound_ns=bound_ns, level="warning", message=sentence))
+
     def _refresh_clock(self) -> None:
         self._session_do(self._session.refresh_clock(self._clock.now_ns()))
-
-    def _fabric_now(self) -> tuple[int, int]:
-        if self._estimate is None:
-            return time.time_ns(), -1
-        return self._clock.now_ns() + self._estimate.offset_ns, self._estimate.bound_ns
 
     def _check_lease(self, part: Part, now_ns: int) -> None:
         if self._session.state == "up" or not part.executor.is_led:
@@ -303,8 +314,7 @@ class Node:
     def _open_part(self, assign: Assign, executor: Executor) -> Part:
         part = self._parts[assign.run] = Part.open(self._state, executor)
         self._shipper.add(part.journal)
-        wall = Estimate(time.time_ns() - self._clock.now_ns(), -1, 0)  # until the broker says the time
-        executor.clock_changed(self._session.epoch, self._estimate or wall)
+        executor.clock_changed(self._time.epoch, self._time.known)
         log.info("run_assigned", run=assign.run)
         return part
 

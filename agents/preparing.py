@@ -2,15 +2,19 @@
 
 from agents.effects import Effect, Send
 from agents.phase import PhasePart
+from agents.stamp import Stamp
 from fabric.protocol.messages import Assign, Ready, Refused
-from fabric.timing.offset import Estimate
 
 
-def answer(assign: Assign, part: PhasePart, clock: Estimate | None) -> list[Effect]:
-    """Say that the phase is ready or refused; nothing while that is not known, or the clock is not."""
+def answer(assign: Assign, part: PhasePart, stamp: Stamp, now_ns: int) -> list[Effect]:
+    """Say that the phase is ready or refused; nothing while that is not known, or the clock is not.
+
+    Who does not know the present clock of the broker cannot start at an instant of it.
+    """
     if part.state == "refused" and part.refusal:
         return [refused(assign, part.phase, *part.refusal)]
-    if part.state == "preparing" or clock is None:
+    clock = stamp.at(now_ns)
+    if part.state == "preparing" or not stamp.epoch or clock is None or clock.bound_ns < 0:
         return []
     ready = Ready(
         run=assign.run,

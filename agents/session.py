@@ -14,30 +14,16 @@ from typing import Final, Literal
 from agents.step_run import NANOSECONDS
 from fabric.protocol.limits import BEAT_S, PROTOCOL_VERSION, SILENCE_S
 from fabric.protocol.messages import (
-    Beat,
     Enrol,
     Enrolled,
     HelloWanted,
     Message,
-    Probe,
     ProbeReply,
     Rejected,
     Welcome,
 )
-from fabric.timing.offset import Estimate, Exchange, OffsetFilter
-
-BURST: Final = 6
-"""Probes of one burst: enough that one of them meets no queue."""
-
-BURST_GAP_S: Final = 0.02
-"""A probe of a burst that is not answered after this is followed by the next; else the answer is.  So none
-waits behind another one in a queue, and a burst takes no longer than its round trips."""
-
-BURST_LIMIT_S: Final = 1.0
-"""A burst of which some probes are lost counts as answered after this, if any was answered at all."""
-
-PROBE_S: Final = 10.0
-"""Between two probes when nothing else happens; drift adds 1 ms to the bound meanwhile."""
+from fabric.timing.offset import Contradiction, Exchange
+from fabric.timing.timekeeper import Timekeeper
 
 BACKOFF_S: Final = (0.1, 5.0)
 """First and longest wait before connecting again; doubled each time, with jitter."""
@@ -69,6 +55,16 @@ class SayHello:
 
 
 @dataclass(frozen=True, slots=True)
+class SayBeat:
+    """Send a `Beat` with what is known of the clock now."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskTime:
+    """Send a `Probe` with the very instant at which it goes out: what is lost before counts as its way."""
+
+
+@dataclass(frozen=True, slots=True)
 class OpenStreams:
     """Connect the go and sink sockets: the broker has let us in."""
 
@@ -77,11 +73,16 @@ class OpenStreams:
 
 @dataclass(frozen=True, slots=True)
 class ClockChanged:
-    """There is a better estimate; ``burst_done`` if it is the answer to `Session.refresh_clock`."""
+    """More is known; ``burst_done`` if it is the answer to `Session.refresh_clock`."""
 
-    epoch: int
-    estimate: Estimate
     burst_done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClockContradicted:
+    """What was known of the clock cannot be true any more, and was dropped."""
+
+    found: Contradiction
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,19 @@ class KeyEnrolled:
     """The broker knows this node's key from now on."""
 
 
-SessionEffect = Connect | Disconnect | Say | SayHello | OpenStreams | ClockChanged | GiveUp | KeyEnrolled
+SessionEffect = (
+    Connect
+    | Disconnect
+    | Say
+    | SayHello
+    | SayBeat
+    | AskTime
+    | OpenStreams
+    | ClockChanged
+    | ClockContradicted
+    | GiveUp
+    | KeyEnrolled
+)
 State = Literal["away", "joining", "up"]
 
 
@@ -117,15 +130,11 @@ class Session:
         self._name = name
         self._secret = secret
         self._random = random
-        self._clock = OffsetFilter()
+        self.time = Timekeeper(now_ns)
         self._backoff_s = BACKOFF_S[0]
         self._next_ns = now_ns  # next connect or hello
         self._beat_ns = now_ns
         self.heard_ns = now_ns
-        self._burst_left = 0
-        self._burst_since_ns: int | None = None
-        self._burst_answers = 0
-        self._probe_ns = now_ns
         self._hellos = 0
 
     # --- inputs -----------------------------------------------------------------------------------------
@@ -135,7 +144,7 @@ class Session:
         """When `expire` has something to do."""
         if self.state != "up":
             return self._next_ns
-        return min(self._beat_ns, self._probe_ns, self.heard_ns + round(SILENCE_S * NANOSECONDS))
+        return min(self._beat_ns, self.time.deadline_ns, self.heard_ns + round(SILENCE_S * NANOSECONDS))
 
     def expire(self, now_ns: int) -> list[SessionEffect]:
         """Connect, say hello, beat, probe, or notice that the broker is silent."""
@@ -178,15 +187,13 @@ class Session:
 
     def refresh_clock(self, now_ns: int) -> list[SessionEffect]:
         """Begin a burst of probes; `ClockChanged` with ``burst_done`` ends it."""
-        self._burst_left = BURST
-        self._burst_answers = 0
-        self._burst_since_ns = now_ns
-        self._probe_ns = now_ns
+        self.time.begin_burst(now_ns)
         return self._expire_up(now_ns) if self.state == "up" else []
 
-    def estimate(self, now_ns: int) -> Estimate | None:
-        """Return what is known of the clock of this epoch."""
-        return self._clock.estimate(now_ns)
+    @property
+    def knows_time(self) -> bool:
+        """Whether something is known of the clock of the broker that it is connected to."""
+        return self.state == "up" and self.time.clock.epoch == self.epoch
 
     # --- parts ------------------------------------------------------------------------------------------
 
@@ -203,31 +210,17 @@ class Session:
         effects: list[SessionEffect] = []
         if now_ns >= self._beat_ns:
             self._beat_ns = now_ns + round(BEAT_S * NANOSECONDS)
-            effects.append(Say(Beat()))
-        if now_ns >= self._probe_ns:
-            effects += self._probe(now_ns)
-        return effects
+            effects.append(SayBeat())
+        return effects + self._probe(now_ns)
 
     def _probe(self, now_ns: int) -> list[SessionEffect]:
-        if self._burst_left > 0:
-            self._burst_left -= 1
-            self._probe_ns = now_ns + round(BURST_GAP_S * NANOSECONDS)
-        elif self._burst_since_ns is not None:
-            return self._end_burst_late(now_ns)
-        else:
-            self._probe_ns = now_ns + round(PROBE_S * NANOSECONDS)
-        return [Say(Probe(t1_ns=now_ns))]
-
-    def _end_burst_late(self, now_ns: int) -> list[SessionEffect]:
-        """All probes of the burst are sent: wait for the answers, then make do with what came."""
-        assert self._burst_since_ns is not None
-        limit_ns = self._burst_since_ns + round(BURST_LIMIT_S * NANOSECONDS)
-        if now_ns < limit_ns:
-            self._probe_ns = limit_ns
-            return []
-        if self._burst_answers == 0:
-            return self.refresh_clock(now_ns)
-        return self._clock_changed(now_ns, burst_done=True)
+        match self.time.expire(now_ns):
+            case "ask":
+                return [AskTime()]
+            case "over":
+                return [ClockChanged(burst_done=True)]
+            case _:
+                return []
 
     def _on_welcome(self, message: Welcome, now_ns: int) -> list[SessionEffect]:
         if self.state != "joining":
@@ -247,26 +240,17 @@ class Session:
     def _on_probe_reply(self, message: ProbeReply, now_ns: int) -> list[SessionEffect]:
         if self.state != "up" or message.epoch != self.epoch:
             return []
-        self._clock.add(message.epoch, Exchange(message.t1_ns, message.t2_ns, message.t3_ns, now_ns))
-        if self._burst_since_ns is not None and message.t1_ns >= self._burst_since_ns:
-            self._burst_answers += 1
-        changed = self._clock_changed(now_ns, burst_done=self._burst_answers >= BURST)
-        return changed + self._probe(now_ns) if self._burst_left > 0 else changed
-
-    def _clock_changed(self, now_ns: int, *, burst_done: bool) -> list[SessionEffect]:
-        estimate = self._clock.estimate(now_ns)
-        if estimate is None:
-            return []
-        done = burst_done and self._burst_since_ns is not None
-        if done:
-            self._burst_since_ns = None
-            self._burst_answers = self._burst_left = 0
-            self._probe_ns = now_ns + round(PROBE_S * NANOSECONDS)
-        return [ClockChanged(self.epoch, estimate, done)]
+        exchange = Exchange(message.t1_ns, message.t2_ns, message.t3_ns, now_ns)
+        learnt = self.time.answered(message.epoch, exchange)
+        effects: list[SessionEffect] = []
+        if learnt.contradiction is not None:
+            effects.append(ClockContradicted(learnt.contradiction))
+        if self.knows_time:
+            effects.append(ClockChanged(learnt.is_burst_over))
+        return effects + self._probe(now_ns)
 
     def _again(self, now_ns: int, wait_s: float) -> list[SessionEffect]:
         self.state = "away"
         self._next_ns = now_ns + round(wait_s * NANOSECONDS)
-        self._burst_since_ns = None
-        self._burst_left = self._burst_answers = 0
+        self.time.stop()
         return [Disconnect()]

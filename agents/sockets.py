@@ -6,6 +6,7 @@ from typing import Final
 import zmq
 
 from agents.journal import Shipment
+from fabric.clock import Clock
 from fabric.config import Address
 from fabric.errors import DecodeError, VersionMismatch
 from fabric.keys import AgentIdentity
@@ -29,15 +30,22 @@ class Sockets:
     Args:
         loop: That polls them.
         broker: Address of control.
-        heard: Called with each message of the broker.
+        clock: The one that messages come at an instant of.
+        heard: Called with each message of the broker and the instant at which it was taken.
         writable: Called when control or sink takes messages again after it had not.
     """
 
     def __init__(
-        self, loop: Loop, broker: Address, heard: Callable[[Message], None], writable: Callable[[], None]
+        self,
+        loop: Loop,
+        broker: Address,
+        clock: Clock,
+        heard: Callable[[Message, int], None],
+        writable: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._broker = broker
+        self._clock = clock
         self._heard = heard
         self._writable = writable
         self._context = make_context()
@@ -112,6 +120,7 @@ class Sockets:
         if socket is None:
             return
         for frames in receive_frames(socket, TURN_MESSAGES):
+            now_ns = self._clock.now_ns()  # before anything is done with it: it may be what the time is
             try:
                 message = decode(frames[-1])
             except VersionMismatch as error:
@@ -119,6 +128,6 @@ class Sockets:
             except DecodeError as error:
                 log.warning("message_refused", error=str(error))
                 continue
-            self._heard(message)
+            self._heard(message, now_ns)
             if socket.closed:
                 return  # the message ended this connection

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from broker.broker import Broker
@@ -34,6 +34,7 @@ from broker.limits import RETRY_NS
 from broker.reading import Readers
 from broker.refusals import Refusals
 from broker.sockets import Sockets
+from fabric.clock import Clock
 from fabric.errors import DecodeError, StoreError
 from fabric.log import get_logger
 from fabric.protocol import messages as m
@@ -49,13 +50,14 @@ GO_TOPIC: Final = b"go"
 class Hands:
     """Does what effects say, and tells the broker what came of it.  ``now_ns`` is fabric time."""
 
-    def __init__(self, broker: Broker, home: Home, sockets: Sockets, gate: Gate) -> None:
+    def __init__(self, broker: Broker, home: Home, sockets: Sockets, gate: Gate, clock: Clock) -> None:
         self.topics = Topics()
         self.refusals = Refusals()
         self._broker = broker
         self._home = home
         self._sockets = sockets
         self._gate = gate
+        self._clock = clock
         self._readers = Readers(home, sockets, self._send)
         self._finding: set[str] = set()  # runs whose logs are being opened for the broker
         self._stuck: deque[Store] = deque()  # entries that could not be written, in their order
@@ -132,8 +134,12 @@ class Hands:
     # --- to peers -----------------------------------------------------------------------------------
 
     def _send(self, effect: Send, now_ns: int) -> None:
+        message = effect.message
+        if isinstance(message, m.ProbeReply):
+            # T3 is when it goes out: the time since it came in is not a part of the way.
+            message = replace(message, t3_ns=self._clock.now_ns())
         try:
-            frame = encode(effect.message)
+            frame = encode(message)
         except DecodeError as error:
             _failed("message_too_large", error, peer=effect.peer.name)
             return

@@ -58,7 +58,9 @@ def operator_hello(parts: Parts, peer: Peer, message: OperatorHello, now_ns: int
 
 
 def beat(parts: Parts, peer: Peer, message: Beat, now_ns: int) -> list[Effect]:  # noqa: ARG001
-    """Do nothing more: that the peer spoke has been noted."""
+    """Note what a node knows of the clock; that the peer spoke has been noted."""
+    if peer.role == "node":
+        parts.registry.told_clock(peer.name, message.clock)
     return []
 
 
@@ -72,7 +74,10 @@ def goodbye(parts: Parts, peer: Peer, message: Goodbye, now_ns: int) -> list[Eff
 
 
 def probe(parts: Parts, peer: Peer, message: Probe, now_ns: int) -> list[Effect]:
-    """Tell the time.  The shell reads the clock after the probe came, so no interval is too narrow."""
+    """Tell the time.  The shell has read the clock after the probe came, and puts T3 in at the very end.
+
+    So no interval is too narrow, and none is wider for what is done here.
+    """
     epoch = parts.settings.epoch
     return [Send(peer, ProbeReply(epoch=epoch, t1_ns=message.t1_ns, t2_ns=now_ns, t3_ns=now_ns))]
 

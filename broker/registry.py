@@ -9,7 +9,7 @@ from broker.limits import FORGET_NS, MAX_NODES, MAX_OPERATORS, SAVE_HEARD_NS, S
 from broker.reservations import Reservation
 from broker.words import heard
 from fabric.protocol.limits import BEAT_S, SILENCE_S
-from fabric.protocol.messages import AgentHello, Beat, NodeInfo, OperatorHello, Rejected
+from fabric.protocol.messages import AgentHello, Beat, NodeClock, NodeInfo, OperatorHello, Rejected
 
 SILENCE_NS: Final = int(SILENCE_S * S)
 BEAT_NS: Final = int(BEAT_S * S)
@@ -30,6 +30,7 @@ class Node:
     heard_ns: int = 0  # fabric time; 0: never
     marks: Marks = field(default_factory=Marks)  # what operators and runs have said of it
     listening: bool = False  # its subscription to the go socket has been seen
+    clock: NodeClock | None = None  # what it knows of fabric time
 
     def is_heard(self, now_ns: int) -> bool:
         """Say whether it is connected and was heard of within SILENCE_S."""
@@ -115,6 +116,12 @@ class Registry:
         if known is not None and known.peer == peer:
             known.peer, known.listening = None, False
 
+    def told_clock(self, node: str, clock: NodeClock | None) -> None:
+        """Note what a node says that it knows of fabric time."""
+        known = self._nodes.get(node)
+        if known is not None:
+            known.clock = clock
+
     def heard_by_sink(self, node: str, now_ns: int) -> None:
         """Note that a node's records came: a busy sink must not make the node look silent."""
         known = self._nodes.get(node)
@@ -174,6 +181,7 @@ class Registry:
             drained_why=marks.drained_why,
             drained_ns=marks.drained_ns,
             dirty_run=marks.dirty_run,
+            clock=node.clock,
         )
 
     def expire(self, now_ns: int) -> list[Effect]:
@@ -233,7 +241,7 @@ def _update(known: Node, peer: Peer, hello: AgentHello, now_ns: int) -> None:
     known.incarnation = hello.incarnation
     known.instance = hello.instance
     known.runs = frozenset(hello.runs)
-    known.peer = peer
+    known.peer, known.clock = peer, None
     known.heard_ns = now_ns
 
 

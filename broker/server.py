@@ -46,7 +46,7 @@ class Server:
         )
         known = [stored.info for stored in home.catalogue.nodes()]
         self._broker = Broker(settings, now_ns, nodes=known, keys=nodes, runs=home.open_runs())
-        self._hands = Hands(self._broker, home, sockets, gate)
+        self._hands = Hands(self._broker, home, sockets, gate, clock)
         self._home, self._sockets, self._gate, self._clock = home, sockets, gate, clock
         self._traffic = Traffic()
         self._dropped = 0

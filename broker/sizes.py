@@ -11,7 +11,7 @@ def size_of(info: NodeInfo) -> int:
     """Return about how many bytes a node takes in an answer; rather too many."""
     tables = [*info.addresses.items(), *info.facts.items()]
     texts = [*info.labels, *info.given_labels, info.drained_why, *(text for pair in tables for text in pair)]
-    return 600 + sum(len(text.encode()) + 5 for text in texts)
+    return 1000 + sum(len(text.encode()) + 5 for text in texts)
 
 
 def shortened(infos: Sequence[NodeInfo]) -> tuple[NodeInfo, ...]:

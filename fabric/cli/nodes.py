@@ -26,25 +26,39 @@ def main() -> None:
 @main.command("show", context_settings=settings("nodes"), short_help="Show all nodes, or one.")
 @click.argument("node", required=False, metavar="[NODE]")
 @option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+@option(
+    "--clock", is_flag=True, help="What they know of the time: bound, round trip, drift, their kernels' view."
+)
 @option("--watch", is_flag=True, help="Go on showing them; into a pipe, one line for each change.")
 @broker_option
 @common_options
 def show(
-    *, node: str | None, as_json: bool, watch: bool, broker: str | None, verbose: bool, quiet: bool
+    *,
+    node: str | None,
+    as_json: bool,
+    clock: bool,
+    watch: bool,
+    broker: str | None,
+    verbose: bool,
+    quiet: bool,
 ) -> None:
     """List all nodes, or those of NODE, such as lab[1-4] or @etcd; tell all that is known of a single one."""
     with reported_errors():
         from fabric.cli.attach import attached
+        from fabric.cli.clocktable import clocks_of
         from fabric.cli.nodetable import details, table_of
+
+        table = clocks_of if clock else table_of
 
         with attached("fabric-nodes", broker, verbose=verbose, quiet=quiet) as connection:
             if watch:
                 from fabric.cli.watch import watch_nodes
 
-                watch_nodes(connection, lambda: _wanted(connection, node), as_json=as_json)
+                watch_nodes(connection, lambda: _wanted(connection, node), table, as_json=as_json)
             nodes = _wanted(connection, node)
             now_ns = connection.fabric_ns()
-        shown = details(nodes[0], now_ns) if node and len(nodes) == 1 else table_of(nodes, now_ns)
+        is_one = node and len(nodes) == 1 and not clock
+        shown = details(nodes[0], now_ns) if is_one else table(nodes, now_ns)
         for line in _json(nodes) if as_json else shown:
             click.echo(line)
 

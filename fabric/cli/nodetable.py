@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fabric.cli.clocktable import details_of
 from fabric.cli.instants import utc
 from fabric.cli.table import since, table
 from fabric.protocol.messages import NodeInfo
@@ -42,6 +43,8 @@ def details(node: NodeInfo, now_ns: int) -> list[str]:
     rows |= {f"address {name}".rstrip(): at for name, at in sorted(node.addresses.items())}
     rows["agent"] = f"start {node.incarnation}"
     rows |= dict(sorted(node.facts.items()))
+    if node.clock is not None and node.state != "away":
+        rows |= details_of(node.clock, now_ns)  # newer than the fact of that name
     width = max(map(len, rows))
     return [f"{printable(name):<{width}}  {printable(value)}" for name, value in rows.items()]
 

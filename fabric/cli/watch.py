@@ -9,7 +9,6 @@ from typing import Any, Final, NoReturn
 import click
 
 from fabric.cli.instants import iso, plain
-from fabric.cli.nodetable import table_of
 from fabric.controller.connection import Connection
 from fabric.protocol.messages import NodeInfo
 
@@ -20,14 +19,18 @@ _HOME: Final = "\x1b[H"
 _CLEAR_LINE: Final = "\x1b[K"
 _CLEAR_BELOW: Final = "\x1b[J"
 
-_QUIET: Final = ("heard", "incarnation")
+_QUIET: Final = ("heard", "incarnation", "clock")
 """What changes all the time, or with something else."""
 
 
 def watch_nodes(
-    connection: Connection, nodes: Callable[[], Sequence[NodeInfo]], *, as_json: bool
+    connection: Connection,
+    nodes: Callable[[], Sequence[NodeInfo]],
+    table: Callable[[Sequence[NodeInfo], int], list[str]],
+    *,
+    as_json: bool,
 ) -> NoReturn:
-    """Show the nodes until the user has seen enough.
+    """Show the nodes until the user has seen enough; ``table`` takes them and the present, in fabric time.
 
     Raises:
         KeyboardInterrupt: Then.
@@ -41,9 +44,9 @@ def watch_nodes(
             connection.turn()
         found = nodes()
         if sys.stdout.isatty() and not as_json:
-            _draw(table_of(found, connection.fabric_ns()))
+            _draw(table(found, connection.fabric_ns()))
         else:
-            _tell_changes(found, told, connection.fabric_ns(), as_json=as_json)
+            _tell_changes(_changed(found, told), table, connection.fabric_ns(), as_json=as_json)
         until_ns = connection.now_ns() + EVERY_NS
         while connection.turn(until_ns) < until_ns:
             pass
@@ -59,16 +62,27 @@ def _draw(lines: Sequence[str]) -> None:
     click.echo(_HOME + text + _CLEAR_BELOW, nl=False)
 
 
-def _tell_changes(
-    nodes: Sequence[NodeInfo], told: dict[str, dict[str, Any]], now_ns: int, *, as_json: bool
-) -> None:
+def _changed(nodes: Sequence[NodeInfo], told: dict[str, dict[str, Any]]) -> list[NodeInfo]:
+    """Return those of which something else is to be told than the last time."""
+    changed = []
     for node in nodes:
         values = {name: value for name, value in plain(node).items() if name not in _QUIET}
-        if told.get(node.name) == values:
-            continue
-        told[node.name] = values
+        if told.get(node.name) != values:
+            told[node.name] = values
+            changed.append(node)
+    return changed
+
+
+def _tell_changes(
+    nodes: Sequence[NodeInfo],
+    table: Callable[[Sequence[NodeInfo], int], list[str]],
+    now_ns: int,
+    *,
+    as_json: bool,
+) -> None:
+    for node in nodes:
         if as_json:
             click.echo(json.dumps(plain(node)))
         else:
-            click.echo(f"{iso(now_ns)} {' '.join(table_of([node], now_ns)[1].split())}")
+            click.echo(f"{iso(now_ns)} {' '.join(table([node], now_ns)[1].split())}")
     sys.stdout.flush()

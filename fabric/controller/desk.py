@@ -12,7 +12,7 @@ from fabric.controller.quorum import lacking
 from fabric.controller.verdict import Findings
 from fabric.protocol.messages import Message
 from fabric.protocol.records import Notice
-from fabric.timing.offset import Estimate
+from fabric.timing.offset import Known
 from fabric.trial.cells import Cell, Repeat
 
 
@@ -47,7 +47,7 @@ class Desk:
     spawned: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     """By node: step, and the phases that end it."""
     heard_ns: dict[str, int] = field(default_factory=dict)  # last record of a node
-    clock: Estimate | None = None
+    clock: Known | None = None
     failed_phases: set[str] = field(default_factory=set)  # in which something was not as it should be
     void_goes: set[tuple[str, int]] = field(default_factory=set)  # phase and number of goes that were aborted
     told_partial: set[tuple[str, str]] = field(default_factory=set)  # phase and node that began by one
@@ -71,9 +71,10 @@ class Desk:
 
     def fabric(self, local_ns: int) -> tuple[int, int]:
         """Return fabric time and its bound for a local instant; bound -1 without a clock."""
-        if self.clock is None:
+        known = None if self.clock is None else self.clock.at(local_ns)
+        if known is None:
             return 0, -1
-        return local_ns + self.clock.offset_ns, self.clock.bound_ns
+        return local_ns + known.offset_ns, known.bound_ns
 
     def notice(self, words: str, now_ns: int) -> list[Effect]:
         """Tell people of something."""

@@ -44,7 +44,7 @@ from fabric.protocol.messages import (
     RunOpened,
 )
 from fabric.protocol.records import PhaseFinished, RunEnded, StepFinished
-from fabric.timing.offset import Estimate
+from fabric.timing.offset import Known
 
 S: Final = 1_000_000_000
 
@@ -151,9 +151,9 @@ class Run:
             effects += phase.go_on(now_ns)
         return self._go_on(effects, now_ns)
 
-    def clock_changed(self, estimate: Estimate | None) -> None:
-        """Use this estimate for the run's own records."""
-        self.desk.clock = estimate
+    def clock_changed(self, clock: Known) -> None:
+        """Use this clock for the run's own records; more may become known of it."""
+        self.desk.clock = clock
 
     def broker_gone(self, sentence: str) -> list[Effect]:
         """The broker was away for too long: the agents take care of themselves."""

@@ -4,7 +4,7 @@ import secrets
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from fabric.controller.connection import Connection
 from fabric.controller.effects import Effect, Note, Over, Tell
@@ -30,13 +30,8 @@ from fabric.protocol.messages import (
     RunOpened,
     Welcome,
 )
-from fabric.timing.offset import Exchange, OffsetFilter
-
-PROBE_NS: Final = 5_000_000_000
-"""Between two questions for the time; the controller's own records carry it."""
-
-PROBES: Final = 4
-"""Questions for the time at the beginning of a connection."""
+from fabric.timing.offset import Exchange
+from fabric.timing.timekeeper import Timekeeper, contradicted
 
 Show = Callable[[Sequence[Read], int], Iterable[Measured]]
 
@@ -100,8 +95,8 @@ class Session:
         self._notes = Notes(run.run, (1 << 48) + secrets.randbelow(1 << 48))
         self._reluctance = reluctance
         self._pace = Pace()
-        self._clock = OffsetFilter()
-        self._probe_ns = 0
+        self._time = Timekeeper(connection.now_ns())
+        run.clock_changed(self._time.clock)
         self._opened = False
         self._over = False
         self._reads: list[Read] = []
@@ -130,7 +125,7 @@ class Session:
         self._keep_pace(now_ns)
         self._files.work(now_ns)
         if self._connection.up:
-            self._probe(now_ns)
+            self._ask_time(now_ns)
             for message in self._notes.take(now_ns):
                 self._connection.send(message)
         self._flush()
@@ -138,6 +133,8 @@ class Session:
     def _deadline_ns(self) -> int | None:
         times = [self._run.deadline_ns, self._reader.deadline_ns, self._notes.deadline_ns]
         times += [self._files.deadline_ns, self._pace.deadline_ns if self._reluctance else None]
+        if self._connection.up:
+            times.append(self._time.deadline_ns)
         times.append(self._show_deadline_ns())
         return min((time for time in times if time is not None), default=None)
 
@@ -179,15 +176,15 @@ class Session:
     def on_up(self, _welcome: Welcome, now_ns: int) -> None:
         """Say again what is unanswered, and read on."""
         self._notes.restart()
-        self._probe_ns = 0
-        for _ in range(PROBES):
-            self._connection.send(Probe(t1_ns=self._connection.now_ns()))
+        self._time.begin_burst(now_ns)
+        self._ask_time(now_ns)
         self._do(self._run.connected(now_ns))
         if self._opened:
             self._read(self._reader.connected(now_ns))
 
     def on_down(self, _sentence: str, _now_ns: int) -> None:
         """Wait; the link comes back, or says that it does not."""
+        self._time.stop()
         self._reader.disconnected()
 
     def on_entry(self, entry: Entry, now_ns: int) -> None:
@@ -199,7 +196,7 @@ class Session:
         """Take everything else."""
         match message:
             case ProbeReply():
-                self._take_time(message)
+                self._take_time(message, self._connection.now_ns())
             case Acknowledged():
                 self._notes.acknowledged(message)
             case Resend():
@@ -250,12 +247,14 @@ class Session:
 
     # --- time -------------------------------------------------------------------------------------------
 
-    def _probe(self, now_ns: int) -> None:
-        if now_ns >= self._probe_ns:
-            self._probe_ns = now_ns + PROBE_NS
+    def _ask_time(self, now_ns: int) -> None:
+        if self._time.expire(now_ns) == "ask":
             self._connection.send(Probe(t1_ns=self._connection.now_ns()))
 
-    def _take_time(self, reply: ProbeReply) -> None:
-        now_ns = self._connection.now_ns()
-        self._clock.add(reply.epoch, Exchange(reply.t1_ns, reply.t2_ns, reply.t3_ns, now_ns))
-        self._run.clock_changed(self._clock.estimate(now_ns))
+    def _take_time(self, reply: ProbeReply, now_ns: int) -> None:
+        exchange = Exchange(reply.t1_ns, reply.t2_ns, reply.t3_ns, now_ns)
+        learnt = self._time.answered(reply.epoch, exchange)
+        if learnt.contradiction is not None:
+            sentence = contradicted("the controller", learnt.contradiction)
+            self._do(self._run.desk.notice(sentence, now_ns))
+        self._ask_time(now_ns)

@@ -34,7 +34,7 @@ SHELLS = {
     "agents": {
         *("__main__", "cli", "run", "node", "facts", "identity", "state"),
         *("launching", "parts", "pipes", "recovery", "removal", "shipping", "sockets"),
-        *("disks", "hands", "listeners", "looking", "owed", "probe_pipes"),
+        *("disks", "hands", "kernel_clock", "listeners", "looking", "owed", "probe_pipes", "timekeeping"),
     },
 }
 MORE_PURE = {

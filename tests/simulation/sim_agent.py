@@ -16,12 +16,14 @@ from fabric.protocol.messages import (
     AgentHello,
     Assign,
     Batch,
+    Beat,
     Forget,
     Free,
     Freed,
     Goodbye,
     JournalHead,
     Message,
+    Probe,
     Resend,
 )
 from fabric.protocol.records import Record
@@ -125,8 +127,7 @@ class SimAgent:
         if executor is None and isinstance(message, Assign):
             executor = self.executors[run] = Executor(message)
             self.journals[run, self.incarnation] = Journal(run, self.incarnation)
-            if self.session.state == "up" and (estimate := self.session.estimate(self.local_ns)):
-                executor.clock_changed(self.session.epoch, estimate)
+            executor.clock_changed(self._epoch, self.session.time.clock)
         if executor is not None:
             self.do(executor.receive(message, self.local_ns))
         elif isinstance(message, (Free, Abandon)):
@@ -170,16 +171,30 @@ class SimAgent:
                     self._say(message)
                 case ss.SayHello():
                     self._say(self._hello())
+                case ss.SayBeat():
+                    self._say(Beat())
+                case ss.AskTime():
+                    self._say(Probe(t1_ns=self.local_ns))
                 case ss.OpenStreams():
+                    self._clock_changed(burst_done=False)
                     for journal in self.journals.values():
                         journal.sent = journal.acknowledged
-                case ss.ClockChanged(epoch, estimate, done):
-                    for executor in list(self.executors.values()):
-                        executor.clock_changed(epoch, estimate)
-                        if done:
-                            self.do(executor.clock_refreshed(self.local_ns))
+                case ss.ClockChanged(done):
+                    self._clock_changed(burst_done=done)
+                case ss.ClockContradicted(found):
+                    raise AssertionError(found)
                 case ss.GiveUp(sentence):
                     raise AssertionError(sentence)
+
+    @property
+    def _epoch(self) -> int:
+        return self.session.epoch if self.session.knows_time else 0
+
+    def _clock_changed(self, *, burst_done: bool) -> None:
+        for executor in list(self.executors.values()):
+            executor.clock_changed(self._epoch, self.session.time.clock)
+            if burst_done:
+                self.do(executor.clock_refreshed(self.local_ns))
 
     def _hello(self) -> AgentHello:
         heads = tuple(JournalHead(run=one.run, incarnation=one.incarnation) for one in self.journals.values())

@@ -5,7 +5,7 @@ import pytest
 from broker.effects import Peer, Send
 from broker.registry import Registry
 from broker.reservations import Reservation
-from fabric.protocol.messages import AgentHello, Beat, OperatorHello, Rejected
+from fabric.protocol.messages import AgentHello, Beat, NodeClock, OperatorHello, Rejected
 
 S = 1_000_000_000
 FIRST, SECOND = Peer(b"1", "node", "lab1"), Peer(b"2", "node", "lab1")
@@ -146,3 +146,17 @@ def operator() -> OperatorHello:
     return OperatorHello(
         protocol=1, software="0.1.0", program="fabric-run", session="s", user="ann", host="desk"
     )
+
+
+def test_what_a_node_knows_of_the_clock_is_that_of_its_present_agent() -> None:
+    """Operators see it; a new start of the agent has asked nothing yet."""
+    registry = Registry()
+    registry.agent_hello(FIRST, hello(), S)
+    clock = NodeClock(
+        epoch=1, told_ns=S, asked_ns=S, offset_ns=5, bound_ns=2, rtt_ns=4, wall_ns=0, contradictions=0
+    )
+    registry.told_clock("lab1", clock)
+    registry.told_clock("never-here", clock)
+    assert registry.info("lab1", None, S).clock == clock
+    registry.agent_hello(SECOND, hello(incarnation=2), 2 * S)
+    assert registry.info("lab1", None, 2 * S).clock is None

@@ -16,6 +16,7 @@ from fabric.protocol.messages import (
     Refused,
 )
 from fabric.protocol.records import PhaseFinished, StepFinished, StepSkipped, StepStarted
+from fabric.timing.offset import Estimate
 from tests.unit.scripted_node import MS, OFFSET_NS, RUN, Node, running, step
 
 T0_NS = OFFSET_NS + 1020 * MS
@@ -38,6 +39,22 @@ def test_a_node_is_ready_only_when_the_first_step_of_every_role_is_armed() -> No
     assert isinstance(ready, Send)
     assert isinstance(ready.message, Ready)
     assert ready.message.clock_bound_ns == 50_000
+
+
+def test_a_node_without_the_present_clock_of_the_broker_is_not_ready() -> None:
+    """No start without a bound: the broker was restarted, and its new clock is not known yet."""
+    node = Node()
+    node.executor.clock_changed(0, Estimate(OFFSET_NS, 50_000, 100_000))
+    node.prepare(step("a-1"))
+    assert node.sent == []
+    node.executor.clock_changed(2, Estimate(OFFSET_NS, -1, 0))
+    node.prepare(step("a-1"))
+    assert node.sent == [], "a guess is no bound"
+    node.executor.clock_changed(2, Estimate(OFFSET_NS, 50_000, 100_000))
+    node.prepare(step("a-1"))
+    assert isinstance(node.last(), Ready)
+    node.go(epoch=1)
+    assert isinstance(node.last(), Declined), "t0 is an instant of another clock"
 
 
 def test_a_repeated_prepare_arms_nothing_twice() -> None:

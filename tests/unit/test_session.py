@@ -1,20 +1,22 @@
 """The agent's Session: joining, beats, the clock, silence, coming back."""
 
+from dataclasses import replace
 from typing import Any
 
 from agents import session as ss
-from agents.session import BURST, HELLO_S, NANOSECONDS, PROBE_S, Session
+from agents.session import HELLO_S, NANOSECONDS, Session
 from fabric.protocol.limits import BEAT_S, SILENCE_S
 from fabric.protocol.messages import (
     Beat,
     Enrol,
     Enrolled,
     HelloWanted,
-    Probe,
     ProbeReply,
     Rejected,
     Welcome,
 )
+from fabric.timing.probing import BURST_MAX, BURST_MIN, SELDOM_NS
+from fabric.timing.timekeeper import TELL_NS
 
 WELCOME = Welcome(protocol=1, software="x", epoch=3, name="lab1", go_port=1, sink_port=2, feed_port=3)
 
@@ -37,18 +39,22 @@ class Agent:
         self.after(0)
         return self.hear(WELCOME)
 
-    def answer_probes(self, effects: list[Any], epoch: int = 3) -> list[Any]:
-        """Answer the probes of these effects, and those that follow; return what changed."""
+    def reply(self, there_ns: int = 500_000, back_ns: int = 500_000, offset_ns: int = 10**18) -> list[Any]:
+        """Have the question of now answered."""
+        t1_ns = self.now_ns
+        t2 = t1_ns + there_ns + offset_ns
+        self.now_ns += there_ns + back_ns
+        return self.hear(ProbeReply(epoch=3, t1_ns=t1_ns, t2_ns=t2, t3_ns=t2))
+
+    def answer_burst(self, effects: list[Any], *ways: tuple[int, int]) -> list[Any]:
+        """Answer the questions of a burst, by ways there and back that repeat; return what changed."""
         found: list[Any] = []
-        while True:
+        ways = ways or ((500_000, 400_000), (400_000, 500_000))
+        while not any(change.burst_done for change in found):
+            assert effects.count(ss.AskTime()) == 1, "each question follows the answer to the one before"
+            effects = self.reply(*ways[len(found) % len(ways)])
             found += [effect for effect in effects if isinstance(effect, ss.ClockChanged)]
-            if any(change.burst_done for change in found):
-                return found
-            probes = [e.message for e in effects if isinstance(e, ss.Say) and isinstance(e.message, Probe)]
-            assert len(probes) == 1, "each probe follows the answer to the one before"
-            t2 = probes[0].t1_ns + 10**18
-            self.now_ns += 1_000_000
-            effects = self.hear(ProbeReply(epoch=epoch, t1_ns=probes[0].t1_ns, t2_ns=t2, t3_ns=t2))
+        return found
 
 
 def said(effects: list[Any]) -> list[type]:
@@ -110,8 +116,8 @@ def test_a_node_that_was_in_before_keeps_trying() -> None:
 def test_it_beats_and_notices_silence() -> None:
     """The moment before, the moment itself."""
     agent = Agent()
-    agent.answer_probes(agent.join())
-    assert Beat in said(agent.after(BEAT_S))
+    agent.answer_burst(agent.join())
+    assert ss.SayBeat in said(agent.after(BEAT_S))
     agent.hear(Beat())
     heard_ns = agent.now_ns
     while agent.now_ns - heard_ns < (SILENCE_S - 0.5) * NANOSECONDS:
@@ -127,20 +133,32 @@ def test_a_broker_that_does_not_know_us_gets_a_hello_at_once() -> None:
     assert said(agent.after(0)) == [ss.Connect, ss.SayHello]
 
 
-def test_a_burst_ends_with_the_last_answer_and_gives_the_clock() -> None:
+def test_a_burst_ends_when_enough_is_known_and_gives_the_clock() -> None:
     """A prepare waits for it."""
     agent = Agent()
-    changes = agent.answer_probes(agent.join())
-    assert len(changes) == BURST
-    assert [change.burst_done for change in changes] == [False] * (BURST - 1) + [True]
-    assert abs(changes[-1].estimate.offset_ns - 10**18) <= changes[-1].estimate.bound_ns
+    changes = agent.answer_burst(agent.join())
+    assert [change.burst_done for change in changes] == [False] * (BURST_MIN - 1) + [True]
+    known = agent.session.time.clock.at(agent.now_ns)
+    assert known is not None
+    assert abs(known.offset_ns - 10**18) <= known.bound_ns <= known.rtt_ns // 2
+
+
+def test_a_burst_over_a_bad_path_ends_too() -> None:
+    """Each round trip is worse than the one that was once seen: a phase cannot wait for another such."""
+    agent = Agent()
+    agent.answer_burst(agent.join())
+    for _ in range(3):
+        agent.after(0.5)
+        agent.hear(Beat())
+    changes = agent.answer_burst(agent.session.refresh_clock(agent.now_ns), (9_000_000, 9_000_000))
+    assert len(changes) == BURST_MAX
 
 
 def test_a_burst_with_lost_answers_ends_all_the_same() -> None:
     """One answer is a bound; none is asked for again."""
     agent = Agent()
-    (probe,) = [e.message for e in agent.join() if isinstance(e, ss.Say) and isinstance(e.message, Probe)]
-    agent.hear(ProbeReply(epoch=3, t1_ns=probe.t1_ns, t2_ns=5, t3_ns=5))
+    assert ss.AskTime() in agent.join()
+    agent.reply()
     changes: list[Any] = []
     for _ in range(200):
         agent.hear(Beat())
@@ -155,14 +173,48 @@ def test_answers_of_another_epoch_are_ignored() -> None:
     agent = Agent()
     agent.join()
     assert agent.hear(ProbeReply(epoch=2, t1_ns=agent.now_ns, t2_ns=5, t3_ns=5)) == []
+    assert not agent.session.knows_time
 
 
-def test_between_bursts_it_probes_slowly() -> None:
-    """Drift widens the bound; a probe every ten seconds keeps it within a millisecond."""
+def test_the_time_of_an_earlier_life_of_the_broker_is_not_the_present_one() -> None:
+    """Records go on with it, for nothing better is known; but no phase starts by it."""
     agent = Agent()
-    agent.answer_probes(agent.join())
-    probes = 0
-    for _ in range(int(3 * PROBE_S)):
+    agent.answer_burst(agent.join())
+    assert agent.session.knows_time
+    agent.hear(HelloWanted())
+    assert not agent.session.knows_time
+    agent.after(0)
+    agent.hear(replace(WELCOME, epoch=4))
+    assert not agent.session.knows_time
+    assert agent.session.time.clock.at(agent.now_ns) is not None
+    t2 = agent.now_ns + 7
+    agent.hear(ProbeReply(epoch=4, t1_ns=agent.now_ns, t2_ns=t2, t3_ns=t2))
+    assert agent.session.knows_time
+
+
+def test_a_clock_that_was_set_is_told_once_a_minute() -> None:
+    """One that runs wrong is found out every few seconds, and nobody reads a thousand lines."""
+    agent = Agent()
+    agent.answer_burst(agent.join())
+    told = []
+    for offset_s in range(1, TELL_NS // NANOSECONDS + 2):
+        agent.after(1.0)
+        effects = agent.reply(offset_ns=10**18 + offset_s * NANOSECONDS)
+        told += [effect for effect in effects if isinstance(effect, ss.ClockContradicted)]
+    assert len(told) == 2
+    assert agent.session.time.clock.contradictions == TELL_NS // NANOSECONDS + 1
+    known = agent.session.time.clock.at(agent.now_ns)
+    assert known is not None
+    assert abs(known.offset_ns - 10**18 - (TELL_NS // NANOSECONDS + 1) * NANOSECONDS) <= known.bound_ns
+
+
+def test_between_bursts_it_asks_seldom() -> None:
+    """Drift widens the bound; a question every few seconds keeps it within a millisecond."""
+    agent = Agent()
+    agent.answer_burst(agent.join())
+    seconds = 60
+    asked = 0
+    for _ in range(seconds):
         agent.hear(Beat())
-        probes += said(agent.after(1.0)).count(Probe)
-    assert probes == 3
+        asked += agent.after(1.0).count(ss.AskTime())
+    assert seconds * NANOSECONDS // SELDOM_NS[1] <= asked <= seconds * NANOSECONDS // SELDOM_NS[0] + 3

@@ -8,6 +8,7 @@ A chapter is a module; a new message goes into its chapter's union, and is on th
 """
 
 # Whoever sends or takes messages imports them from here: a list of all names would be kept in four places.
+from fabric.protocol.messages.clock import *  # noqa: F403
 from fabric.protocol.messages.joining import *  # noqa: F403
 from fabric.protocol.messages.joining import JoiningMessage
 from fabric.protocol.messages.phase import *  # noqa: F403

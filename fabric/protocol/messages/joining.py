@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from fabric.protocol.messages.clock import NodeClock
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrol:
@@ -103,6 +105,8 @@ class Beat:
 
     kind: ClassVar[str] = "beat"
 
+    clock: NodeClock | None = None  # of an agent that knows this life of the broker
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goodbye:
@@ -124,7 +128,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeReply:
-    """Broker to whoever asked: T2 and T3 in fabric time.  Answers `Probe`."""
+    """Broker to whoever asked: T2 and T3 (RFC 5905) in fabric time.  Answers `Probe`."""
 
     kind: ClassVar[str] = "probe_reply"
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from fabric.protocol.messages.clock import NodeClock
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeInfo:
@@ -23,6 +25,7 @@ class NodeInfo:
     drained_why: str = ""
     drained_ns: int = 0
     dirty_run: str = ""  # whose reset failed there, with no good one since
+    clock: NodeClock | None = None  # by its last beat in this life of the broker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
