@@ -134,14 +134,14 @@ class Pipes:
             while self._take(pipe):
                 pass
             if pipe.paused:  # what it holds is lost, which is said
-                pipe.journal.discard(pipe.spool, pipe.fd, "there was no room", self._now())
+                self._discard(pipe, "there was no room")
             pipe.journal.end_stream(pipe.spool, *self._now())
             self._end(pipe)
 
     def _take(self, pipe: Pipe) -> int | None:
         """Take a chunk.  Returns its size; 0 at the end of the stream; None if nothing can be had now."""
         if pipe.dropping:
-            return pipe.journal.discard(pipe.spool, pipe.fd, pipe.dropping, self._now())
+            return self._discard(pipe, pipe.dropping)
         limit = pipe.step.output_limit_bytes
         left = None if limit is None else limit - pipe.kept_bytes
         if left is not None and left <= 0:
@@ -164,7 +164,7 @@ class Pipes:
         """Throw away what is over the limit; say so with its first byte, for the record comes at the end."""
         limit = pipe.step.output_limit_bytes
         why = f"over the output limit of {limit} bytes"
-        size = pipe.journal.discard(pipe.spool, pipe.fd, why, self._now())
+        size = self._discard(pipe, why)
         if size:
             pipe.dropping, pipe.is_over = why, True
             t_ns, bound_ns = self._now()
@@ -172,12 +172,21 @@ class Pipes:
             pipe.journal.append(Notice(t_ns=t_ns, bound_ns=bound_ns, level="warning", message=said))
         return size
 
+    def _discard(self, pipe: Pipe, why: str) -> int | None:
+        """Throw away what a pipe holds, but let it be looked at; return as `_take` does."""
+        is_heard = self._is_heard(pipe.key)
+        most = HEARD_BYTES if is_heard else TURN_BYTES
+        data = pipe.journal.discard(pipe.spool, pipe.fd, why, self._now(), most)
+        if data and is_heard:
+            self._heard(pipe.key, pipe.stream, data)
+        return None if data is None else len(data)
+
     def _meet_full(self, pipe: Pipe, met: JournalFull) -> int | None:
         if met.reason == "disk":
             self.full.add(pipe.journal)
         if pipe.may_drop:
             pipe.dropping = _WHY[met.reason]
-            return pipe.journal.discard(pipe.spool, pipe.fd, pipe.dropping, self._now())
+            return self._discard(pipe, pipe.dropping)
         pipe.paused = True
         self._watch(pipe.fd, False)
         return None

@@ -166,18 +166,18 @@ class Journal:
         """Return what `capture` has just moved."""
         return self._spool.read([Span(stream.key, moved.offset, moved.size)])
 
-    def discard(self, stream: SpoolStream, pipe_fd: int, why: str, stamp: tuple[int, int]) -> int | None:
-        """Throw away what a pipe holds, at most 1 MiB.  ``stamp``, time and bound, and ``why`` are recorded.
+    def discard(
+        self, stream: SpoolStream, pipe_fd: int, why: str, stamp: tuple[int, int], limit_bytes: int
+    ) -> bytes | None:
+        """Throw away what a pipe holds.  ``stamp``, time and bound, and ``why`` are recorded.
 
         One `OutputDropped` record speaks of all in a row, as soon as bytes are kept again or the stream ends.
-        Returns how many bytes; 0 at the end, whose mark is appended; None if the pipe is empty.
+        Returns the bytes; none at the end, whose mark is appended; None if the pipe is empty.
         """
-        if stream.ended:
-            return 0
-        size = stream.discard(pipe_fd, why)
-        if size == 0:
+        data = b"" if stream.ended else stream.discard(pipe_fd, why, limit_bytes)
+        if data == b"":
             self.end_stream(stream, *stamp)
-        return size
+        return data
 
     @property
     def keeps_again(self) -> bool:

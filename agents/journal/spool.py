@@ -76,19 +76,19 @@ class SpoolStream:
         self.end = file.end = offset + size
         return Moved(offset, size)
 
-    def discard(self, pipe_fd: int, why: str) -> int | None:
+    def discard(self, pipe_fd: int, why: str, limit_bytes: int) -> bytes | None:
         """Throw away what the pipe holds; the offsets count on.
 
         Returns:
-            How many bytes; 0 if the pipe has ended; None if it is empty.
+            The bytes; none if the pipe has ended; None if it is empty.
         """
-        size = self._transfer.discard(pipe_fd)
-        if size:
+        data = self._transfer.discard(pipe_fd, limit_bytes)
+        if data:
             self._spool.leave(self)
             begin = self.end if self._gap is None else self._gap[0]
-            self.end += size
+            self.end += len(data)
             self._gap = (begin, self.end - begin, why)
-        return size
+        return data
 
     def take_gap(self) -> tuple[int, int, str] | None:
         """Return offset, size and reason of what was thrown away since the last time."""

@@ -7,9 +7,6 @@ from typing import Final, Literal
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-DISCARD_BYTES: Final = 1 << 20
-"""What a pipe holds: all of it is read at once when it is thrown away."""
-
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -66,19 +63,18 @@ class Transfer:
             moved += size
         return moved
 
-    def discard(self, source_fd: int) -> int | None:
-        """Read what is there, at most `DISCARD_BYTES`, and forget it.
+    def discard(self, source_fd: int, limit_bytes: int) -> bytes | None:
+        """Read what is there.
 
         Returns:
-            How many bytes; 0 at the end of the stream; None if nothing is there now.
+            The bytes; none at the end of the stream; None if nothing is there now.
         """
         if self.carry:
-            size = len(self.carry)
-            self.carry = b""
-            return size
+            data, self.carry = self.carry, b""
+            return data
         os.set_blocking(source_fd, False)
         try:
-            return len(_read(source_fd, DISCARD_BYTES))
+            return _read(source_fd, limit_bytes)
         except BlockingIOError:
             return None
 
