@@ -48,6 +48,8 @@ def show(
                 found = list_runs(connection, limit=limit)
                 texts = [json.dumps(plain(info)) for info in found] if as_json else None
                 lines = texts if texts is not None else table_of(found, connection.fabric_ns())
+                if len(found) == limit and not quiet:
+                    click.echo(f"the newest {limit}; --limit shows more", err=True)
         for line in lines:
             click.echo(line)
 

@@ -20,11 +20,13 @@ def _read_start(_context: click.Context, _parameter: click.Parameter, value: str
     digits = value.removeprefix("@")
     if value.startswith("@") and digits.isascii() and digits.isdecimal() and int(digits) > 0:
         return Start(number=int(digits))
-    from fabric.trial.durations import seconds
+    from fabric.trial.durations import NoDurationError, seconds
 
     try:
         return Start(ago_s=seconds(value))
-    except ValueError:
+    except ValueError as error:
+        if not isinstance(error, NoDurationError):
+            raise click.BadParameter(f"{value!r} {error}") from None
         raise click.BadParameter(
             f"{value!r} is not run, now, a duration such as 5m, or @SEQ, such as @1200"
         ) from None

@@ -7,6 +7,7 @@ from typing import Final
 from fabric.controller.plan import RunPlan
 from fabric.protocol.limits import STEP_TIMEOUT_S
 from fabric.report.fold import folded
+from fabric.report.quantities import size
 from fabric.trial.cells import Cell
 from fabric.trial.drafts import Draft, Form, drafts, values_of
 from fabric.trial.model import Trial, TrialStep
@@ -243,7 +244,7 @@ def _modifiers(plan: RunPlan, step: TrialStep) -> list[str]:
     at = f"at {_seconds(step.at_s or 0)}" if step.at_s or step.spread_s else ""
     retries = f"{step.attempts} attempts" + (" also after a failure" if step.retry_on == "fail" else "")
     usual_when = "always" if step.phase == plan.phases[-1] else "passed"
-    limits = ", ".join(f"{name} {value}" for name, value in step.limits.items())
+    limits = ", ".join(f"{name} {_limit(name, value)}" for name, value in step.limits.items())
     words: Iterable[tuple[str, object]] = (
         (f"spawned until {' or '.join(plan.ends(step))}", step.verb == "spawn"),
         (at + (f", spread over {_seconds(step.spread_s)}" if step.spread_s else ""), at),
@@ -262,6 +263,13 @@ def _modifiers(plan: RunPlan, step: TrialStep) -> list[str]:
         (f"metrics {' '.join(metric.name for metric in step.metrics)}", step.metrics),
     )
     return [text for text, is_said in words if is_said]
+
+
+def _limit(name: str, value: int) -> str:
+    """Return a limit with its unit, if what it limits has one."""
+    if name == "cpu":
+        return _seconds(value)
+    return size(value) if name in ("memory", "file_size", "core") else str(value)
 
 
 def _seconds(seconds: float) -> str:

@@ -82,6 +82,7 @@ def cells_of(trial: Trial, only: Iterable[str] = ()) -> tuple[Cell, ...]:
             "give its variables fewer values",
         )
     found: list[Cell] = []
+    number = 0
     for number, variables in enumerate(_combinations(trial), 1):
         if not all(_has(number, variables, name, values) for name, values in wanted.items()):
             continue
@@ -90,7 +91,8 @@ def cells_of(trial: Trial, only: Iterable[str] = ()) -> tuple[Cell, ...]:
             raise UsageError(f"the matrix has more than {MAX_CELLS} cells", "--only k=v takes a part of them")
     if not found:
         why = "`distinct` leaves none" if not wanted else "--only leaves none"
-        raise UsageError(f"the matrix has no cell: {why}")
+        hint = f"it has cells 1 to {number}; `fabric-run --plan` shows them" if wanted and number else ""
+        raise UsageError(f"the matrix has no cell: {why}", hint)
     return tuple(found)
 
 

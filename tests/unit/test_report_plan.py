@@ -243,6 +243,14 @@ def test_a_plan_for_this_machine_has_the_nodes_that_would_be_made(tmp_path: Any)
     assert {step["env"]["load_all"] for step in steps} == {"127.0.0.1 127.0.0.1"}
 
 
+def test_limits_are_told_with_their_units() -> None:
+    """`memory 209715200` is read wrong by a factor of ten."""
+    limits = 'limits = { memory = "200 MB", cpu = "5s", files = 64, core = "0 B" }'
+    body = f'[trial]\nname = "t"\n[nodes]\na = "x"\n[[run.a]]\ncmd = "true"\n{limits}\n'
+    lines = [*plan_text(plan(body), knows_addresses=False)]
+    assert "    a/a-1  x  limits memory 200 MB, files 64, cpu 5 s, core 0 B" in lines
+
+
 def test_json_belongs_to_a_plan(tmp_path: Any) -> None:
     """A run is shown as JSON in another way, and would begin."""
     done = CliRunner().invoke(main, [str(tmp_path / "t.toml"), "--json"])

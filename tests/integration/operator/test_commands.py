@@ -142,6 +142,11 @@ def test_what_was_wanted_in_vain_is_said(operator: Any, start: Start) -> None:
         assert ended(start("fabric-tail", *options)) == (0, "", said)
     code, out, err = ended(start("fabric-tail", "-f", "--from", "@190"))
     assert (code, out, err) == (2, "", f"error: --from @190: the last record of {RUN} is @2\n")
+    for value, said in (
+        ("x", "'x' is not run, now,"),
+        ("100000m", "'100000m' is longer than the limit of 7 days"),
+    ):
+        assert said in ended(start("fabric-tail", "--from", value))[2]
 
 
 def test_a_part_of_the_past_is_shown(operator: Any, start: Start) -> None:
