@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import click
 
@@ -25,6 +25,19 @@ ADDRESS_HELP: Final = "Address of this machine in a network, for `network` in tr
     metavar="DIR",
     help="Keys and journals.  [default: testfabric/agent-NAME in the XDG state directory]",
 )
+@option(
+    "--arming",
+    type=click.Choice(("link", "exec", "gate")),
+    default="link",
+    show_default=True,
+    help="How far a step is brought before it starts: its libraries are loaded, it is executed, or neither.",
+)
+@option(
+    "--spin/--no-spin",
+    default=True,
+    show_default=True,
+    help="Be awake in the last half millisecond before a start, to be on time to the microsecond.",
+)
 @option("--lifeline-fd", type=int, hidden=True)
 @option("--ephemeral", is_flag=True, hidden=True)
 @option("--launcher-patience", type=(float, float, float), hidden=True)  # lease, grace, silence in seconds
@@ -38,6 +51,8 @@ def main(
     labels: tuple[str, ...],
     addresses: tuple[str, ...],
     state_dir: Path | None,
+    arming: Literal["link", "exec", "gate"],
+    spin: bool,
     lifeline_fd: int | None,
     ephemeral: bool,
     launcher_patience: tuple[float, float, float] | None,
@@ -51,7 +66,7 @@ def main(
     TERM ends it and all that it has started.
     """
     with reported_errors():
-        from agents.launching import Patience
+        from agents.launching import Arming, Patience
         from agents.run import Options, run_agent
 
         patience = Patience(*launcher_patience) if launcher_patience else Patience()
@@ -65,6 +80,7 @@ def main(
             lifeline_fd=lifeline_fd,
             ephemeral=ephemeral,
             verbosity=int(verbose) - int(quiet),
+            arming=Arming(arming, spin),
             patience=replace(patience, disk_s=disk_patience) if disk_patience else patience,
         )
         run_agent(options)

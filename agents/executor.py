@@ -33,6 +33,9 @@ from fabric.protocol.messages import (
 from fabric.protocol.records import PhaseFinished, Stream
 from fabric.timing.offset import Known
 
+BEGIN_NS: Final = 20_000_000
+"""So long after t0 a phase has begun here, whether or not the launcher has told of a start."""
+
 Follow = Callable[[int], list[Effect]]
 
 
@@ -109,7 +112,9 @@ class Executor:
         """When `expire` has something to do."""
         part = self.phase
         if part is not None and part.state == "scheduled":
-            times = [self.steps.deadline_ns, part.t0_local_ns]
+            # What the agent does itself has its own deadline; of programs the launcher tells.  At t0 itself
+            # this process would only take the processor from those that start.
+            times = [self.steps.deadline_ns, part.t0_local_ns + BEGIN_NS]
             return min(time for time in times if time is not None)
         return self.steps.deadline_ns
 

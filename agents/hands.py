@@ -22,7 +22,7 @@ from agents.effects import (
     StopTransfer,
     Transfer,
 )
-from agents.launching import Call, Launching, Patience, environment, run_of
+from agents.launching import Arming, Call, Launching, Patience, environment, run_of
 from agents.looking import Looking
 from agents.parts import Part
 from agents.pipes import Pipes
@@ -44,6 +44,7 @@ class Hands:
         state_dir: Of the agent.
         parts: The runs, which come and go.
         patience: With the launcher, and of the launcher.
+        arming: How it prepares and keeps an instant.
         say: Sends to the broker, if that is possible now.
         refresh_clock: Begins a burst of probes.
         fabric_now: Returns fabric time and its bound.
@@ -58,6 +59,7 @@ class Hands:
         parts: Mapping[str, Part],
         *,
         patience: Patience,
+        arming: Arming,
         say: Callable[[Message], bool],
         refresh_clock: Callable[[], None],
         fabric_now: Callable[[], tuple[int, int]],
@@ -86,6 +88,7 @@ class Hands:
             loop,
             state_dir,
             patience=patience,
+            arming=arming,
             armed=self._armed,
             tell=self.tell,
             tree_ended=self._tree_ended,

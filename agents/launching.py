@@ -14,6 +14,7 @@ from agents.journal.limits import DISK_FULL_S
 from agents.launcher import events as le
 from agents.launcher.asked import Asked
 from agents.launcher.client import LauncherClient, become_subreaper
+from agents.launcher.starting import Depth
 from agents.step_run import Exit, Start
 from fabric.log import get_logger
 from fabric.loop import Loop
@@ -38,6 +39,14 @@ class Patience:
     disk_s: float = DISK_FULL_S  # the disk is full and no acknowledgement will change it: steps are ended
 
 
+@dataclass(frozen=True, slots=True)
+class Arming:
+    """How the launcher prepares and keeps an instant."""
+
+    depth: Depth = "link"  # how far a step is brought before its release
+    spins: bool = True  # awake for the last moment before an instant
+
+
 Call = Callable[[Executor], list[Effect]]
 
 
@@ -53,6 +62,7 @@ class Launching:
         loop: That polls its socket.
         state_dir: Of the agent.
         patience: With the launcher, and of the launcher.
+        arming: How it prepares and keeps an instant.
         armed: Called with key, read ends and instant when a step is armed.
         tell: Called with key and what to say to the executor of its run.
         tree_ended: Called with key and survivors after the executor was told of the end of a tree.
@@ -65,6 +75,7 @@ class Launching:
         state_dir: Path,
         *,
         patience: Patience,
+        arming: Arming,
         armed: Callable[[str, dict[Stream, int], int], None],
         tell: Callable[[str, Call], None],
         tree_ended: Callable[[str, tuple[int, ...]], None],
@@ -73,6 +84,7 @@ class Launching:
         self._loop = loop
         self._state_dir = state_dir
         self._patience = patience
+        self._arming = arming
         self._armed = armed
         self._tell = tell
         self._tree_ended = tree_ended
@@ -135,8 +147,14 @@ class Launching:
         return client
 
     def _connect(self) -> LauncherClient:
-        patience = self._patience
-        return LauncherClient.start(self._state_dir, lease_s=patience.lease_s, grace_s=patience.grace_s)
+        patience, arming = self._patience, self._arming
+        return LauncherClient.start(
+            self._state_dir,
+            lease_s=patience.lease_s,
+            grace_s=patience.grace_s,
+            depth=arming.depth,
+            spins=arming.spins,
+        )
 
     def _end_old(self, client: LauncherClient) -> None:
         """End the launcher of an earlier life; it leaves what is in the pipes in its tail files."""

@@ -11,7 +11,7 @@ from agents.executor import Executor
 from agents.facts import addresses, facts, kernel_clock
 from agents.hands import Hands
 from agents.journal import FULL_PAUSE_S, Journal
-from agents.launching import Patience
+from agents.launching import Arming, Patience
 from agents.owed import Owed
 from agents.parts import Part, nothing_freed, refused
 from agents.recovery import owed_resets, recover_journals
@@ -68,6 +68,7 @@ class Node:
         labels: That the node bears.
         announced: Addresses by network.
         patience: With the launcher, of the launcher, and with a full disk.
+        arming: How the launcher prepares and keeps an instant.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Node:
         labels: tuple[str, ...],
         announced: dict[str, str],
         patience: Patience,
+        arming: Arming,
     ) -> None:
         self._state = state
         self._identity = identity
@@ -110,6 +112,7 @@ class Node:
             state.directory,
             self._parts,
             patience=patience,
+            arming=arming,
             say=self._sockets.say,
             refresh_clock=self._refresh_clock,
             fabric_now=self._time.now,

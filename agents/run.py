@@ -5,11 +5,11 @@ import shutil
 import signal
 import socket
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agents.identity import Identity
-from agents.launching import Patience
+from agents.launching import Arming, Patience
 from agents.node import Node
 from agents.state import AgentState
 from fabric import config
@@ -33,6 +33,7 @@ class Options:
     ephemeral: bool = False
     verbosity: int = 0
     patience: Patience
+    arming: Arming = field(default_factory=Arming)
 
 
 def run_agent(options: Options) -> None:
@@ -60,6 +61,7 @@ def run_agent(options: Options) -> None:
             labels=labels,
             announced=announced,
             patience=options.patience,
+            arming=options.arming,
         )
         _listen_for_the_end(node, options.lifeline_fd)
         node.serve()

@@ -1,7 +1,7 @@
 """Whether a step can be started at all: the program, its directory, its words."""
 
 # Importing pathlib costs this process 1 MB and 10 ms.
-# ruff: noqa: PTH110, PTH112, PTH113, PTH118
+# ruff: noqa: PTH110, PTH112, PTH113, PTH118, PTH123
 
 from __future__ import annotations
 
@@ -88,6 +88,16 @@ def _in_path(name: str, env: dict[str, str], directory: str) -> str:
     if refused:
         raise CannotStartError(f"program {refused!r} is not executable by the step's user")
     raise CannotStartError(f"there is no program {name!r} in the PATH of the step")
+
+
+def is_executed_alone(path: str) -> bool:
+    """Say whether the kernel knows what to do with a file: a shell reads any other as its own script."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4)
+    except OSError:
+        return False
+    return start == b"\x7fELF" or start.startswith(b"#!")
 
 
 def _is_executable(path: str) -> bool:

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agents.launcher.priority import Priority
     from agents.launcher.registry import Registry
     from agents.launcher.waiting import Waiter
 
@@ -22,11 +23,12 @@ QUIET_NS = 1_000_000
 class Releases:
     """Lets the armed steps of a registry go."""
 
-    def __init__(self, registry: Registry, waiter: Waiter) -> None:
+    def __init__(self, registry: Registry, waiter: Waiter, priority: Priority) -> None:
         self._registry = registry
         self._waiter = waiter
+        self._priority = priority
         self._unreported: list[Step] = []
-        self._report_ns = 0
+        self._report_ns: int | None = None
 
     def release(self, keys: Iterable[str], t0_ns: int) -> None:
         """Plan the release of armed steps, or let them go now if ``t0_ns`` is 0."""
@@ -71,6 +73,8 @@ class Releases:
             doors = [_door(step) for step in steps]
             woke_ns = self._waiter.wait_until(t0_ns) if t0_ns else 0
             instants, results = gates.open_all(doors)
+            if t0_ns:
+                self._priority.be_ordinary()  # what follows can wait, and others cannot
             for step, instant_ns, result in zip(steps, instants, results, strict=True):
                 if result >= 0:
                     self._released(step, woke_ns, instant_ns)
@@ -90,18 +94,20 @@ class Releases:
         """When to call `release_due` or `report` at the latest."""
         t0_ns = self._registry.schedule.next_ns
         due_ns = None if t0_ns is None else t0_ns - EARLY_NS
-        if not self._unreported:
-            return due_ns
-        return self._report_ns if due_ns is None else min(due_ns, self._report_ns)
+        if self._report_ns is None or due_ns is None:
+            return self._report_ns if due_ns is None else due_ns
+        return min(due_ns, self._report_ns)
 
     def expire(self, now_ns: int) -> None:
         """Do what is due.  Safe to call at any time."""
         self.release_due()
-        if self._unreported and now_ns >= self._report_ns:
+        if self._report_ns is not None and now_ns >= self._report_ns:
             self.report()
 
     def report(self) -> None:
         """Tell of the releases that were not yet told of."""
+        self._report_ns = None
+        self._priority.be_first()
         while self._unreported:
             self.report_first(self._unreported[0])
 

@@ -62,7 +62,8 @@ class Starts:
             raise program.CannotStartError(f"a step {key!r} is here already")
         if len(self._registry.census.leaders) >= MAX_STEPS:
             raise program.CannotStartError(f"{MAX_STEPS} steps are here already, which is the limit")
-        plan = arming.plan(key, command, self._registry.mark, self._inherited)
+        directly = self._depth != GATE
+        plan = arming.plan(key, command, self._registry.mark, self._inherited, directly=directly)
         why = why or self._privileges.lost(plan.path, plan.directory, plan.uid)
         try:
             plan.leaf = arming.leaf(plan, self._registry.cgroups)

@@ -44,6 +44,7 @@ MORE_PURE = {
     "agents.journal.window",
     "agents.launcher.lease",
     "agents.launcher.schedule",
+    "agents.launcher.shellwords",
     *(f"fabric.report.{name}" for name in ("blocks", "events", "failures", "filenames", "fold", "frame")),
     *(
         f"fabric.report.{name}"

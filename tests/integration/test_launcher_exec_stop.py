@@ -25,7 +25,20 @@ NOBODY = "nobody"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="being another user needs root")
 
 LOOK = ["/bin/cat", *(f"/proc/self/{name}" for name in ("status", "limits", "personality", "timerslack_ns"))]
-ITS_OWN = ("Pid", "Tgid", "NS", "Vm", "Rss", "Huge", "PPid", "voluntary", "nonvoluntary", "Cpus", "Mems")
+ITS_OWN = (
+    "SigQ",
+    "Pid",
+    "Tgid",
+    "NS",
+    "Vm",
+    "Rss",
+    "Huge",
+    "PPid",
+    "voluntary",
+    "nonvoluntary",
+    "Cpus",
+    "Mems",
+)
 """Lines of a status that differ from process to process."""
 
 
@@ -152,6 +165,47 @@ def test_scripts_threads_and_children_are_nothing_special(plain_lab: Any, tmp_pa
     armed = plain_lab.start("b", plain_lab.python(code))
     assert sorted(plain_lab.read(armed.stdout_fd).split()) == [b"child", b"spawned"]
     assert plain_lab.wait(Exited, "b").exit_code == 0
+
+
+# --- lines of shell -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "program"),
+    [
+        ("sleep $time", "sleep"),
+        ("sleep $time; true", "dash"),
+        ("no-such-program $time", "dash"),
+        ("./text", "dash"),
+    ],
+)
+def test_the_program_of_a_plain_line_is_armed_itself(
+    plain_lab: Any, tmp_path: Path, line: str, program: str
+) -> None:
+    """Else the shell would be at its start at the instant, and the program at its start some time later."""
+    if Path("/bin/sh").resolve().name != "dash":
+        pytest.skip("only dash is known well enough")
+    plain_lab.env["time"] = "1000"
+    (tmp_path / "text").write_text("echo a script without its first line\n")
+    (tmp_path / "text").chmod(0o755)
+    armed = plain_lab.arm("a", ["/bin/sh", "-c", line], str(tmp_path))
+    assert Path(f"/proc/{armed.pid}/exe").resolve().name == program
+    plain_lab.client.drop("a")
+
+
+def test_a_plain_line_finds_what_it_finds_in_a_shell(plain_lab: Any, gate_lab: Any, tmp_path: Path) -> None:
+    """Words, environment and directory; a lab that does nothing ahead takes the shell."""
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    said = []
+    for lab in (plain_lab, gate_lab):
+        lab.env["x"] = "two words"
+        armed = lab.start("a", ["/bin/sh", "-c", "env a=1 'b=$x' env"], str(link))
+        lines = lab.read(armed.stdout_fd).decode().splitlines()
+        said.append(sorted(line for line in lines if not line.startswith("FABRIC_LAUNCHER=")))
+        lab.wait(Ended, "a")
+    assert said[0] == said[1]
+    assert f"PWD={tmp_path}" in said[0]
 
 
 # --- signals and death while it is held ----------------------------------------------------------------
