@@ -44,7 +44,7 @@ class Lanes:
         return effects
 
     def disarm_firsts(self, part: PhasePart) -> list[Effect]:
-        """Put the first steps back: the processes that waited at their gates are gone."""
+        """Put the first steps back: the processes that waited for their release are gone."""
         effects: list[Effect] = []
         for lane in part.lanes.values():
             if lane.current is not None:
