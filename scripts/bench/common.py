@@ -132,7 +132,8 @@ class Operator:
     """Steers a run by hand and reads nothing of it, so that only the way into the record log is measured."""
 
     def __init__(self, access: OperatorAccess) -> None:
-        self._connection = Connection(access, program="bench")
+        self._connection = Connection(access, program="bench", patience_s=PATIENCE_S)
+        self._is_measuring = False
         self._connection.wait_up()
         self._came: list[m.Message | Entry] = []
         self._connection.attach(self)
@@ -155,7 +156,8 @@ class Operator:
         """Wait until all of the nodes can be had."""
         until_s = time.monotonic() + PATIENCE_S + 2 * len(nodes)
         while True:
-            answer = self._connection.ask(m.NodesRequest(request=next(self._connection.numbers)))
+            request = m.NodesRequest(request=next(self._connection.numbers))
+            answer = self._connection.ask(request, PATIENCE_S)
             assert isinstance(answer, m.Nodes)
             if set(nodes) <= {info.name for info in answer.nodes if info.state == "free"}:
                 return
@@ -177,6 +179,7 @@ class Operator:
 
     def open_run(self, node: str) -> str:
         """Reserve a node, and let it know; return the run's id."""
+        self._is_measuring = True
         self._run, self._node = new_run_id("bench", time.time()), node
         request = next(self._connection.numbers)
         self._connection.send(
@@ -277,8 +280,9 @@ class Operator:
         """Nothing was asked before."""
 
     def on_down(self, sentence: str, _now_ns: int) -> None:
-        """A benchmark has no second try."""
-        raise SystemExit(f"the broker is gone: {sentence}")
+        """A measurement has no second try; agents that come up may well keep a broker from answering."""
+        if self._is_measuring:
+            raise SystemExit(f"the broker is gone: {sentence}")
 
     def on_entry(self, entry: Entry, _now_ns: int) -> None:
         """Keep it for who waits."""

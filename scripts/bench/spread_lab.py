@@ -107,7 +107,9 @@ def wrong_in(start: Start, truth: tuple[int, int]) -> list[str]:
     ]
 
 
-def report(ways: Sequence[Way], still: Mapping[str, float], truth: tuple[int, int]) -> int:
+def report(
+    ways: Sequence[Way], links: Sequence[Link], still: Mapping[str, float], truth: tuple[int, int]
+) -> int:
     """Print the figures of one lab; return in how many starts the fabric said something wrong."""
     print(f"  {'':16}{'starts':>8}{'median':>10}{'p95':>10}{'max':>10}   / without delay")
     for way in ways:
@@ -117,7 +119,7 @@ def report(ways: Sequence[Way], still: Mapping[str, float], truth: tuple[int, in
         for why in sorted(set(way.failures)):
             print(f"    {way.failures.count(why)} times: {why}")
     starts = next(way.found for way in ways if way.name == "fabric")
-    _report_stated([start.stated for start in starts if start.stated], truth)
+    _report_stated([start.stated for start in starts if start.stated], links, truth)
     wrong = {number: found for number, start in enumerate(starts, 1) if (found := wrong_in(start, truth))}
     print(f"  the bound held in {len(starts) - len(wrong)} of {len(starts)} starts")
     for number, found in list(wrong.items())[:10]:
@@ -125,7 +127,7 @@ def report(ways: Sequence[Way], still: Mapping[str, float], truth: tuple[int, in
     return len(wrong)
 
 
-def _report_stated(stated: Sequence[Stated], truth: tuple[int, int]) -> None:
+def _report_stated(stated: Sequence[Stated], links: Sequence[Link], truth: tuple[int, int]) -> None:
     true = [(one, one.true_skew_ms) for one in stated if one.true_skew_ms is not None]
     lines = {
         "stated skew": [one.skew_ms for one in stated],
@@ -137,6 +139,15 @@ def _report_stated(stated: Sequence[Stated], truth: tuple[int, int]) -> None:
     for name, values in lines.items():
         if values:
             print(f"  {name:16}{len(values):8}{row(values)}")
+    halves = {f"n{index}": (link.down_ms + link.up_ms) / 2 for index, link in enumerate(links)}
+    bounds = [
+        bound_ns / 1e6 / halves[node]
+        for one in stated
+        for node, (_, bound_ns) in one.at_ns.items()
+        if halves[node] >= 1
+    ]
+    if bounds:
+        print(f"  bounds of the clocks, by half of their links' delays there and back: {row(bounds)}")
     print(f"  (the true clock is known to {(truth[1] - truth[0]) / 2e6:.3f} ms)")
 
 
@@ -177,7 +188,7 @@ def main() -> None:
                 with Operator(centre.lab.access) as operator:
                     truth = operator.clock_offset()
             print(f"{title}; milliseconds; load {before} before, {load()} after")
-            wrong += report(ways, still, truth)
+            wrong += report(ways, links, still, truth)
             groups[title] = {way.name: way.skews_ms for way in ways}
             still = still or {way.name: statistics.median(way.skews_ms) for way in ways if way.found}
     if options.output:
