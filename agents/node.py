@@ -11,6 +11,7 @@ from agents.executor import Executor
 from agents.facts import addresses, facts, kernel_clock
 from agents.hands import Hands
 from agents.journal import FULL_PAUSE_S, Journal
+from agents.journal.directory import trim_undelivered
 from agents.launching import Arming, Patience
 from agents.owed import Owed
 from agents.parts import Part, nothing_freed, refused
@@ -352,6 +353,8 @@ class Node:
 
     def _forgotten(self, journal: Journal) -> None:
         log.warning("run_unknown_to_broker", run=journal.run, hint="its records are in undelivered/")
+        for path in trim_undelivered(self._state.directory):
+            log.warning("undelivered_deleted", path=str(path), hint="newer ones need the room")
         part = self._parts.get(journal.run)
         if part is not None and part.journal is journal:
             self.stop(f"the broker does not know run {journal.run}")

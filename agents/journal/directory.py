@@ -10,6 +10,9 @@ from agents.journal.frames import body_at, frame
 from fabric.errors import StoreError
 from fabric.protocol.names import RUN
 
+UNDELIVERED_BYTES: Final = 1 << 30
+"""Most bytes of journals that the broker did not want: as much as one journal may have."""
+
 RECORDS: Final = "records"
 SPOOL: Final = "spool"
 
@@ -73,6 +76,30 @@ def set_aside(root: Path, path: Path) -> Path:
     path.rename(target)
     _remove_if_empty(path.parent)
     return target
+
+
+def trim_undelivered(root: Path, limit_bytes: int = UNDELIVERED_BYTES) -> list[Path]:
+    """Delete the oldest journals in ``undelivered/`` until the others are within the limit.
+
+    Nobody reads them but a person; what was set aside last is kept, whatever its size.
+
+    Returns:
+        Those that are gone.
+    """
+    kept = sorted((root / "undelivered").glob("*/*/"), key=lambda path: path.stat().st_ctime_ns)
+    sizes = [_size(path) for path in kept]
+    gone = []
+    while len(kept) > 1 and sum(sizes) > limit_bytes:
+        gone.append(kept.pop(0))
+        sizes.pop(0)
+        shutil.rmtree(gone[-1])
+        _remove_if_empty(gone[-1].parent)
+    return gone
+
+
+def _size(path: Path) -> int:
+    """Return what a directory takes of the disk, in bytes."""
+    return sum(file.lstat().st_blocks * 512 for file in path.rglob("*"))
 
 
 def _remove_if_empty(run: Path) -> None:

@@ -1,18 +1,21 @@
 """Makes the bundle of a run from what the broker has stored, at any time."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from fabric import __version__
 from fabric.controller.connection import Connection
+from fabric.controller.outcome import result_of
+from fabric.controller.retelling import Retelling, stored_plan
 from fabric.controller.tail import RunTail
 from fabric.controller.upkeep import document, run_details
 from fabric.controller.verdict import EXIT_CODES
-from fabric.protocol.messages import RunInfo
+from fabric.protocol.messages import NodeInfo, RunInfo
 from fabric.report.bundle import BundleWriter
 
-_NODE: Final[dict[str, Any]] = {"roles": [], "addresses": {}, "labels": [], "facts": {}, "lost": None}
+_STORED: Final = frozenset(("why", "file", "max_skew_s", "nodes", "missing_nodes", "versions"))
+"""Parts of a stored result that its controller knew better than the records tell."""
 
 
 def write_bundle(connection: Connection, run: str, directory: Path, *, latest: bool = False) -> Path:
@@ -35,36 +38,61 @@ def write_bundle(connection: Connection, run: str, directory: Path, *, latest: b
     """
     info = run_details(connection, run).info
     trial, plan = document(connection, run, "trial"), document(connection, run, "plan")
+    described: dict[str, Any] = json.loads(plan) if plan else {}
+    told = Retelling(run, stored_plan(trial, described), _nodes(info, described))
     bundle = BundleWriter(directory / run)
     try:
-        bundle.write_inputs(trial, json.dumps(json.loads(plan), indent=2) + "\n" if plan else "{}\n")
+        bundle.write_inputs(trial, json.dumps(described, indent=2) + "\n")
         tail = RunTail(connection, info)
         while not tail.done:
             for read in tail.turn():
                 bundle.write(read)
-        bundle.finish(_result(connection, info, tail.next - 1), latest=latest)
+                told.read(read)
+        told.end(info.verdict, tail.next - 1)
+        bundle.finish(_result(connection, info, result_of(told)), latest=latest)
     finally:
         bundle.close()
     return bundle.directory
 
 
-def _result(connection: Connection, info: RunInfo, records: int) -> dict[str, Any]:
-    """Return what was stored as the result, and behind it what is known without it."""
+def _nodes(info: RunInfo, plan: Mapping[str, Any]) -> dict[str, NodeInfo]:
+    """Return the nodes of a run with what is stored of them; what they are today says nothing of it."""
+    known = plan.get("nodes") or {}
+    return {
+        name: NodeInfo(
+            name=name,
+            state="busy",
+            incarnation=0,
+            labels=(),
+            addresses={"": known[name]["address"]} if name in known else {},
+            facts={},
+            run=info.run,
+            heard_ns=0,
+        )
+        for name in info.nodes
+    }
+
+
+def _result(connection: Connection, info: RunInfo, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the records tell, with what only the controller knew and had stored.
+
+    Records may have come after the result was stored, and parts of it may have been too long for that.
+    """
     stored = document(connection, info.run, "result")
     result: dict[str, Any] = json.loads(stored) if stored else {}
-    known = {
-        "format": 1,
-        "run": info.run,
-        "name": info.name,
-        "file": "trial.toml",
-        "verdict": info.verdict or "error",
-        "exit_code": EXIT_CODES["error"],
-        "why": [] if info.verdict else [f"the run was open when record {records} was its last one"],
-        "started": info.opened_ns / 1e9,
-        "duration_s": (info.closed_ns - info.opened_ns) / 1e9 if info.closed_ns else None,
-        **{name: [] for name in ("cells", "phases", "steps", "metrics", "checks", "missing_nodes")},
-        "matrix": {},
-        "nodes": dict.fromkeys(info.nodes, _NODE),
-        "versions": {"testfabric": __version__},
+    known = {name: value for name, value in result.items() if name in _STORED or name not in told}
+    verdict = info.verdict or told["verdict"]
+    whys = dict.fromkeys([*result.get("why", ()), *told["why"]]) if "phases" not in result else known["why"]
+    ended = {
+        "verdict": verdict,
+        "exit_code": _exit_code(verdict),
+        "why": list(whys),
     }
-    return known | result
+    started = {"started": told["started"] or info.opened_ns / 1e9}
+    whole = {**told, **started, **known, **ended}
+    return {name: value for name, value in whole.items() if name not in ("counts", "complete")}
+
+
+def _exit_code(verdict: str) -> int:
+    """Return the code of a verdict; of one that this version does not know, that of an error."""
+    return next((code for name, code in EXIT_CODES.items() if name == verdict), EXIT_CODES["error"])

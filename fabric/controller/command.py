@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from fabric.controller.effects import Effect
-from fabric.controller.outcome import result_of
+from fabric.controller.outcome import result_of, result_text
 from fabric.controller.plan import NodeSteps, RunPlan
 from fabric.controller.run import Run
 from fabric.controller.script import LEFT
@@ -151,7 +151,7 @@ def command_run(
         plan=plan,
         lease_s=lease_s,
         document=json.dumps(_document(trial, command)),
-        result=lambda made: json.dumps(result_of(made)),
+        result=lambda made: result_text(result_of(made)),
     )
 
 

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from fabric import __version__
+from fabric.controller.desk import Desk
 from fabric.controller.measures import metrics_of
 from fabric.controller.offsets import late_s, offsets_of
-from fabric.controller.run import Run
-from fabric.controller.verdict import EXIT_CODES
+from fabric.controller.plan import RunPlan
+from fabric.controller.verdict import EXIT_CODES, Findings
 from fabric.protocol.limits import MAX_TEXT_BYTES
+from fabric.protocol.messages import NodeInfo
 from fabric.protocol.names import StepId, parse_phase
 from fabric.protocol.records import (
     PhaseAborted,
@@ -23,7 +25,35 @@ from fabric.protocol.records import (
 NS: Final = 1e9
 
 
-def result_of(run: Run) -> dict[str, Any]:
+class Told(Protocol):
+    """Who knows what a run came to: the run itself, or what its records are told to."""
+
+    @property
+    def run(self) -> str:
+        """Its id."""
+
+    @property
+    def plan(self) -> RunPlan:
+        """What was to be done."""
+
+    @property
+    def desk(self) -> Desk:
+        """What was found in its records."""
+
+    @property
+    def findings(self) -> Findings:
+        """What leads to the verdict."""
+
+    @property
+    def nodes(self) -> Mapping[str, NodeInfo]:
+        """That it has."""
+
+    @property
+    def lost(self) -> Mapping[str, str]:
+        """Nodes that were given up, and why."""
+
+
+def result_of(run: Told) -> dict[str, Any]:
     """Return the content of result.json.  Instants are seconds of fabric time, durations seconds."""
     verdict = run.findings.verdict
     return {
@@ -46,7 +76,7 @@ def result_of(run: Run) -> dict[str, Any]:
     }
 
 
-def _times(run: Run) -> dict[str, Any]:
+def _times(run: Told) -> dict[str, Any]:
     """Return when the run began, and how long it took to the end of its last phase."""
     started, phases = run.desk.history.run_started, run.desk.history.phases
     if started is None:
@@ -55,7 +85,7 @@ def _times(run: Run) -> dict[str, Any]:
     return {"started": started.t_ns / NS, "duration_s": (ended_ns - started.t_ns) / NS}
 
 
-def _sweep(run: Run) -> dict[str, Any]:
+def _sweep(run: Told) -> dict[str, Any]:
     """Return what was varied, and which repeats were done."""
     warmups = [repeat for repeat in run.plan.repeats if repeat.is_warmup]
     return {
@@ -68,7 +98,7 @@ def _sweep(run: Run) -> dict[str, Any]:
     }
 
 
-def _cells(run: Run) -> list[dict[str, Any]]:
+def _cells(run: Told) -> list[dict[str, Any]]:
     found: dict[int, dict[int, dict[str, Any]]] = {}
     for record in run.desk.history.repeats:
         entry = found.setdefault(record.cell, {}).setdefault(record.repeat, {"repeat": record.repeat})
@@ -87,7 +117,7 @@ def _cells(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _measures(run: Run) -> dict[str, Any]:
+def _measures(run: Told) -> dict[str, Any]:
     """Return the metrics, and what became of the checks."""
     desk = run.desk
     done = [repeat for repeat, _ in desk.done]
@@ -122,7 +152,7 @@ _UNKNOWN: Final = dict.fromkeys(
 """Of a phase that was not started, or did not end: a script finds every field in every phase."""
 
 
-def _phases(run: Run) -> list[dict[str, Any]]:
+def _phases(run: Told) -> list[dict[str, Any]]:
     """Return each phase that was started, with its skew; and each go that was aborted."""
     found: dict[str, dict[str, Any]] = {}
     for record in run.desk.history.phases:
@@ -151,7 +181,7 @@ def _started(record: PhaseStarted) -> dict[str, Any]:
     }
 
 
-def _add_offsets(run: Run, found: dict[str, dict[str, Any]]) -> None:
+def _add_offsets(run: Told, found: dict[str, dict[str, Any]]) -> None:
     """Add to each phase how well the offsets of its starts were kept."""
     starts: dict[str, list[tuple[str, StepStarted]]] = {}
     for (node, step, _), start in run.desk.history.started.items():
@@ -175,7 +205,7 @@ def _ended(record: PhaseEnded) -> dict[str, Any]:
     }
 
 
-def _steps(run: Run) -> list[dict[str, Any]]:
+def _steps(run: Told) -> list[dict[str, Any]]:
     history = run.desk.history
     keys = dict.fromkeys([*history.started, *history.finished])
     missing = run.desk.measures.missing
@@ -233,7 +263,7 @@ def _without(metrics: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {"failed": True, "missing_metrics": [{"name": name, "why": why} for name, why in metrics]}
 
 
-def _place(run: Run, node: str, step: str) -> dict[str, Any]:
+def _place(run: Told, node: str, step: str) -> dict[str, Any]:
     repeat, phase, role, label, cell = StepId.parse(step)
     place = {"cell": cell, "repeat": repeat, "phase": phase, "role": role, "step": label, "node": node}
     source = run.plan.source(step)
@@ -243,11 +273,11 @@ def _place(run: Run, node: str, step: str) -> dict[str, Any]:
     return place | {"line": source.line, **origin, "verb": source.verb, "command": source.command}
 
 
-def _nodes(run: Run) -> dict[str, Any]:
+def _nodes(run: Told) -> dict[str, Any]:
     roles = run.plan.roles_by_node
     return {
         name: {
-            "roles": list(roles[name]),
+            "roles": list(roles.get(name, ())),
             "addresses": dict(info.addresses),
             "labels": list(info.labels),
             "facts": dict(info.facts),

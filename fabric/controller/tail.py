@@ -36,7 +36,8 @@ class RunTail:
             info.run, number=number, requests=connection.numbers, limit_bytes=limit_bytes
         )
         self._follow = follow and info.state == "open"
-        self._last = info.last
+        # Of a run that is over the number is that of its end; a node that came back later has told more.
+        self._last = info.last if info.state == "open" else None
         self._reads: list[Read] = []
         if self._follow:
             connection.subscribe(info.run)
@@ -54,7 +55,8 @@ class RunTail:
             return False
         if self._reader.complete:
             return True
-        return not self._follow and (self._reader.next > self._last or self._reader.caught_up)
+        is_past = self._last is not None and self._reader.next > self._last
+        return not self._follow and (is_past or self._reader.caught_up)
 
     def turn(self, deadline_ns: int | None = None) -> list[Read]:
         """Wait for records until the deadline; return those that came, perhaps none.

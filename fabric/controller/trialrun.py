@@ -204,18 +204,19 @@ def _carry_out(
     connection: Connection, plan: RunPlan, sources: Sources, options: Options, show: Show
 ) -> Outcome:
     document = plan_document(plan)
+    made = _Result()
     run = Run(
         run=new_run_id(plan.trial.name, time.time()),
         plan=plan,
         lease_s=options.lease_s,
         document=plan_text(document),
-        result=lambda run: result_text(result_of(run)),
+        result=made.text,
     )
     writer = _Writer(options.directory / run.run, run, document, show)
     show.begun(run.run, options.directory / run.run)
     try:
         Session(connection, run, writer.take, lambda: show.deadline_ns, files=sources.files).serve()
-        directory, result = writer.finish(result_of(run))
+        directory, result = writer.finish(made.of(run))
     finally:
         writer.close()
     return Outcome(
@@ -226,6 +227,23 @@ def _carry_out(
         result=result,
         was_late=run.denied == "busy",
     )
+
+
+class _Result:
+    """The result of a run: what is stored at its end is what the bundle has, made once for both."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def text(self, run: Run) -> str:
+        """Return it as the broker keeps it."""
+        self._made = result_of(run)
+        return result_text(self._made)
+
+    def of(self, run: Run) -> dict[str, Any]:
+        """Return it; made again if something was found since, such as that the broker is away."""
+        known = self._made.get("why") == list(run.findings.whys)
+        return self._made if known else result_of(run)
 
 
 class _Writer:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agents.journal import Journal, Limits, Moved, StreamState
+from agents.journal.directory import trim_undelivered
 from agents.journal.frames import bodies, frame
 from fabric.errors import StoreError
 from fabric.protocol import codec
@@ -290,6 +291,20 @@ def test_a_journal_that_nobody_wants_is_set_aside(tmp_path: Path) -> None:
     assert Journal.recover(tmp_path) == []
     assert aside.is_relative_to(tmp_path / "undelivered")
     assert list(aside.glob("records/*"))
+
+
+def test_journals_that_nobody_wants_do_not_fill_the_disk(tmp_path: Path) -> None:
+    """A broker whose catalogue was lost would have every node keep all that it ever reports."""
+    kept = []
+    for incarnation in (1, 2, 3):
+        journal = Journal.create(tmp_path, RUN, incarnation)
+        journal.append(notice("x" * 100_000))
+        kept.append(journal.set_aside())
+    assert trim_undelivered(tmp_path, 1 << 20) == []
+    assert trim_undelivered(tmp_path, 250_000) == kept[:1], "the oldest goes first"
+    assert trim_undelivered(tmp_path, 1) == kept[1:2]
+    assert trim_undelivered(tmp_path, 1) == [], "the last one stays"
+    assert [path.exists() for path in kept] == [False, False, True]
 
 
 def test_an_incarnation_has_one_journal_for_a_run(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ class Lab:
         self.over = False
         self.assigned = 0
         self.numbers = itertools.count(1)
+        self.reads: list[Read] = []  # the run's records, in their order
         self.do(self.run.start(self.now_ns))
 
     def do(self, effects: list[Effect]) -> None:
@@ -82,7 +83,8 @@ class Lab:
         self.do(self.run.receive(message, self.now_ns))
 
     def read(self, node: str, record: Any, data: bytes = b"") -> None:
-        self.do(self.run.read(Read(next(self.numbers), node, record, data, 1), self.now_ns))
+        self.reads.append(Read(next(self.numbers), node, record, data, 1))
+        self.do(self.run.read(self.reads[-1], self.now_ns))
 
     def wait(self, seconds: float) -> None:
         self.now_ns += round(seconds * S)

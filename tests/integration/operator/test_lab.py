@@ -202,6 +202,8 @@ def test_an_open_run_has_a_bundle_and_cannot_be_removed(lab: Lab, tmp_path: Path
     result = json.loads((Path(found["bundle"]) / "result.json").read_text())
     assert result["verdict"] == "error"
     assert result["why"][0].startswith("the run was open when record ")
+    assert [(phase["phase"], phase["ended"]) for phase in result["phases"]] == [("run", None)]
+    assert [(step["node"], step["state"]) for step in result["steps"]] == [("lab3", "unknown")]
     assert (Path(found["bundle"]) / "out/1/run/lab3/command.stdout").read_text() == "begun\n"
     code, _, err = lab.type("fabric", "runs", "rm", "--yes", "latest")
     assert (code, err[0].partition(" is open")[0]) == (2, f"error: {found['run']}")
