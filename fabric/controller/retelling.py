@@ -1,7 +1,6 @@
 """PURE.  What a run came to, told anew from its records: also if its controller is gone."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,10 +138,12 @@ def _trial(text: str, document: Mapping[str, Any]) -> Trial:
     steps, name = tuple(map(_step, document.get("steps") or ())), str(told.get("name") or "")
     checks: tuple[CheckSpec, ...] = ()
     wanted = {(step.phase, step.role, step.label) for step in steps}
-    with suppress(TrialError):
+    try:
         trial = parse_trial(text, path)
-        if wanted <= {(step.phase, step.role, step.label) for step in trial.steps}:
-            steps, checks, name = trial.steps, trial.checks, trial.name
+    except TrialError:
+        trial = None
+    if trial is not None and wanted <= {(step.phase, step.role, step.label) for step in trial.steps}:
+        steps, checks, name = trial.steps, trial.checks, trial.name
     return Trial(
         path=path,
         text=text,

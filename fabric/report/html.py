@@ -11,6 +11,7 @@ from fabric.report.plots import Column, dots
 from fabric.report.quantities import beside, duration, quantity, size
 from fabric.report.results import missing_metrics
 from fabric.report.style import printable, printable_lines
+from fabric.report.summary import untold
 from fabric.report.tails import tail
 
 REPORT: Final = "report.html"
@@ -20,6 +21,9 @@ MAX_FAILURES: Final = 50
 
 MAX_ROWS: Final = 2000
 """Most rows of a table: a browser scrolls through so many without effort."""
+
+MAX_HELD: Final = 10
+"""Most checks that hold and are shown at once: more of them are behind a click."""
 
 TAIL_BYTES: Final = 4096
 """Of each stream of a failed step so many of the last bytes are shown."""
@@ -57,6 +61,7 @@ _EMPTY: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("exit_code", "started", "duration_s", "seed")),
     **dict.fromkeys(("why", "checks", "metrics", "phases", "steps", "cells"), ()),
     "nodes": {},
+    "matrix": {},
     "versions": {},
 }
 """A run that broke off at its beginning has less to tell."""
@@ -65,6 +70,7 @@ _EMPTY: Final[Mapping[str, Any]] = {
 def _page(result: Mapping[str, Any], bundle: Path) -> dict[str, Any]:
     result = {**_EMPTY, **result}
     cells = {cell["cell"]: cell_name(cell) for cell in result["cells"]}
+    values = {cell["cell"]: printable(", ".join(cell["variables"].values())) for cell in result["cells"]}
     failures = [step for step in result["steps"] if step.get("failed") and not step.get("retried")]
     started = result["started"]
     return {
@@ -73,13 +79,14 @@ def _page(result: Mapping[str, Any], bundle: Path) -> dict[str, Any]:
         "file": result["file"],
         "verdict": result["verdict"],
         "exit_code": result["exit_code"],
-        "why": result["why"],
+        "why": untold(result),
         "started": datetime.fromtimestamp(started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if started else "",
         "duration": duration(round(result["duration_s"] * NS)) if result["duration_s"] is not None else "",
         "seed": result["seed"],
         "version": result["versions"].get("testfabric", ""),
         **_checks(result["checks"], cells),
-        "metrics": [_metric(metric, cells) for metric in result["metrics"] if metric["cells"]],
+        "metrics": [_metric(metric, cells, values) for metric in result["metrics"] if metric["cells"]],
+        "varied": ", ".join(result["matrix"]),
         **_phases(result["phases"]),
         **_steps(result["steps"]),
         "failures": [_failure(step, bundle) for step in failures[:MAX_FAILURES]],
@@ -108,7 +115,9 @@ def _checks(checks: Sequence[Mapping[str, Any]], cells: Mapping[int, str]) -> di
         }
         for check in ordered[:MAX_ROWS]
     ]
-    return {"checks": rows, "checks_left": max(0, len(checks) - MAX_ROWS)}
+    failed, held = [row for row in rows if not row["ok"]], [row for row in rows if row["ok"]]
+    parts = [{"rows": failed, "closed": False}, {"rows": held, "closed": len(held) > MAX_HELD}]
+    return {"checks": [part for part in parts if part["rows"]], "checks_left": max(0, len(checks) - MAX_ROWS)}
 
 
 def _where(place: Mapping[str, Any], cells: Mapping[int, str]) -> str:
@@ -116,13 +125,13 @@ def _where(place: Mapping[str, Any], cells: Mapping[int, str]) -> str:
     return f"{cells.get(place['cell'], '')}, {repeat}" if place["cell"] else repeat
 
 
-def _metric(metric: Mapping[str, Any], cells: Mapping[int, str]) -> dict[str, Any]:
+def _metric(metric: Mapping[str, Any], cells: Mapping[int, str], values: Mapping[int, str]) -> dict[str, Any]:
     from markupsafe import Markup
 
     unit = metric["unit"]
     names = {cell["cell"]: cells.get(cell["cell"], "") for cell in metric["cells"]}
     columns = [
-        Column(names[cell["cell"]], [repeat["value"] for repeat in cell["repeats"]])
+        Column(values.get(cell["cell"], ""), [repeat["value"] for repeat in cell["repeats"]])
         for cell in metric["cells"]
     ]
     numbers = ("median", "mean", "min", "max", "stdev")

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from fabric.report.quantities import quantity
+
 WIDTH: Final = 720
 HEIGHT: Final = 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 12, 12, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 28, 12, 34
 _TICKS: Final = 5
-_MAX_LABELS: Final = 16
-"""Most labels below a plot: more of them would lie on one another."""
+_LABEL_CHARS: Final = 18
+"""Longest label below a plot."""
 
-_LABEL_CHARS: Final = 12
+_CHAR: Final = 6.2
+"""About how wide a character is; labels that would lie on one another are left out."""
 
 _Scale = Callable[[float], float]
 
@@ -41,7 +44,8 @@ def dots(columns: Sequence[Column], unit: str) -> str:
 
     room = (WIDTH - _LEFT - _RIGHT) / len(columns)
     parts = [_axis(ticks, y_of, unit)]
-    every = math.ceil(len(columns) / _MAX_LABELS)
+    widest = max(len(_short(column.label)) for column in columns) * _CHAR + 8
+    every = math.ceil(widest / room)
     for index, column in enumerate(columns):
         x = _LEFT + room * (index + 0.5)
         parts += _column(column, x, min(room, 40.0), y_of)
@@ -90,7 +94,7 @@ def _axis(ticks: Sequence[float], y_of: _Scale, unit: str) -> str:
     for tick in ticks:
         y = y_of(tick)
         parts.append(f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{WIDTH - _RIGHT}" y2="{y:.1f}"/>')
-        text = escape(f"{tick:.4g} {unit}".rstrip())
+        text = escape(quantity(tick, unit))
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
     return "".join(parts)
 

@@ -30,16 +30,26 @@ def summary(result: Mapping[str, Any], palette: Palette, *, told: Sequence[str] 
     yield from _offsets(result.get("phases", ()))
     yield from _metrics(result.get("metrics", ()), result.get("cells", ()), palette)
     yield from _checks(result, palette)
+    whys = untold(result, told)
+    yield from (f"{printable(why)}" for why in whys[:WHYS])
+    if len(whys) > WHYS:
+        yield f"... and {counted(len(whys) - WHYS, 'more reason')} in result.json"
+
+
+def untold(result: Mapping[str, Any], told: Sequence[str] = ()) -> list[str]:
+    """Return the reasons of the verdict but for the verdict itself, and the checks that stand in a table.
+
+    Args:
+        result: As in result.json; what is missing is left out.
+        told: What the reasons begin with that need not be told again.
+    """
     heads = {
         f"{_source(result, check)}check {check['metric']}.{check['kind']}: " for check in _failed(result)
     }
     known = (*told, *heads)
-    whys = [
+    return [
         why for why in result.get("why", ()) if why != result.get("verdict") and not why.startswith(known)
     ]
-    yield from (f"{printable(why)}" for why in whys[:WHYS])
-    if len(whys) > WHYS:
-        yield f"... and {counted(len(whys) - WHYS, 'more reason')} in result.json"
 
 
 def table(

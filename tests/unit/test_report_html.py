@@ -1,13 +1,16 @@
 """report.html: complete, harmless, and of a size that a browser can show."""
 
 import json
+import re
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fabric.report.html import MAX_FAILURES, MAX_ROWS, TAIL_BYTES, render
+from fabric.report import html
+from fabric.report.html import MAX_FAILURES, MAX_HELD, MAX_ROWS, TAIL_BYTES, render
 from fabric.report.plots import Column, dots, nice_ticks
 
 STEP: dict[str, Any] = {
@@ -200,6 +203,45 @@ def test_of_a_long_output_the_end_is_shown(tmp_path: Path) -> None:
 def test_a_run_that_broke_off_has_a_page_too(tmp_path: Path) -> None:
     """It is then that somebody looks."""
     assert "error" in Page(render({"verdict": "error", "name": "t"}, tmp_path)).text
+
+
+def test_the_verdict_can_be_read() -> None:
+    """Of two rules of one weight the later one counts: white on red, not red on red."""
+    style = (Path(html.__file__).parent / "templates" / "report.html.j2").read_text()
+    assert style.index(".fail { color:") < style.index(".verdict { color: #fff;")
+
+
+def test_a_check_that_does_not_hold_stands_there_once(tmp_path: Path) -> None:
+    """In a sweep the reasons would be the table again; many that hold are behind a click."""
+    check = {
+        "metric": "rtt",
+        "kind": "max",
+        "limit": 2,
+        "limit_text": "2 ms",
+        "unit": "ms",
+        "line": 9,
+        "cell": 1,
+    }
+    held = [check | {"repeat": number, "value": 1.0, "ok": True} for number in range(1, MAX_HELD + 2)]
+    checks = [check | {"repeat": 99, "value": 3.0, "ok": False}, *held]
+    why = [
+        "ping.toml:9: check rtt.max: 3 ms in cell 1 (streams=1), repeat 99 is not at most 2 ms",
+        "lab1 was lost",
+    ]
+    page = render({**RESULT, "checks": checks, "why": why}, tmp_path)
+    assert (page.count("repeat 99"), page.count("<li>")) == (1, 1)
+    assert f"<summary>{MAX_HELD + 1} hold</summary>" in page
+    assert "<details>" not in render({**RESULT, "checks": checks[:3]}, tmp_path)
+
+
+def test_labels_of_a_plot_do_not_lie_on_one_another() -> None:
+    """Twenty cells of two variables; the numbers beside it are those that people read."""
+    plot = dots([Column(f"{number}, 9000", [number * 1e5]) for number in range(1, 21)], "bit/s")
+    assert "1.5 Mbit/s" in plot
+    assert "e+06 bit" not in plot
+    below = re.findall(r'<text x="([0-9.]+)" y="206" [^>]*>([^<]*)', plot)
+    for (left, text), (right, other) in pairwise(below):
+        assert float(right) - float(left) > 3 * (len(text) + len(other))
 
 
 def test_ticks_are_round_and_span_the_values() -> None:
