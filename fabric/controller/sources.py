@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ MAX_FILES: Final = 1000
 """Most files that one step puts: their names have to fit into the message that prepares the phase."""
 
 _PIECE_BYTES: Final = 1 << 20
+
+_LAST: Final = re.compile(r"(?<![^/])\*\*/?$")
+"""At the end `**` is what `*` is, for a directory comes with all that is in it; glob finds that, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ def _matches(folder: Path, source: PutSource) -> Iterator[tuple[Path, str]]:
         inside = source.target is None or source.target.endswith("/")
         yield plain, _join(source.target, plain) if inside else source.target or ""
         return
-    names = sorted(iglob(source.source, root_dir=folder, recursive=True))  # noqa: PTH207 - takes absolute ones too
+    pattern = _LAST.sub("*", source.source)
+    names = sorted(iglob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - takes absolute ones too
     if not names:
         raise ValueError(f"nothing here is called or matches `{source.source}`")
     for name in names:

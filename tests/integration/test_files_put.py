@@ -115,6 +115,10 @@ def folder(tmp_path: Path) -> Path:
         ("dir", "other/", ["other/dir/deep/y", "other/dir/pri$ce", "other/dir/x"]),
         ("d*", None, ["dir/deep/y", "dir/pri$ce", "dir/x"]),
         ("dir/deep/y", None, ["y"]),
+        ("dir/*", None, ["deep/y", "pri$ce", "x"]),
+        ("dir/**", None, ["deep/y", "pri$ce", "x"]),  # each once, though glob finds `deep` and `deep/y`
+        ("./dir/**/", "to", ["to/deep/y", "to/pri$ce", "to/x"]),
+        ("**/x", None, ["x"]),
         ("a.sh", "$my_name/$ce.sh", ["lab1/$ce.sh"]),
     ],
 )
