@@ -19,6 +19,12 @@ BURST_MIN: Final = 4
 BURST_MAX: Final = 8
 """Most questions of a burst: with more, 64 nodes on one machine would keep each other from good ones."""
 
+AGAIN_MIN: Final = 1
+AGAIN_MAX: Final = 4
+"""... and of a burst on a connection that had one.  What is known is compared with the best of then, so one
+answer can tell that it is as good; where it is good still, nothing is asked: the bursts of 64 nodes before
+each phase took longer than all the rest of it."""
+
 GOOD_PART: Final = 16
 """A bound is good when it is at most half of the smallest round trip of late and this part of it more, which
 is for the drift during the burst."""
@@ -52,15 +58,17 @@ class Probing:
         self._left = 0
         self._answers = 0
         self._wait_ns = SOON_NS
+        self._is_first = True  # burst of this connection
+        self._has_begun = False  # a burst of which nothing was asked yet
 
     def begin_burst(self, now_ns: int) -> None:
         """Ask several times from now on; a burst that is under way is over without having ended."""
-        self._since_ns, self._answers = now_ns, 0
+        self._since_ns, self._answers, self._has_begun = now_ns, 0, True
         self._refill(now_ns)
 
     def stop(self) -> None:
         """Expect no answers any more: the connection is gone."""
-        self._since_ns, self._left = None, 0
+        self._since_ns, self._left, self._is_first = None, 0, True
 
     def expire(self, now_ns: int, known: Estimate | None) -> Due:
         """Say what is due.  Safe to call at any time.
@@ -75,9 +83,11 @@ class Probing:
             self.deadline_ns = now_ns + self._wait_ns
             self._wait_ns = min(2 * self._wait_ns, _longest_ns(known))
             return "ask"
-        if self._left == 0 and self._answers > 0:
+        is_needless = self._has_begun and not self._is_first and known is not None and is_good_bound(known)
+        if is_needless or (self._left == 0 and self._answers > 0):
             self._end(now_ns)
             return "over"
+        self._has_begun = False
         if self._left == 0:
             self._refill(now_ns)
         self._left -= 1
@@ -95,8 +105,9 @@ class Probing:
         if self._since_ns is None or t1_ns < self._since_ns:
             return False
         self._answers += 1
-        is_good = self._answers >= BURST_MIN and known is not None and is_good_bound(known)
-        if is_good or self._answers >= BURST_MAX:
+        least, most = (BURST_MIN, BURST_MAX) if self._is_first else (AGAIN_MIN, AGAIN_MAX)
+        is_good = self._answers >= least and known is not None and is_good_bound(known)
+        if is_good or self._answers >= most:
             self._end(now_ns)
             return True
         if self._left:
@@ -104,10 +115,12 @@ class Probing:
         return False
 
     def _refill(self, now_ns: int) -> None:
-        self._left, self.deadline_ns, self._limit_ns = BURST_MAX, now_ns, now_ns + BURST_LIMIT_NS
+        self._left = BURST_MAX if self._is_first else AGAIN_MAX
+        self.deadline_ns, self._limit_ns = now_ns, now_ns + BURST_LIMIT_NS
 
     def _end(self, now_ns: int) -> None:
         self.stop()
+        self._is_first = False
         self._wait_ns = 2 * SOON_NS
         self.deadline_ns = now_ns + SOON_NS
 

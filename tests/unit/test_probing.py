@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from fabric.timing.envelope import DRIFT_PPM
 from fabric.timing.offset import Estimate
 from fabric.timing.probing import (
+    AGAIN_MAX,
     BURST_GAP_NS,
     BURST_LIMIT_NS,
     BURST_MAX,
@@ -44,6 +45,46 @@ def test_a_burst_ends_after_so_many_questions() -> None:
         assert probing.expire(number, POOR) == "ask"
         assert probing.expire(number, POOR) == "", "the next one waits for the answer"
         assert probing.answered(number, POOR, number + 1) is (number == BURST_MAX)
+
+
+def again() -> Probing:
+    """Return what has had its first burst and begins the next one."""
+    made = burst()
+    made.expire(0, GOOD)
+    assert [made.answered(0, GOOD, 0) for _ in range(BURST_MIN)][-1]
+    made.begin_burst(S)
+    return made
+
+
+def test_a_further_burst_asks_nothing_while_what_is_known_is_good() -> None:
+    """A phase that follows at once pays nothing for the clock."""
+    probing = again()
+    assert probing.expire(S, GOOD) == "over"
+    assert probing.deadline_ns == S + SOON_NS
+
+
+def test_a_further_burst_ends_with_the_first_answer_that_makes_it_good() -> None:
+    """The best round trip is known by then, so there is something to compare with."""
+    probing = again()
+    assert probing.expire(S, POOR) == "ask"
+    assert probing.answered(S, GOOD, S + 1)
+
+
+def test_a_further_burst_on_a_busy_path_is_short() -> None:
+    """64 nodes that ask at one moment keep each other from good answers."""
+    probing = again()
+    for number in range(1, AGAIN_MAX + 1):
+        assert probing.expire(S + number, POOR) == "ask"
+        assert probing.answered(S + number, POOR, S + number) is (number == AGAIN_MAX)
+
+
+def test_a_new_connection_begins_with_a_whole_burst() -> None:
+    """Its path may be another one, and its broker, too."""
+    probing = again()
+    probing.stop()
+    probing.begin_burst(2 * S)
+    assert probing.expire(2 * S, GOOD) == "ask"
+    assert not probing.answered(2 * S, GOOD, 2 * S)
 
 
 def test_a_lost_question_is_followed_by_the_next() -> None:

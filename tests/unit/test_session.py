@@ -15,7 +15,7 @@ from fabric.protocol.messages import (
     Rejected,
     Welcome,
 )
-from fabric.timing.probing import BURST_MAX, BURST_MIN, SELDOM_NS
+from fabric.timing.probing import AGAIN_MAX, BURST_MIN, SELDOM_NS
 from fabric.timing.timekeeper import TELL_NS
 
 WELCOME = Welcome(protocol=1, software="x", epoch=3, name="lab1", go_port=1, sink_port=2, feed_port=3)
@@ -151,7 +151,7 @@ def test_a_burst_over_a_bad_path_ends_too() -> None:
         agent.after(0.5)
         agent.hear(Beat())
     changes = agent.answer_burst(agent.session.refresh_clock(agent.now_ns), (9_000_000, 9_000_000))
-    assert len(changes) == BURST_MAX
+    assert len(changes) == AGAIN_MAX
 
 
 def test_a_burst_with_lost_answers_ends_all_the_same() -> None:
