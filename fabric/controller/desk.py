@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from fabric.controller.doubts import Doubts
 from fabric.controller.effects import Effect, Note, Tell
 from fabric.controller.history import History
 from fabric.controller.measures import Measures
@@ -40,6 +41,7 @@ class Desk:
     progress: Progress = field(default_factory=Progress)
     alive: dict[str, None] = field(default_factory=dict)  # nodes that the run still has
     measures: Measures = field(init=False)
+    doubts: Doubts = field(init=False)
     done: list[tuple[Repeat, bool]] = field(default_factory=list)  # repeats, and whether they failed
     awaited: int = 0  # metrics of steps that have ended
     is_measuring: bool = True
@@ -56,6 +58,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.measures = Measures(self.plan.trial)
+        self.doubts = Doubts(self.plan.trial.max_skew_s)
 
     def nodes_of(self, cell: Cell) -> tuple[str, ...]:
         """Return the nodes of a cell that the run still has."""

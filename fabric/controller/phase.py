@@ -126,6 +126,7 @@ class PhaseRun:
             return []
         self._desk.outbox.answered(("prepare", message.node))
         self._goes.ready(message.rtt_ns, now_ns)
+        self._desk.doubts.ready(message.node, message.clock_bound_ns)
         return self._decide(now_ns) if self._barrier.arrived(message.node) else []
 
     def refused(self, message: Refused, now_ns: int) -> list[Effect]:
@@ -171,7 +172,9 @@ class PhaseRun:
             return self._run(self._begun, now_ns) if self._begun else self._leave()
         self.state = "starting"
         self.deadline_ns = now_ns + START_NS
-        return self._goes.ask(self._nodes, now_ns)
+        doubt = desk.doubts.about(self._nodes)
+        told = desk.notice(doubt, now_ns) if doubt else []
+        return told + self._goes.ask(self._nodes, now_ns)
 
     def committed(self, message: GoCommitted, now_ns: int) -> list[Effect]:
         """All nodes start at t0."""

@@ -20,7 +20,7 @@ from fabric.protocol.messages import (
     RunClosed,
     StartPhase,
 )
-from fabric.protocol.records import Notice, Output, PhaseEnded, PhaseFinished, RunEnded
+from fabric.protocol.records import Notice, Output, PhaseEnded, PhaseFinished, PhaseStarted, RunEnded
 from tests.unit.run_lab import RUN, T0_NS, TRIAL, Lab, finished, running, started, through
 
 
@@ -209,6 +209,21 @@ def test_skew_over_the_limit_is_invalid(late_ns: int, verdict: str) -> None:
     assert lab.verdict == verdict
     proof = "is over max_skew 2 ms" if late_ns > 2_001_000 else "is not proven to be within max_skew 2 ms"
     assert verdict == "pass" or (proof in lab.whys and "n2 was the last" in lab.whys)
+
+
+def test_clocks_that_cannot_prove_the_limit_are_told_before_the_first_go() -> None:
+    """Who waits an hour for a verdict that can only be invalid could have known it at once."""
+    lab = Lab(TRIAL.replace('name = "t"', 'name = "t"\nmax_skew = "1us"'))
+    lab.open()
+    lab.ready()
+    (told,) = [note for note in lab.notes if isinstance(note, Notice)]
+    assert told.message.startswith("max_skew 0.001 ms cannot be proven")
+    assert "n1 ± 0.001 ms, n2 ± 0.001 ms" in told.message
+    assert not any(isinstance(note, PhaseStarted) for note in lab.notes)
+    lab.commit()
+    lab.finish()
+    lab.ready()
+    assert sum(isinstance(note, Notice) for note in lab.notes) == 1
 
 
 def test_a_start_by_a_go_that_was_taken_back_makes_the_run_invalid_whenever_it_is_heard_of() -> None:
