@@ -68,6 +68,8 @@ def floors(case: Case) -> Iterator[Way]:
     }
     for name, (runs, command) in commands.items():
         yield Way(name, runs, floor(case.programs, len(case.nodes), pinned=case.pinned, command=command))
+    apart = floor(case.programs, len(case.nodes), pinned=case.pinned, command=(static,), apart=True)
+    yield Way("floor A sessions", "static", apart)
 
 
 def fabric(case: Case) -> Iterator[Way]:

@@ -91,10 +91,14 @@ class Way:
 
 
 def floor(
-    programs: Programs, nodes: int, *, pinned: bool, command: Sequence[str] = ()
+    programs: Programs, nodes: int, *, pinned: bool, command: Sequence[str] = (), apart: bool = False
 ) -> Callable[[int], list[Start]]:
-    """Processes that are there before and sleep to one instant: A with a command, B without."""
-    words = [programs.floor, str(int(pinned)), "run" if command else "stamp", str(nodes)]
+    """Processes that are there before and sleep to one instant: A with a command, B without.
+
+    ``apart``: each has a session of its own.
+    """
+    kind = "session" if apart else "run" if command else "stamp"
+    words = [programs.floor, str(int(pinned)), kind, str(nodes)]
 
     def make(count: int) -> list[Start]:
         return numbers([*words, str(count), *command])

@@ -1,6 +1,7 @@
 /* The floors of a common start: processes that are there before, each of which sleeps to one instant.
 
    floor PIN run NODES STARTS PROGRAM [ARGUMENT]...   ... and executes PROGRAM then        (floor A)
+   floor PIN session NODES STARTS PROGRAM ...         ... each in a session of its own, as a step of the fabric is
    floor PIN stamp NODES STARTS                       ... and reads the clock then         (floor B)
 
    PIN is 1 to give each process a processor of its own, else 0.  Prints a line for each start: NODES
@@ -48,10 +49,12 @@ static void pin(int node)
         die("sched_setaffinity");
 }
 
-static void node(long long t0_ns, char **program, int output)
+static void node(long long t0_ns, char **program, int output, int apart)
 {
     struct timespec at = {t0_ns / 1000000000LL, t0_ns % 1000000000LL};
     dup2(output, 1);
+    if (apart && setsid() < 0) /* the kernel may then share processors out by session (sched_autogroup_enabled) */
+        die("setsid");
     prctl(PR_SET_TIMERSLACK, 1UL);
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL))
         ;
@@ -69,7 +72,8 @@ int main(int count, char **words)
     if (count < 5)
         return 2;
     int pinned = atoi(words[1]), nodes = atoi(words[3]), starts = atoi(words[4]);
-    char **program = strcmp(words[2], "run") ? NULL : words + 5;
+    int apart = !strcmp(words[2], "session");
+    char **program = apart || !strcmp(words[2], "run") ? words + 5 : NULL;
     for (int start = 0, tries = 0; start < starts && tries < 4 * starts; tries++) {
         long long t0_ns = now_ns() + LEAD_NS + nodes * LEAD_NODE_NS;
         int *outputs = calloc((size_t)nodes, sizeof *outputs);
@@ -84,7 +88,7 @@ int main(int count, char **words)
             if (!pid) {
                 if (pinned)
                     pin(index);
-                node(t0_ns, program, ends[1]);
+                node(t0_ns, program, ends[1], apart);
             }
             close(ends[1]);
         }
