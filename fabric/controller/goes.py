@@ -40,8 +40,12 @@ class Goes:
         self._rtt_ns = max(self._rtt_ns, rtt_ns)
         self._ready_ns = now_ns - self._asked_ns
 
-    def ask(self, nodes: tuple[str, ...], now_ns: int) -> list[Effect]:
-        """Have the broker start these nodes."""
+    def ask(self, nodes: tuple[str, ...], now_ns: int, *, is_reset: bool) -> list[Effect]:
+        """Have the broker start these nodes.
+
+        A lead of the trial's that is too short must not keep the nodes from cleaning up: of a reset it holds
+        for the first try only.
+        """
         self._number += 1
         self.tries += 1
         self.again_ns = 0
@@ -50,7 +54,7 @@ class Goes:
             phase=self._phase_id,
             go=self._number,
             nodes=nodes,
-            lead_s=self._desk.plan.trial.lead_s,
+            lead_s=None if is_reset and self.tries > 1 else self._desk.plan.trial.lead_s,
             max_rtt_ns=self._rtt_ns + ALLOWANCES_NS[self.tries - 1],
             ready_ns=self._ready_ns,
         )

@@ -174,7 +174,7 @@ class PhaseRun:
         self.deadline_ns = now_ns + START_NS
         doubt = desk.doubts.about(self._nodes)
         told = desk.notice(doubt, now_ns) if doubt else []
-        return told + self._goes.ask(self._nodes, now_ns)
+        return told + self._goes.ask(self._nodes, now_ns, is_reset=self.is_reset)
 
     def committed(self, message: GoCommitted, now_ns: int) -> list[Effect]:
         """All nodes start at t0."""
@@ -212,7 +212,9 @@ class PhaseRun:
     def _not_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
         desk = self._desk
         sentence = f"phase {self.id} could not be started in {self._goes.tries} attempts"
-        desk.findings.add("error", f"{sentence}: {describe_reasons(message)}")
+        lead_s = desk.plan.trial.lead_s
+        hint = f"; its lead of {lead_s * 1e3:g} ms may be too short" if lead_s is not None else ""
+        desk.findings.add("error", f"{sentence}: {describe_reasons(message)}{hint}")
         desk.is_last_repeat = True
         desk.progress.stop()
         if not self.is_reset:

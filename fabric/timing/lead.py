@@ -23,7 +23,7 @@ where that is short."""
 GUARD_MIN_NS: Final = 6_000_000
 """Least guard: what an abort needs to travel and to reach a launcher that is about to spin."""
 
-REMEMBERED: Final = 8
+REMEMBERED: Final = 4
 """So many goes are remembered: the slowest of them is a likely worst case, and load that has gone is
 forgotten."""
 

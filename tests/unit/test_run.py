@@ -513,3 +513,20 @@ def test_nodes_that_took_long_to_be_ready_get_more_time_for_the_go() -> None:
     lab.now_ns += S // 5
     lab.ready()
     assert lab.last(StartPhase).ready_ns == S // 5
+
+
+def test_a_lead_that_is_too_short_is_named_and_keeps_nobody_from_the_reset() -> None:
+    """Whoever wrote it has to learn of it, and the nodes are to be clean all the same."""
+    lab = Lab(TRIAL.replace('name = "t"', 'name = "t"\nlead = "1ms"'), phases=("run",))
+    lab.open()
+    lab.ready()
+    for _ in range(GO_ATTEMPTS):
+        assert lab.last(StartPhase).lead_s == 0.001
+        lab.abort({"n2": "n2 did not confirm the go in time"})
+        lab.wait(3)
+    assert "its lead of 1 ms may be too short" in lab.whys
+    lab.ready()
+    lab.abort({"n2": "n2 did not confirm the go in time"})
+    lab.wait(3)
+    assert lab.last(StartPhase).phase == "1/reset"
+    assert lab.last(StartPhase).lead_s is None
