@@ -16,7 +16,7 @@ WITHIN_S: Final = 150.0
 TRIAL: Final = f"""
 [trial]
 name = "many"
-lead = "2s"      # 64 launchers on a busy machine
+repeat = 2       # the second go takes what the first one needed
 
 [nodes]
 all = "n[1-{AGENTS}]"
@@ -41,5 +41,6 @@ def test_sixty_four_local_agents_start_run_and_end(private: Lab) -> None:
     run = private.run(TRIAL, "--local", "--quiet")
     assert run.wait(WITHIN_S) == 0, run.end_of_said()
     for number in range(1, AGENTS + 1):
-        assert run.out(1, "run", f"n{number}", "all-1.stdout") == f"n{number}\n".encode()
+        for repeat in (1, 2):
+            assert run.out(repeat, "run", f"n{number}", "all-1.stdout") == f"n{number}\n".encode()
     run.check_bundle()
