@@ -34,6 +34,9 @@ def _outcome_of(lab: GoLab, phase: str) -> str:
     apart = _instants_apart(starters)
     if set(starters) == wanted and apart is None:
         return "whole"
+    if set(starters) <= dead:
+        assert findings.has("error"), f"{_seed(lab)}: {sorted(starters)} began and died unnoticed"
+        return "death"
     if wanted - set(starters) <= dead and apart is None:
         assert findings.has("error") or findings.has("invalid"), f"{_seed(lab)}: {dead} died unnoticed"
         return "death"

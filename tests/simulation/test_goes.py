@@ -90,6 +90,15 @@ def test_all_kinds_of_trouble_together() -> None:
     assert all(verdict in ("invalid", "error") for what, verdict in found if what in ("partial", "death"))
 
 
+def test_a_node_that_starts_alone_and_dies_at_once_is_lost() -> None:
+    """Nobody can know that it began: it was lost, which is an error, and all that it did has gone with it."""
+    story = Story(
+        60_004_152, nodes=2, loss=0.006282319325086095, tail=0.02, cuts=1, node_stalls=2, broker_stalls=1,
+        launcher_stalls=1, node_deaths=1,
+    )  # fmt: skip
+    assert play(story) == ("death", "error")
+
+
 @pytest.mark.parametrize(("seed", "broker_stalls"), [(30_000_752, 0), (30_001_646, 0)])
 def test_a_node_that_reads_an_abort_after_the_end_of_its_step_still_answers_it(
     seed: int, broker_stalls: int
