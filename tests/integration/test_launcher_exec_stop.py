@@ -305,7 +305,7 @@ def test_a_release_before_it_is_armed_is_kept(plain_lab: Any) -> None:
 
 # --- where the trace would take something from the program ------------------------------------------------
 
-AS_NOBODY = f"""
+ONE_STEP = f"""
 import json, os, select, sys
 sys.path.insert(0, {ROOT!r})
 from pathlib import Path
@@ -353,7 +353,7 @@ def _by_nobody(state: Path, *argv: str) -> dict[str, str]:
     user = ["--reuid", str(found.pw_uid), "--regid", str(found.pw_gid), "--clear-groups"]
     search = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
     done = subprocess.run(
-        [setpriv, *user, *search, sys.executable, "-I", "-S", "-c", AS_NOBODY, str(state), *argv],
+        [setpriv, *user, *search, sys.executable, "-I", "-S", "-c", ONE_STEP, str(state), *argv],
         capture_output=True,
         text=True,
         check=False,
@@ -413,6 +413,32 @@ def test_with_the_right_to_trace_all_nothing_is_lost(plain_lab: Any, open_dir: P
     if started.way == "gate":
         assert "set-user-id" in started.way_why  # a container's root without CAP_SYS_PTRACE
     assert plain_lab.read(armed.stdout_fd) == b"0\n"
+
+
+NO_PTRACE = """
+import ctypes, struct
+rules = [(0x20, 0, 0, 0), (0x15, 0, 1, 101), (0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000)]
+code = b"".join(struct.pack("HBBI", *rule) for rule in rules)  # ptrace: EPERM; all else: as it is
+place = ctypes.create_string_buffer(code)
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(rules), ctypes.addressof(place)))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, ctypes.c_void_p(ctypes.addressof(program)), 0, 0) == 0
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the filter has the numbers of x86-64")
+def test_where_the_system_refuses_to_trace_a_step_waits_at_its_gate(tmp_path: Path) -> None:
+    """A container's filter, say: everything works as before, and the record says why it starts later."""
+    words = [sys.executable, "-I", "-S", "-c", NO_PTRACE + ONE_STEP, str(tmp_path), "/bin/echo", "said"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["output"] == "said\n"
+    assert (said["way"], said["why"]) == (
+        "gate",
+        "this system refuses to trace it: Operation not permitted",
+    )
 
 
 def test_an_unreadable_program_is_held_after_its_exec(plain_lab: Any, tmp_path: Path) -> None:

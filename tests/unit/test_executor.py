@@ -1,6 +1,7 @@
 """The Executor with a scripted launcher: what a node does with its part of a run."""
 
 from agents.effects import Arm, Drop, End, Hold, Release, Send, Ship
+from agents.executor import BEGIN_NS
 from agents.going import LATE_NS
 from agents.step_run import Exit, Start
 from fabric.protocol.messages import (
@@ -470,3 +471,35 @@ def test_a_reset_that_was_cut_short_is_done_again_alone_but_only_once() -> None:
     assert all(ship.reset_failed for ship in node.wants(Ship))
     assert len(node.wants(Arm)) == 3
     assert not node.executor.needs_reset
+
+
+def test_a_start_says_how_it_was_held_and_when_its_launcher_did_what() -> None:
+    """What made it late is found from these, on the clock of all nodes; 0 stays "not known"."""
+    node = Node()
+    node.prepare(step("a-1"), step("b-1"))
+    node.go(lead_ns=20 * MS)
+    t0_ns = node.now_ns + 20 * MS
+    node.now_ns = t0_ns + MS
+    ordered_ns, woke_ns = t0_ns - 15 * MS, t0_ns + 5
+    first = Start(7, t0_ns + 9, "release", "exec_stop", "", True, ordered_ns, woke_ns)
+    node.do(node.executor.started(node.key("a-1"), first, node.now_ns))
+    second = Start(8, t0_ns + 99, "exec", "gate", "refused", ordered_ns=ordered_ns)
+    node.do(node.executor.started(node.key("b-1"), second, node.now_ns))
+    one, two = node.of(StepStarted)
+    assert (one.pid, one.event, one.way, one.way_why, one.linked) == (7, "release", "exec_stop", "", True)
+    assert (one.ordered_ns, one.woke_ns) == (ordered_ns + OFFSET_NS, woke_ns + OFFSET_NS)
+    assert (one.t_ns - one.planned_ns, one.planned_ns) == (9, t0_ns + OFFSET_NS)
+    assert (two.way, two.way_why, two.linked, two.woke_ns) == ("gate", "refused", False, 0)
+
+
+def test_an_agent_does_not_wake_at_t0_for_what_its_launcher_will_tell() -> None:
+    """It would take the processor from those who start then; for a silent launcher it does not wait long."""
+    node = Node()
+    node.prepare(step("a-1"))
+    node.go(lead_ns=20 * MS)
+    t0_ns = node.now_ns + 20 * MS
+    assert node.executor.deadline_ns == t0_ns + BEGIN_NS
+    node.now_ns = t0_ns + BEGIN_NS
+    node.do(node.executor.expire(node.now_ns))
+    assert node.executor.phase is not None
+    assert node.executor.phase.state == "running"
