@@ -16,7 +16,6 @@ from agents.launcher.bare import signal, socket
 from agents.launcher.channel import Channel
 from agents.launcher.ends import Ends
 from agents.launcher.lease import Lease
-from agents.launcher.priority import Priority
 from agents.launcher.registry import Registry
 from agents.launcher.releases import Releases
 from agents.launcher.starts import Starts
@@ -62,7 +61,7 @@ class Loop:
         self._lease = lease
         self._cgroups = cgroups
         self._registry = Registry(cgroups, mark, self._emit, self._watch)
-        self._releases = Releases(self._registry, Waiter(spins=spins), Priority())
+        self._releases = Releases(self._registry, Waiter(spins=spins))
         self._starts = Starts(self._registry, self._releases, inherited, depth)
         self._ends = Ends(self._registry, self._starts, self._releases)
         self._tails = Tails(self._registry)
@@ -96,7 +95,7 @@ class Loop:
         return max(0, deadline_ns - time.monotonic_ns()) / _NS
 
     def _expire(self, now_ns: int) -> None:
-        self._releases.expire(now_ns)
+        self._releases.expire()
         self._ends.expire(now_ns)
         if self._lease.expire(now_ns):
             self._end_lease(now_ns)

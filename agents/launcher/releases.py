@@ -1,10 +1,15 @@
 """Releasing steps at their instants, and telling of it when they have had their chance to run."""
 
+# Importing pathlib costs this process 1 MB and 10 ms.
+# ruff: noqa: PTH123
+
 from __future__ import annotations
 
+import os
 import time
 
-from agents.launcher import gates
+from agents.launcher import gates, libc
+from agents.launcher.bare import signal
 from agents.launcher.step import ARMED, ARMING, EXEC_STOP, FAILED, RELEASED, RUNNING, Step
 from agents.launcher.waiting import EARLY_NS
 
@@ -12,23 +17,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agents.launcher.priority import Priority
     from agents.launcher.registry import Registry
     from agents.launcher.waiting import Waiter
 
-QUIET_NS = 1_000_000
-"""What was released is reported so much later: who reports takes the processor from who was released."""
+QUIET_NS = (2_000_000, 2_000_000, 4_000_000, 8_000_000)
+"""After a release the launcher sleeps for the first of these, and for the others in turn while more processes
+want to run than there are processors: who looks for ends and reports takes them from who was released."""
+
+_CPUS = os.cpu_count() or 1
 
 
 class Releases:
     """Lets the armed steps of a registry go."""
 
-    def __init__(self, registry: Registry, waiter: Waiter, priority: Priority) -> None:
+    def __init__(self, registry: Registry, waiter: Waiter) -> None:
         self._registry = registry
         self._waiter = waiter
-        self._priority = priority
         self._unreported: list[Step] = []
-        self._report_ns: int | None = None
 
     def release(self, keys: Iterable[str], t0_ns: int) -> None:
         """Plan the release of armed steps, or let them go now if ``t0_ns`` is 0."""
@@ -73,12 +78,24 @@ class Releases:
             doors = [_door(step) for step in steps]
             woke_ns = self._waiter.wait_until(t0_ns) if t0_ns else 0
             instants, results = gates.open_all(doors)
-            if t0_ns:
-                self._priority.be_ordinary()  # what follows can wait, and others cannot
             for step, instant_ns, result in zip(steps, instants, results, strict=True):
                 if result >= 0:
                     self._released(step, woke_ns, instant_ns)
-            self._report_ns = time.monotonic_ns() + QUIET_NS
+            if t0_ns and all(step.way == EXEC_STOP for step in steps):
+                self._rest()  # else there are instants of execs to be seen
+
+    def _rest(self) -> None:
+        """Let those run who were released here, and elsewhere on this machine at the same instant."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
+        for pause_ns in QUIET_NS:
+            wake_ns = time.monotonic_ns() + pause_ns
+            next_ns = self._registry.schedule.next_ns
+            if next_ns is not None and next_ns < wake_ns + EARLY_NS:
+                break
+            libc.sleep_until(wake_ns)
+            if not is_crowded():
+                break
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _released(self, step: Step, woke_ns: int, instant_ns: int) -> None:
         step.woke_ns, step.released_ns = woke_ns, instant_ns
@@ -91,23 +108,19 @@ class Releases:
 
     @property
     def deadline_ns(self) -> int | None:
-        """When to call `release_due` or `report` at the latest."""
+        """When to call `expire` at the latest."""
         t0_ns = self._registry.schedule.next_ns
-        due_ns = None if t0_ns is None else t0_ns - EARLY_NS
-        if self._report_ns is None or due_ns is None:
-            return self._report_ns if due_ns is None else due_ns
-        return min(due_ns, self._report_ns)
+        if self._unreported:
+            return 0
+        return None if t0_ns is None else t0_ns - EARLY_NS
 
-    def expire(self, now_ns: int) -> None:
+    def expire(self) -> None:
         """Do what is due.  Safe to call at any time."""
         self.release_due()
-        if self._report_ns is not None and now_ns >= self._report_ns:
-            self.report()
+        self.report()
 
     def report(self) -> None:
         """Tell of the releases that were not yet told of."""
-        self._report_ns = None
-        self._priority.be_first()
         while self._unreported:
             self.report_first(self._unreported[0])
 
@@ -136,6 +149,16 @@ def report_start(registry: Registry, step: Step, t_ns: int, event: str) -> None:
             "linked": step.is_linked,
         },
     )
+
+
+def is_crowded() -> bool:
+    """Say whether more processes want to run than there are processors."""
+    try:
+        with open("/proc/loadavg", "rb") as file:
+            running = file.read().split()[3].partition(b"/")[0]
+    except (OSError, IndexError):
+        return False
+    return int(running) > _CPUS
 
 
 def _door(step: Step) -> gates.Door:

@@ -27,6 +27,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="being another user ne
 LOOK = ["/bin/cat", *(f"/proc/self/{name}" for name in ("status", "limits", "personality", "timerslack_ns"))]
 ITS_OWN = (
     "SigQ",
+    "FDSize",
     "Pid",
     "Tgid",
     "NS",
