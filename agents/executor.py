@@ -113,8 +113,9 @@ class Executor:
         part = self.phase
         if part is not None and part.state == "scheduled":
             # What the agent does itself has its own deadline; of programs the launcher tells.  At t0 itself
-            # this process would only take the processor from those that start.
-            times = [self.steps.deadline_ns, part.t0_local_ns + BEGIN_NS]
+            # this process would only take the processor from those that start, if there are any here.
+            starts_programs = any(not step.is_own for step in part.currents())
+            times = [self.steps.deadline_ns, part.t0_local_ns + BEGIN_NS * starts_programs]
             return min(time for time in times if time is not None)
         return self.steps.deadline_ns
 

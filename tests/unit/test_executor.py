@@ -503,3 +503,13 @@ def test_an_agent_does_not_wake_at_t0_for_what_its_launcher_will_tell() -> None:
     node.do(node.executor.expire(node.now_ns))
     assert node.executor.phase is not None
     assert node.executor.phase.state == "running"
+
+
+def test_a_node_that_has_nothing_to_start_is_done_at_t0() -> None:
+    """It takes the processor from nobody, and the others would wait for its word."""
+    node = Node()
+    node.prepare()
+    node.go()
+    assert node.executor.deadline_ns == T0_NS - OFFSET_NS
+    node.do(node.executor.expire(T0_NS - OFFSET_NS))
+    assert node.of(PhaseFinished)
