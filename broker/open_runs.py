@@ -213,7 +213,10 @@ class OpenRuns:
 
     def tell_all(self, sentence: str) -> list[Effect]:
         """Tell every controller that its run's records cannot be stored."""
-        return [ToController(run, Denied(request=0, code="no_room", sentence=sentence)) for run in self._runs]
+        return [
+            ToController(run, Denied(request=0, run=run, code="no_room", sentence=sentence))
+            for run in self._runs
+        ]
 
     def notice_all(self, sentence: str, now_ns: int) -> list[Effect]:
         """Add a notice to every open run."""
@@ -261,13 +264,13 @@ def denied_use(run: Run, peer: Peer, session: str, now_ns: int, request: int = 0
     """
     if run.facts.operator != peer.name:
         sentence = f"run {run.facts.run} belongs to {run.facts.operator}"
-        return Denied(request=request, code="not_yours", sentence=sentence)
+        return Denied(request=request, run=run.facts.run, code="not_yours", sentence=sentence)
     if run.is_led_by_another(session, now_ns):
         sentence = f"run {run.facts.run} is led by another process of {run.facts.operator}"
-        return Denied(request=request, code="not_yours", sentence=sentence)
+        return Denied(request=request, run=run.facts.run, code="not_yours", sentence=sentence)
     if run.abandoned:
         sentence = f"run {run.facts.run} was given up: {run.abandoned}"
-        return Denied(request=request, code="closed", sentence=sentence)
+        return Denied(request=request, run=run.facts.run, code="closed", sentence=sentence)
     return None
 
 

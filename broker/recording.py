@@ -74,7 +74,7 @@ def append(parts: Parts, peer: Peer, message: Append, now_ns: int) -> list[Effec
     run = parts.runs.get(message.run)
     if run is None:
         sentence = f"run {message.run} is not open"
-        return [Send(peer, Denied(request=0, code="closed", sentence=sentence))]
+        return [Send(peer, Denied(request=0, run=message.run[:80], code="closed", sentence=sentence))]
     refusal = denied_use(run, peer, parts.session(peer), now_ns)
     if refusal:
         return [Send(peer, refusal)]

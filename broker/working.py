@@ -47,7 +47,7 @@ def order(
         return [Send(peer, refusal)]
     if message.node not in run.parts:
         sentence = f"run {message.run} does not have the node {message.node!r:.80}"
-        return [Send(peer, Denied(request=0, code="not_yours", sentence=sentence))]
+        return [Send(peer, Denied(request=0, run=message.run, code="not_yours", sentence=sentence))]
     if isinstance(message, Assign):
         run.assigned(message.node)
         if message.reset:
@@ -66,7 +66,7 @@ def start_phase(parts: Parts, peer: Peer, message: StartPhase, now_ns: int) -> l
     effects = parts.adopt(run, peer, now_ns)
     begun = run.start_phase(message, parts.settings.epoch, now_ns, parts.registry.is_listening)
     if isinstance(begun, str):
-        return [*effects, Send(peer, Denied(request=0, code="invalid", sentence=begun))]
+        return [*effects, Send(peer, Denied(request=0, run=message.run, code="invalid", sentence=begun))]
     return effects + begun
 
 
@@ -105,7 +105,8 @@ def go_answer(parts: Parts, peer: Peer, message: Confirm | Declined | Aborted, n
 
 
 def _not_open(peer: Peer, run: str) -> Send:
-    return Send(peer, Denied(request=0, code="closed", sentence=f"run {run!r:.80} is not open"))
+    sentence = f"run {run!r:.80} is not open"
+    return Send(peer, Denied(request=0, run=run[:80], code="closed", sentence=sentence))
 
 
 def _for_another(peer: Peer, node: str, kind: str) -> Note:

@@ -140,10 +140,10 @@ class Connection:
         """Return this instant in fabric time, behind by the welcome's way: right for "3 s ago"."""
         return self.now_ns() + self._offset_ns
 
-    def attach(self, handler: Handler) -> None:
-        """Serve this handler from now on; tell it at once if the connection is up."""
+    def attach(self, handler: Handler | None) -> None:
+        """Serve this handler from now on, or none; tell it at once if the connection is up."""
         self._handler = handler
-        if self.up and self.welcome is not None:
+        if handler is not None and self.up and self.welcome is not None:
             handler.on_up(self.welcome, self.now_ns())
 
     def send(self, message: Message) -> bool:

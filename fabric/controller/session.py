@@ -21,6 +21,7 @@ from fabric.errors import ConnectionRefused, StoreError
 from fabric.protocol.messages import (
     Acknowledged,
     Beacon,
+    Denied,
     FileRequest,
     Message,
     Probe,
@@ -113,6 +114,7 @@ class Session:
             self._turn()
         self._flush()
         self._files.close()
+        self._connection.attach(None)  # it may serve another run, and what still comes is not for that one
 
     def _turn(self) -> None:
         try:
@@ -205,6 +207,8 @@ class Session:
                 self._read(self._reader.beacon(message, now_ns))
             case ReplayEnd():
                 self._read(self._reader.replay_end(message, now_ns))
+            case Denied(run=run) if run not in ("", self._run.run):
+                pass  # of an earlier run over this connection
             case FileRequest():
                 self._files.ask(message)
             case RunOpened():

@@ -131,6 +131,7 @@ class Denied:
         "no_room",
     ]
     sentence: str
+    run: str = ""  # that an unnumbered request (0) was about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
