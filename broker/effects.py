@@ -4,7 +4,8 @@ The shell carries effects out in their order, at once.  Some have an answer, whi
 method that the docstring names; a simulation does the same without files.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from fabric.protocol.messages import (
@@ -221,6 +222,8 @@ class AnswerRuns:
 
     peer: Peer
     request: RunsRequest
+    heard_ns: Mapping[str, int] = field(default_factory=dict)
+    """When the controllers of the open runs were last heard of, in fabric time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,10 @@ class Readers:
         """List runs."""
         peer, request = effect.peer, effect.request
         try:
-            runs = tuple(map(self._with_last, self._home.catalogue.runs(request.run, request.limit)))
+            runs = tuple(
+                replace(self._with_last(info), heard_ns=effect.heard_ns.get(info.run, 0))
+                for info in self._home.catalogue.runs(request.run, request.limit)
+            )
         except StoreError as error:
             self._deny(peer, request.request, "invalid", str(error), now_ns)
             return

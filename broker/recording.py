@@ -96,7 +96,8 @@ def replay(parts: Parts, peer: Peer, message: Replay, now_ns: int) -> list[Effec
 def runs_request(parts: Parts, peer: Peer, message: RunsRequest, now_ns: int) -> list[Effect]:  # noqa: ARG001
     """Have the catalogue read."""
     limit = min(max(message.limit, 1), RUNS_LIMIT)
-    return [AnswerRuns(peer, RunsRequest(request=message.request, run=message.run, limit=limit))]
+    wanted = RunsRequest(request=message.request, run=message.run, limit=limit)
+    return [AnswerRuns(peer, wanted, {run.facts.run: run.heard_ns for run in parts.runs})]
 
 
 def _with_facts(parts: Parts, name: str, then: Then, now_ns: int) -> list[Effect]:

@@ -57,7 +57,7 @@ class Run:
         self.closing: tuple[Peer, int] | None = None  # who asked for the end, and its request
         self.abandoned = ""  # why, in a sentence; "" while the lease holds
         self._lease_ns = int(facts.lease_s * S)
-        self._heard_ns = now_ns
+        self.heard_ns = now_ns  # when its controller was
         self._repeat_ns = now_ns
         self.parts = {node: Part(incarnations.get(node), now_ns) for node in facts.nodes}
         self._go: GoRound | None = None
@@ -69,18 +69,18 @@ class Run:
     def adopt(self, peer: Peer, session: str, now_ns: int) -> list[Effect]:
         """Take a connection as the controller's; tell a new one what is known of the nodes."""
         is_new = self.controller != peer
-        self.controller, self.session, self._heard_ns = peer, session, now_ns
+        self.controller, self.session, self.heard_ns = peer, session, now_ns
         if not is_new:
             return []
         return [ToController(self.facts.run, part.news) for part in self.parts.values() if part.news]
 
     def is_led_by_another(self, session: str, now_ns: int) -> bool:
         """Whether a controller that is not this one, though of the same operator, was heard of just now."""
-        return bool(self.session) and session != self.session and now_ns - self._heard_ns < SILENCE_NS
+        return bool(self.session) and session != self.session and now_ns - self.heard_ns < SILENCE_NS
 
     def heard(self, now_ns: int) -> None:
         """Note that the controller spoke."""
-        self._heard_ns = now_ns
+        self.heard_ns = now_ns
 
     # --- its nodes ----------------------------------------------------------------------------------
 
@@ -154,7 +154,7 @@ class Run:
 
     def _abandon(self, now_ns: int) -> list[Effect]:
         if not self.abandoned:
-            self.abandoned = f"the controller was lost, {heard(self._heard_ns, now_ns)}"
+            self.abandoned = f"the controller was lost, {heard(self.heard_ns, now_ns)}"
         self._repeat_ns = now_ns + REPEAT_NS
         effects = [] if self._go is None else self._go.cancel(self.abandoned, now_ns)
         message = Abandon(run=self.facts.run, sentence=self.abandoned)
@@ -207,7 +207,7 @@ class Run:
         waits = [
             part.heard_ns + SILENCE_NS for part in self.parts.values() if not isinstance(part.news, NodeLost)
         ]
-        lease_ns = self._repeat_ns if self.abandoned else self._heard_ns + self._lease_ns
+        lease_ns = self._repeat_ns if self.abandoned else self.heard_ns + self._lease_ns
         return min([lease_ns, *waits])
 
     def expire_go(self, now_ns: int) -> list[Effect]:
@@ -217,5 +217,5 @@ class Run:
     def expire(self, now_ns: int) -> list[Effect]:
         """Tell of lost nodes, end the lease, say again what must arrive.  Safe to call at any time."""
         effects = self._lost(now_ns)
-        is_due = now_ns >= self._repeat_ns if self.abandoned else now_ns - self._heard_ns >= self._lease_ns
+        is_due = now_ns >= self._repeat_ns if self.abandoned else now_ns - self.heard_ns >= self._lease_ns
         return effects + self._abandon(now_ns) if is_due else effects

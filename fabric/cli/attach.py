@@ -10,14 +10,15 @@ from fabric.log import set_up
 
 @contextmanager
 def attached(
-    program: str, broker: str | None, break_patience_s: float = PATIENCE_S, *, verbose: bool, quiet: bool
+    program: str, broker: str | None, patience_s: float = PATIENCE_S, *, verbose: bool, quiet: bool
 ) -> Iterator[Connection]:
     """Set up logging, connect as the operator, and close in the end.
 
     Args:
         program: What the command calls itself.
         broker: The URL that the user gave, if any.
-        break_patience_s: How long to wait for a broker that went away in between.
+        patience_s: How long to wait for a broker that is away, or went away in between; the first welcome,
+            which takes a second on a busy machine, and answers have `PATIENCE_S` at least.
         verbose: Log everything.
         quiet: Log errors only.
 
@@ -25,7 +26,12 @@ def attached(
         FabricError: If no key is stored here, or if the broker does not let it in.
     """
     set_up("debug" if verbose else "error" if quiet else "warning")
-    connection = Connection(find_operator_access(broker), program=program, break_patience_s=break_patience_s)
+    connection = Connection(
+        find_operator_access(broker),
+        program=program,
+        patience_s=max(patience_s, PATIENCE_S),
+        break_patience_s=patience_s,
+    )
     try:
         connection.wait_up()
         yield connection

@@ -41,8 +41,10 @@ def check_option(command: Any) -> Any:
     )(command)
 
 
-def only_trial(ctx: click.Context, parameter: click.Parameter, paths: Sequence[Path]) -> Path:
-    """Return the file that is to be run, or check all of them and exit."""
+def only_trial(ctx: click.Context, parameter: click.Parameter, paths: Sequence[Path]) -> Path | None:
+    """Return the file that is to be run, or check all of them and exit; a resumed run knows its own."""
+    if not paths and ctx.params.get("resume"):
+        return None
     if not paths:
         raise click.MissingParameter(ctx=ctx, param=parameter)
     if ctx.meta.get(__name__):

@@ -26,6 +26,18 @@ def wait_option(function: F) -> F:
     )(function)
 
 
+def patience_option(function: F) -> F:
+    """Add ``--patience``."""
+    return option(
+        "--patience",
+        type=click.FloatRange(min=0),
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long a broker that is away is waited for.",
+    )(function)
+
+
 def _read_wait(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     """Return the seconds of ``--wait``, which takes the next word for its duration, whatever that is."""
     try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from fabric.cli.durations import read_duration, wait_option, waiting
+from fabric.cli.durations import patience_option, read_duration, wait_option, waiting
 from fabric.cli.options import (
     broker_option,
     common_options,
@@ -63,6 +63,7 @@ class _Exec(click.Command):
     help="Directory for a bundle of it; without, none is written.",
 )
 @wait_option
+@patience_option
 @option("--json", "as_json", is_flag=True, help="One JSON object a line, as in events.jsonl.")
 @broker_option
 @common_options
@@ -75,6 +76,7 @@ def main(
     user: str,
     output: Path | None,
     wait: float | None,
+    patience: float,
     as_json: bool,
     broker: str | None,
     verbose: bool,
@@ -101,7 +103,7 @@ def main(
         from fabric.protocol.limits import STEP_TIMEOUT_S
 
         wanted = Command.of(command, STEP_TIMEOUT_S if timeout is None else timeout, user)
-        with attached("fabric-exec", broker, verbose=verbose, quiet=quiet) as connection:
+        with attached("fabric-exec", broker, patience, verbose=verbose, quiet=quiet) as connection:
             outlet = Outlet((sys.stdout, sys.stderr), connection.loop.wake)
             for left in races(connection, waiting(wait)):
                 nodes = nodes_for(connection, spec, left)

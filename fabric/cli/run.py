@@ -10,7 +10,7 @@ import click
 
 from fabric.cli.answers import FORMATS, answering
 from fabric.cli.checking import check_option, explain_option, only_trial
-from fabric.cli.durations import wait_option, waiting
+from fabric.cli.durations import patience_option, wait_option, waiting
 from fabric.cli.options import (
     assignment,
     broker_option,
@@ -20,6 +20,7 @@ from fabric.cli.options import (
     settings,
 )
 from fabric.cli.planning import Wishes, check_plan_options, plan_options, show_plan
+from fabric.cli.resuming import check_resume, resume_option, resumption
 from fabric.protocol.limits import LEASE_S
 
 if TYPE_CHECKING:
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
 
 
 @click.command("fabric-run", context_settings=settings("run"))
-@click.argument(
-    "trial", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="TRIAL", callback=only_trial
-)
+@click.argument("trial", type=click.Path(path_type=Path), nargs=-1, metavar="TRIAL", callback=only_trial)
 @check_option
 @explain_option
 @plan_options
+@resume_option
 @broker_option
 @option("--local", is_flag=True, help="On this machine: a private broker, and an agent for every node.")
 @option(
@@ -80,20 +80,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="Directory for bundles.",
 )
-@option(
-    "--patience",
-    type=click.FloatRange(min=1),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long a broker that is away is waited for.",
-)
+@patience_option
 @wait_option
 @option("--lease", type=float, default=LEASE_S, hidden=True)
 @common_options
 def main(
     *,
-    trial: Path,
+    trial: Path | None,
+    resume: str | None,
     plan: bool,
     as_json: bool,
     broker: str | None,
@@ -121,6 +115,7 @@ def main(
     Ctrl-C once ends the phase, collects and resets; twice resets only; three times leaves.
     """  # noqa: D301 - click wants the character, not the two that a raw string has
     check_plan_options(plan=plan, as_json=as_json)
+    check_resume(click.get_current_context(), local=local, plan=plan)
     with reported_errors(), ExitStack() as stack:
         private = stack.enter_context(_private_fabric()) if local and not plan else None
         from fabric.cli.watching import conclude, watching
@@ -128,22 +123,18 @@ def main(
         from fabric.trial.plan import select_phases
 
         answer = stack.enter_context(answering(form))
-        loaded = _load(trial, nodes, sets)
-        selected = select_phases(phases.split(",") if phases else loaded.phases, loaded.phases)
+        old = resumption(resume, trial, broker, output, patience_s=patience, quiet=quiet) if resume else None
+        loaded = old.trial if old else _load(trial, nodes, sets)
+        wanted = old.phases if old else phases.split(",") if phases else loaded.phases
+        selected = select_phases(wanted, loaded.phases)
         if plan:
             _warn(loaded, quiet=quiet)
             show_plan(loaded, Wishes(selected, repeat, only, broker, local, patience), as_json=as_json)
             return
         options = Options(
-            broker=broker,
-            local=private,
-            repeats=repeat,
-            only=only,
-            directory=output,
-            patience_s=patience,
-            wait=waiting(wait),
-            lease_s=lease,
-        )
+            broker=broker, local=private, repeats=repeat, only=only, directory=output, patience_s=patience,
+            wait=waiting(wait), lease_s=lease, resumes=old,
+        )  # fmt: skip
         with watching(ui, loaded, verbose=verbose, quiet=quiet) as watch:
             _warn(loaded, quiet=quiet)
             outcome = run_trial(loaded, selected[:-1], options, watch)  # the reset is done anyway
@@ -159,12 +150,13 @@ def _private_fabric() -> "LocalFabric":
     return LocalFabric()
 
 
-def _load(path: Path, nodes: "Sequence[str]", sets: "Sequence[str]") -> "Trial":
+def _load(path: Path | None, nodes: "Sequence[str]", sets: "Sequence[str]") -> "Trial":
     """Read what is to be run, with other values for some variables and other nodes for some roles."""
     from fabric.trial.cells import set_variables
     from fabric.trial.importers.foreign import open_trial
     from fabric.trial.plan import override_nodes
 
+    assert path is not None, "the command line has one: see only_trial"
     trial, others = open_trial(path, dict(map(assignment, nodes)))
     return override_nodes(set_variables(trial, sets), others)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fabric.cli.durations import patience_option
 from fabric.cli.options import broker_option, common_options, option, reported_errors, settings
 
 if TYPE_CHECKING:
@@ -73,14 +74,7 @@ def _read_pattern(
     help="Times since the run's start, of the clock on the wall, or since the go of the phase.",
 )
 @option("--json", "as_json", is_flag=True, help="One JSON object a line, as in events.jsonl.")
-@option(
-    "--patience",
-    type=click.FloatRange(min=0),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for a broker that went away.",
-)
+@patience_option
 @broker_option
 @common_options
 def main(*, run: str, patience: float, broker: str | None, verbose: bool, quiet: bool, **wishes: Any) -> None:

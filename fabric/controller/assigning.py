@@ -16,6 +16,8 @@ S: Final = 1_000_000_000
 class Assigning:
     """After each call, look at `is_over` and `overdue`."""
 
+    lost_broker = ""  # only nodes are waited for
+
     def __init__(self, desk: Desk, cell: Cell, lease_s: float) -> None:
         self._desk = desk
         self._cell = cell
@@ -35,6 +37,10 @@ class Assigning:
     def deadline_ns(self) -> int:
         """When `expire` has something to do."""
         return self._barrier.deadline_ns
+
+    def postpone(self, ns: int) -> None:
+        """Give the nodes more time: the broker was away for so long."""
+        self._barrier.deadline_ns += ns
 
     def begin(self, now_ns: int) -> list[Effect]:
         """Tell the nodes."""
@@ -70,9 +76,10 @@ class Assigning:
         self._desk.outbox.answered(("assign", node))
         self._barrier.arrived(node)
 
-    def expire(self, now_ns: int) -> None:
+    def expire(self, now_ns: int) -> list[Effect]:
         """Give up on nodes that do not answer."""
         if self._barrier.is_late(now_ns):
             self.overdue = [
                 (node, f"{node} did not take its part of the run in time") for node in self._barrier.missing
             ]
+        return []

@@ -1,14 +1,16 @@
 """Makes the bundle of a run from what the broker has stored, at any time."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from fabric.controller.connection import Connection
+from fabric.controller.lookup import look_up
 from fabric.controller.outcome import result_of
+from fabric.controller.resuming import records, taken_over
 from fabric.controller.retelling import Retelling, stored_plan
-from fabric.controller.tail import RunTail
+from fabric.controller.takeover import Source
 from fabric.controller.upkeep import document, run_details
 from fabric.controller.verdict import EXIT_CODES
 from fabric.protocol.messages import NodeInfo, RunInfo
@@ -43,16 +45,27 @@ def write_bundle(connection: Connection, run: str, directory: Path, *, latest: b
     bundle = BundleWriter(directory / run)
     try:
         bundle.write_inputs(trial, json.dumps(described, indent=2) + "\n")
-        tail = RunTail(connection, info)
-        while not tail.done:
-            for read in tail.turn():
-                bundle.write(read)
-                told.read(read)
-        told.end(info.verdict, tail.next - 1)
-        bundle.finish(_result(connection, info, result_of(told)), latest=latest)
+        gone = _gone(connection, told.plan.resumes)
+        for source, read in taken_over(connection, [one for one in told.plan.resumes if one.run not in gone]):
+            bundle.write(read, source)
+            told.read(read)
+        number = 0
+        for read in records(connection, info):
+            bundle.write(read)
+            told.read(read)
+            number = read.number
+        told.end(info.verdict, number)
+        result = _result(connection, info, result_of(told))
+        result["why"] += [f"run {run}, which it resumes, is not in the store any more" for run in gone]
+        bundle.finish(result, latest=latest)
     finally:
         bundle.close()
     return bundle.directory
+
+
+def _gone(connection: Connection, sources: Sequence[Source]) -> list[str]:
+    """Return the runs that were resumed and have been removed since."""
+    return [one.run for one in sources if one.repeats and look_up(connection, one.run) is None]
 
 
 def _nodes(info: RunInfo, plan: Mapping[str, Any]) -> dict[str, NodeInfo]:

@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 log = get_logger()
 
 PATIENCE_S: Final = 10.0
-"""A command waits so long for the first welcome, and for an answer."""
+"""A command waits so long for the first welcome, and for an answer, if its user does not say it."""
+
+TELL_NS: Final = 2_000_000_000
+"""A user who waits longer than this for the first welcome is told what for."""
 
 REPEAT_NS: Final = 1_000_000_000
 """A request without an answer is sent again after so long."""
@@ -98,6 +101,8 @@ class Connection:
         self.url = access.url
         self.welcome: Welcome | None = None
         """The broker's last one; its `epoch` says which life of the broker it is."""
+        self.patience_s = patience_s
+        """How long an answer is waited for, too."""
         self.numbers: Iterator[int] = count(1)
         """Numbers all requests of this connection."""
         self._clock = MonotonicClock()
@@ -189,17 +194,25 @@ class Connection:
         Raises:
             ConnectionRefused: If it does not come in time, or if the broker refuses this side.
         """
+        tell_ns: int | None = self.now_ns() + TELL_NS
         while not self.up or self.welcome is None:
-            self.turn()
+            if self.turn(tell_ns) >= (tell_ns or 0) and tell_ns is not None and not self.up:
+                tell_ns = None
+                log.warning("broker_awaited", broker=self.url, patience_s=self.patience_s)
         return self.welcome
 
-    def ask(self, request: Request, patience_s: float = PATIENCE_S) -> Message:
+    def ask(self, request: Request, patience_s: float | None = None) -> Message:
         """Send a request, again and again, until its answer is there; return that, perhaps a `Denied`.
+
+        Args:
+            request: Is answered once, however often it comes.
+            patience_s: How long to wait; None: as for the first welcome.
 
         Raises:
             ConnectionRefused: If it does not come in time.
         """
         self._awaited, self._answer = request.request, None
+        patience_s = self.patience_s if patience_s is None else patience_s
         limit_ns = self.now_ns() + round(patience_s * 1e9)
         repeat_ns = 0
         while self._answer is None:

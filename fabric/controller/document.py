@@ -58,6 +58,8 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
         "missing": dict(plan.missing),
         "variables": _variables(plan, roles),
         "env": dict(trial.env),
+        "set": list(trial.sets),
+        "resumes": [source.document() for source in plan.resumes],
         "nodes": {node: {"address": address(node, plan.addresses, trial.network)} for node in plan.nodes},
         "steps": [_step(plan, step) for step in trial.steps if step.phase in plan.phases],
     }
@@ -70,7 +72,8 @@ def plan_text(document: Mapping[str, Any], limit_bytes: int = MAX_TEXT_BYTES) ->
         return whole
     counted = {name: len(value) for name, value in document.items() if name in ("cells", "nodes", "steps")}
     kept = {
-        name: document[name] for name in ("format", "trial", "seed", "repeats", "warmup", "phases", "cycle")
+        name: document[name]
+        for name in ("format", "trial", "seed", "repeats", "warmup", "phases", "cycle", "resumes")
     }
     return json.dumps({**kept, "counts": counted, "complete": "plan.json of the bundle"})
 
@@ -100,6 +103,8 @@ def _step(plan: RunPlan, step: TrialStep) -> dict[str, Any]:
     del fields["metrics"]
     found = {name: value for name, value in fields.items() if name in _ALWAYS or value != _DEFAULTS.get(name)}
     found["step"] = found.pop("label")
+    if files := plan.puts.get((step.phase, step.role, step.label)):
+        found["files"] = [[file.path, file.sha256] for file in files]
     if step.metrics:
         found["metrics"] = [metric.name for metric in step.metrics]
     return {name: _plain(value) for name, value in found.items()}

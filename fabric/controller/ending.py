@@ -28,6 +28,7 @@ class Ending:
         self.overdue: list[tuple[str, str]] = []
         self.deadline_ns = now_ns + FREE_NS
         self.told = False  # the verdict
+        self.lost_broker = ""  # why, if it does not confirm
 
     def __str__(self) -> str:
         return "freeing"
@@ -36,6 +37,10 @@ class Ending:
     def is_over(self) -> bool:
         """Whether every node is done with."""
         return self._barrier.is_complete
+
+    def postpone(self, ns: int) -> None:
+        """Give everybody more time: the broker was away for so long."""
+        self.deadline_ns += ns
 
     def begin(self, now_ns: int) -> list[Effect]:
         """Look at the checks, and ask the nodes to come free."""
@@ -77,11 +82,14 @@ class Ending:
         """Whether a node has come free."""
         return node in self._freed
 
-    def expire(self, now_ns: int) -> None:
+    def expire(self, now_ns: int) -> list[Effect]:
         """Notice who is late."""
+        if now_ns >= self.deadline_ns and self.told:
+            self.lost_broker = "the broker did not confirm the end of the run"
         if now_ns >= self.deadline_ns and not self.told:
             self.deadline_ns = now_ns + FREE_NS
             self.overdue = [(node, f"{node} did not come free") for node in self._barrier.missing]
+        return []
 
     def tell(self, now_ns: int) -> list[Effect]:
         """Add the verdict to the run's records; when it is read back, all was read."""

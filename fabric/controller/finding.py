@@ -1,6 +1,6 @@
 """Finds the nodes of a trial in the lab, and waits for those that are in use if the user wants that."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
@@ -10,7 +10,9 @@ from fabric.controller.lookup import list_nodes
 from fabric.protocol.messages import NodeInfo
 from fabric.trial.cells import Cell
 from fabric.trial.model import Trial
+from fabric.trial.nodespec import Some
 from fabric.trial.resolve import Resolution, resolve
+from fabric.trial.rolespec import parts_of
 from fabric.trial.shortage import LabError
 
 LOOK_NS: Final = 1_000_000_000
@@ -18,6 +20,9 @@ LOOK_NS: Final = 1_000_000_000
 
 RACES: Final = 3
 """How often nodes are looked for at least, if somebody else takes one of them first."""
+
+
+NO_PICKS: Final[Mapping[str, tuple[str, ...]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,23 @@ def races(connection: Connection, wait: Wait) -> Iterator[Wait]:
 
 
 def find_nodes(
-    connection: Connection, trial: Trial, cells: Sequence[Cell], seed: int, wait: Wait
+    connection: Connection,
+    trial: Trial,
+    cells: Sequence[Cell],
+    seed: int,
+    wait: Wait,
+    *,
+    picks: Mapping[str, tuple[str, ...]] = NO_PICKS,
 ) -> tuple[Resolution, tuple[NodeInfo, ...]]:
     """Return the nodes of a trial, and all that the broker knows.
+
+    Args:
+        connection: To the broker.
+        trial: As read.
+        cells: That are gone through.
+        seed: Of the run.
+        wait: How long to wait for nodes that others use.
+        picks: Nodes by role that are to be taken again, where any of several will do.
 
     Raises:
         LabError: If the lab does not have them, or not in time.
@@ -57,7 +76,7 @@ def find_nodes(
     while True:
         nodes = tuple(list_nodes(connection))
         try:
-            return resolve(trial, cells, nodes, seed), nodes
+            return _resolve(trial, cells, nodes, seed, picks), nodes
         except LabError as error:
             if not error.may_come or connection.now_ns() >= until_ns:
                 raise
@@ -65,6 +84,32 @@ def find_nodes(
                 told = str(error)
                 wait.tell(told)
         pause(connection, LOOK_NS)
+
+
+def _resolve(
+    trial: Trial,
+    cells: Sequence[Cell],
+    nodes: Sequence[NodeInfo],
+    seed: int,
+    picks: Mapping[str, tuple[str, ...]],
+) -> Resolution:
+    """Return the nodes of a trial: those that were picked before, or others if these are not to be had."""
+    again = {role: picks[role] for role in _picked(trial) if role in picks}
+    if not again:
+        return resolve(trial, cells, nodes, seed)
+    try:
+        return resolve(replace(trial, roles={**trial.roles, **again}), cells, nodes, seed)
+    except LabError as error:
+        found = resolve(trial, cells, nodes, seed)
+        return replace(found, notes=(*found.notes, f"nodes are picked anew: {error}"))
+
+
+def _picked(trial: Trial) -> Iterable[str]:
+    """Return the roles of which any of several nodes will do."""
+    for role, texts in trial.roles.items():
+        parts = [] if any("$" in text for text in texts) else parts_of(texts, {})
+        if any(isinstance(part, Some) and part.count is not None for part in parts):
+            yield role
 
 
 def pause(connection: Connection, duration_ns: int) -> None:

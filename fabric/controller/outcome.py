@@ -90,6 +90,7 @@ def _sweep(run: Told) -> dict[str, Any]:
     warmups = [repeat for repeat in run.plan.repeats if repeat.is_warmup]
     return {
         "seed": run.plan.seed,
+        "resumes": [source.run for source in run.plan.resumes],
         "matrix": {name: list(values) for name, values in run.plan.trial.matrix.items()},
         "repeats": max((repeat.number for repeat in run.plan.repeats if not repeat.is_warmup), default=0)
         - max((repeat.number for repeat in warmups), default=0),
@@ -98,14 +99,24 @@ def _sweep(run: Told) -> dict[str, Any]:
     }
 
 
+_OPEN: Final = dict.fromkeys(("warmup", "started", "ended", "failed", "cut", "run"))
+"""Of a repeat that did not end."""
+
+
 def _cells(run: Told) -> list[dict[str, Any]]:
     found: dict[int, dict[int, dict[str, Any]]] = {}
     for record in run.desk.history.repeats:
-        entry = found.setdefault(record.cell, {}).setdefault(record.repeat, {"repeat": record.repeat})
+        entry = found.setdefault(record.cell, {}).setdefault(
+            record.repeat, {"repeat": record.repeat, **_OPEN}
+        )
         if isinstance(record, RepeatStarted):
-            entry |= {"warmup": record.warmup, "started": record.t_ns / NS, "ended": None, "failed": None}
+            entry |= {"warmup": record.warmup, "started": record.t_ns / NS}
         else:
-            entry |= {"ended": record.t_ns / NS, "failed": record.failed}
+            entry |= {"ended": record.t_ns / NS, "failed": record.failed, "cut": record.cut}
+    for source in run.plan.resumes:
+        for cell, number in source.repeats:
+            if number in found.get(cell, {}):
+                found[cell][number]["run"] = source.run
     return [
         {
             "cell": cell.number,

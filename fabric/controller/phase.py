@@ -76,6 +76,10 @@ class PhaseRun:
     def __str__(self) -> str:
         return f"{self.state} phase {self.id}"
 
+    def postpone(self, ns: int) -> None:
+        """Give everybody more time: the broker was away for so long."""
+        self.deadline_ns += ns
+
     # --- preparing --------------------------------------------------------------------------------------
 
     def begin(self, now_ns: int) -> list[Effect]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fabric.controller.puts import Puts, with_files
+from fabric.controller.takeover import Source, remaining
 from fabric.protocol.messages import NodeInfo, Step
 from fabric.protocol.names import StepId
 from fabric.trial.cells import Cell, Repeat, schedule
@@ -32,6 +33,7 @@ class RunPlan:
         notes: What is to be said of that.
         seed: What every choice by chance follows from.
         known: What the broker has told of nodes before.
+        resumes: The runs that it continues, the oldest first, with the repeats that it takes over from them.
     """
 
     trial: Trial
@@ -45,6 +47,7 @@ class RunPlan:
     notes: tuple[str, ...] = ()
     seed: int = 0
     known: Mapping[str, NodeInfo] = field(default_factory=dict)
+    resumes: tuple[Source, ...] = ()
     _made: dict[tuple[str, str], NodeSteps] = field(default_factory=dict)
     _sources: dict[tuple[str, str, str], TrialStep] = field(default_factory=dict)
     _repeats: dict[tuple[int, int], Repeat] = field(default_factory=dict)
@@ -59,6 +62,13 @@ class RunPlan:
         return tuple(
             dict.fromkeys(node for roles in self.roles.values() for nodes in roles.values() for node in nodes)
         )
+
+    @property
+    def remaining(self) -> tuple[Repeat, ...]:
+        """Those of the repeats that this run does itself."""
+        if not self.resumes:
+            return self.repeats
+        return remaining(self.repeats, self.resumes, self.phases, self.trial.cycle)
 
     @property
     def roles_by_node(self) -> Mapping[str, tuple[str, ...]]:

@@ -133,6 +133,11 @@ class RunReader:
         self._connected = False
         self._asked = self._deadline_ns = None
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether a replay was asked for and has not ended."""
+        return self._asked is not None
+
     def skim(self) -> None:
         """From the next replay on do without the bytes of output: the end comes sooner."""
         self._is_skimming = True

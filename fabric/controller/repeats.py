@@ -15,8 +15,8 @@ from fabric.protocol.records import (
 from fabric.trial.cells import Repeat
 
 
-def run_started(desk: Desk, now_ns: int) -> Effect:
-    """Note that the nodes have their part of the run."""
+def run_started(desk: Desk, now_ns: int) -> list[Effect]:
+    """Note that the nodes have their part of the run, and what is to be said of that."""
     t, bound = desk.fabric(now_ns)
     plan = desk.plan
     record = RunStarted(
@@ -26,9 +26,10 @@ def run_started(desk: Desk, now_ns: int) -> Effect:
         nodes=tuple(desk.alive),
         phases=plan.phases,
         cells=len(plan.cells),
-        repeats=len(plan.repeats),
+        repeats=len(plan.remaining),
+        resumes=plan.resumes[-1].run if plan.resumes else "",
     )
-    return Note(record)
+    return [Note(record), *(effect for words in plan.notes for effect in desk.notice(words, now_ns))]
 
 
 def repeat_started(desk: Desk, repeat: Repeat, now_ns: int) -> Effect:
@@ -69,6 +70,7 @@ def repeat_ended(desk: Desk, repeat: Repeat, now_ns: int) -> Effect:
         cell=repeat.cell.number,
         repeat=repeat.number,
         failed=desk.progress.failed,
+        cut=desk.is_last_repeat,
     )
     return Note(record)
 

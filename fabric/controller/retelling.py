@@ -8,10 +8,21 @@ from fabric.controller.desk import Desk
 from fabric.controller.entry import Read
 from fabric.controller.failures import judge, judge_checks, judge_metric
 from fabric.controller.measures import Measured, metrics_of
+from fabric.controller.phase_end import judge_skew
 from fabric.controller.plan import RunPlan
+from fabric.controller.takeover import sources_of
 from fabric.controller.verdict import Findings
 from fabric.protocol.messages import NodeInfo
-from fabric.protocol.records import Metric, MetricMissing, RepeatEnded, RepeatStarted, RunEnded, StepFinished
+from fabric.protocol.records import (
+    Metric,
+    MetricMissing,
+    PhaseEnded,
+    PhaseStarted,
+    RepeatEnded,
+    RepeatStarted,
+    RunEnded,
+    StepFinished,
+)
 from fabric.trial.cells import Cell, Repeat
 from fabric.trial.diagnostics import TrialError
 from fabric.trial.model import CheckSpec, Trial, TrialStep
@@ -35,6 +46,7 @@ class Retelling:
     lost: Mapping[str, str] = field(default_factory=dict)
     ended: RunEnded | None = None
     _repeats: dict[tuple[int, int], Repeat] = field(init=False)
+    _t0_ns: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.desk = Desk(self.run, self.plan)
@@ -53,6 +65,10 @@ class Retelling:
                 judge(self.desk, read.node, read.record)
             case Metric() | MetricMissing():
                 self._measured(read.record)
+            case PhaseStarted():
+                self._t0_ns[read.record.phase] = read.record.t0_ns
+            case PhaseEnded():
+                judge_skew(self.desk, read.record.phase, self._t0_ns.get(read.record.phase, 0))
             case RepeatStarted():
                 self._repeats.setdefault((read.record.cell, read.record.repeat), self._new(read.record))
             case RepeatEnded():
@@ -62,6 +78,12 @@ class Retelling:
                 self.ended = read.record
             case _:
                 pass
+
+    def take_over(self, desk: Desk) -> None:
+        """Hand what was told so far to a run that continues here: only its own records follow."""
+        desk.history, desk.measures, desk.findings = self.desk.history, self.desk.measures, self.desk.findings
+        desk.done, desk.failed_phases = self.desk.done, self.desk.failed_phases
+        desk.history.read_records.clear()  # nodes say how many records they have for the run that goes on
 
     def end(self, verdict: str, last: int) -> None:
         """Look at the checks, and at how the run ended.
@@ -116,6 +138,7 @@ def stored_plan(text: str, document: Mapping[str, Any]) -> RunPlan:
         roles=_roles(document),
         missing=document.get("missing") or {},
         seed=document.get("seed") or 0,
+        resumes=sources_of(document),
     )
 
 

@@ -31,6 +31,10 @@ class Roster:
         """Do not wait any longer: it is back, or it was given up."""
         self._silent.pop(node, None)
 
+    def postpone(self, ns: int) -> None:
+        """Wait longer for all: the broker was away for so long, and could tell nothing."""
+        self._silent = {node: (until_ns + ns, why) for node, (until_ns, why) in self._silent.items()}
+
     @property
     def deadline_ns(self) -> int | None:
         """When `due` has somebody to give up."""

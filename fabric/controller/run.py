@@ -18,6 +18,7 @@ from fabric.controller.ending import Ending
 from fabric.controller.entry import Read
 from fabric.controller.failures import describe_timeout, judge, judge_metric, name_failure
 from fabric.controller.measures import Measured
+from fabric.controller.opening import Opening
 from fabric.controller.partial import take_record
 from fabric.controller.phase import PhaseRun
 from fabric.controller.plan import RunPlan
@@ -75,12 +76,13 @@ class Run:
         self.desk = Desk(run, plan)  # what was found so far
         self._lease_s = lease_s
         self._result = result
-        self._script = Script(plan.repeats, plan.phases)
-        self._part: Assigning | PhaseRun | Ending | None = None
+        self._script = Script(plan.remaining, plan.phases)
+        self._part: Opening | Assigning | PhaseRun | Ending | None = None
         self._roster = Roster()
         self._stall = Stall()
         self._interrupts = 0
         self._deadline_ns: int | None = None  # of the whole trial
+        self._away_ns: int | None = None  # since when the broker is away
 
     @property
     def _phase(self) -> PhaseRun | None:
@@ -99,7 +101,7 @@ class Run:
 
     def start(self, now_ns: int) -> list[Effect]:
         """Ask for the nodes."""
-        self.state = "opening"
+        self.state, self._part = "opening", Opening(now_ns)
         trial = self.plan.trial
         self._deadline_ns = None if trial.timeout_s is None else now_ns + round(trial.timeout_s * S)
         message = OpenRun(
@@ -114,8 +116,16 @@ class Run:
         return self.desk.ask("open", message, now_ns)
 
     def connected(self, now_ns: int) -> list[Effect]:
-        """The connection to the broker is new: say again what is unanswered."""
+        """The connection to the broker is new: say again what is unanswered, and wait for it anew."""
+        away_ns, self._away_ns = 0 if self._away_ns is None else now_ns - self._away_ns, None
+        self._roster.postpone(away_ns)
+        if self._part is not None:
+            self._part.postpone(away_ns)
         return [Tell(message) for message in self.desk.outbox.repeat_all(now_ns)]
+
+    def disconnected(self, now_ns: int) -> None:
+        """The broker is away: nobody is given up for what it cannot pass on; the connection has a limit."""
+        self._away_ns = now_ns
 
     def receive(self, message: Message, now_ns: int) -> list[Effect]:
         """Take a message of the broker about this run."""
@@ -187,30 +197,27 @@ class Run:
     @property
     def deadline_ns(self) -> int | None:
         """When `expire` has something to do."""
-        if self.state in ("new", "over"):
+        if self.state in ("new", "over") or self._away_ns is not None:
             return None
-        times = [self.desk.outbox.deadline_ns, self._roster.deadline_ns]
-        if self.state == "phases":
-            times.append(self._deadline_ns)
+        trial_ns = self._deadline_ns if self.state == "phases" else None
+        times = [self.desk.outbox.deadline_ns, self._roster.deadline_ns, trial_ns]
         if self._part is not None:
             times.append(self._part.deadline_ns)
         return min((time for time in times if time is not None), default=None)
 
     def expire(self, now_ns: int) -> list[Effect]:
         """Say again, give up on nodes and phases.  Safe to call at any time."""
-        if self.state in ("new", "over"):
+        if self.state in ("new", "over") or self._away_ns is not None:
             return []
         effects: list[Effect] = [Tell(message) for message in self.desk.outbox.expire(now_ns)]
         for node, why in self._roster.due(now_ns):
             effects += self._node_gone(node, why, now_ns)
         if self.state == "phases" and self._deadline_ns is not None and now_ns >= self._deadline_ns:
             effects += self._trial_timed_out(now_ns)
-        if isinstance(self._part, PhaseRun):
+        if self._part is not None:
             effects += self._part.expire(now_ns)
-        elif self._part is not None:
-            self._part.expire(now_ns)
-        if self._ending is not None and self._ending.told and now_ns >= self._ending.deadline_ns:
-            return self.broker_gone("the broker did not confirm the end of the run")
+            if self._part.lost_broker:
+                return effects + self.broker_gone(self._part.lost_broker)
         return self._go_on(effects, now_ns)
 
     # --- reservation ------------------------------------------------------------------------------------
@@ -246,8 +253,6 @@ class Run:
             if part.overdue:
                 (node, why), part.overdue = part.overdue[0], part.overdue[1:]
                 effects += self._node_gone(node, why, now_ns)
-            elif isinstance(part, PhaseRun) and part.lost_broker:
-                return effects + self.broker_gone(part.lost_broker)
             elif not part.is_over:
                 break
             elif isinstance(part, Ending):
@@ -266,16 +271,14 @@ class Run:
             return self._free(now_ns)
         if not is_first:
             return self._begin_repeat(now_ns)
-        notes = [effect for words in self.plan.notes for effect in self.desk.notice(words, now_ns)]
-        return [run_started(self.desk, now_ns), *notes, *self._begin_repeat(now_ns)]
+        return run_started(self.desk, now_ns) + self._begin_repeat(now_ns)
 
     def _begin_repeat(self, now_ns: int) -> list[Effect]:
         self.desk.progress = Progress()
         return [repeat_started(self.desk, self._script.repeat, now_ns), *self._begin_phase(now_ns)]
 
     def _begin_phase(self, now_ns: int) -> list[Effect]:
-        phase = PhaseRun(self.desk, self._script.repeat, self._script.phase)
-        self._part = phase
+        self._part = phase = PhaseRun(self.desk, self._script.repeat, self._script.phase)
         return phase.begin(now_ns)
 
     def _next_phase(self, now_ns: int) -> list[Effect]:
@@ -299,9 +302,7 @@ class Run:
 
     def _step_finished(self, node: str, end: StepFinished, now_ns: int) -> list[Effect]:
         phase, stops = self._phase, judge(self.desk, node, end)
-        if phase is None:
-            return []
-        return phase.cut("soft", name_failure(node, end), now_ns) if stops else []
+        return phase.cut("soft", name_failure(node, end), now_ns) if stops and phase is not None else []
 
     # --- trouble ----------------------------------------------------------------------------------------
 
@@ -363,8 +364,7 @@ class Run:
 
     def _free(self, now_ns: int) -> list[Effect]:
         self.state = "freeing"
-        ending = Ending(self.desk, now_ns)
-        self._part = ending
+        self._part = ending = Ending(self.desk, now_ns)
         return self._go_on(ending.begin(now_ns), now_ns)
 
     def _on_freed(self, message: Freed, now_ns: int) -> list[Effect]:

@@ -184,8 +184,9 @@ class Session:
         if self._opened:
             self._read(self._reader.connected(now_ns))
 
-    def on_down(self, _sentence: str, _now_ns: int) -> None:
+    def on_down(self, _sentence: str, now_ns: int) -> None:
         """Wait; the link comes back, or says that it does not."""
+        self._run.disconnected(now_ns)
         self._time.stop()
         self._reader.disconnected()
 

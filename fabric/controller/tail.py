@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from fabric.controller.connection import Connection
 from fabric.controller.entry import Entry, Read
 from fabric.controller.reader import Ask, Effect, RunReader
-from fabric.errors import FabricError
+from fabric.errors import ConnectionRefused, FabricError
 from fabric.protocol.limits import REPLAY_BYTES
 from fabric.protocol.messages import Beacon, Denied, Message, ReplayEnd, RunInfo, Welcome
 
@@ -21,6 +21,7 @@ class RunTail:
         number: int = 1,
         follow: bool = False,
         limit_bytes: int = REPLAY_BYTES,
+        skim: bool = False,
     ) -> None:
         """Attach to the connection.
 
@@ -30,15 +31,19 @@ class RunTail:
             number: Of the first record that is wanted.
             follow: Read until the run is over, not only to its present end.
             limit_bytes: Most bytes that the broker is asked for at once.
+            skim: Do without the bytes of output.
         """
         self._connection = connection
         self._reader = RunReader(
             info.run, number=number, requests=connection.numbers, limit_bytes=limit_bytes
         )
+        if skim:
+            self._reader.skim()
         self._follow = follow and info.state == "open"
         # Of a run that is over the number is that of its end; a node that came back later has told more.
         self._last = info.last if info.state == "open" else None
         self._reads: list[Read] = []
+        self._heard_ns = connection.now_ns()  # of the run, or that nothing was asked
         if self._follow:
             connection.subscribe(info.run)
         connection.attach(self)
@@ -66,8 +71,17 @@ class RunTail:
             FabricError: If the broker does not give out the run.
         """
         self._connection.turn(_earliest(deadline_ns, self._reader.deadline_ns))
-        self._carry_out(self._reader.expire(self._connection.now_ns()))
+        now_ns = self._connection.now_ns()
+        self._carry_out(self._reader.expire(now_ns))
         reads, self._reads = self._reads, []
+        if reads or not self._reader.is_asking:
+            self._heard_ns = now_ns
+        elif now_ns - self._heard_ns >= self._connection.patience_s * 1e9:
+            url, long = self._connection.url, f"for {self._connection.patience_s:g} s"
+            raise ConnectionRefused(
+                f"the broker at {url} answers, but gives out nothing of run {self._reader.run} {long}",
+                hint="its disk may be slow or away; its log says more",
+            )
         return reads
 
     def on_up(self, _welcome: Welcome, now_ns: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,13 +13,15 @@ from typing import Any, Final, Protocol
 from fabric.controller.connection import Connection
 from fabric.controller.document import plan_document, plan_text
 from fabric.controller.entry import Read
-from fabric.controller.finding import Wait, find_nodes, pause, races
+from fabric.controller.finding import NO_PICKS, Wait, find_nodes, pause, races
 from fabric.controller.local import LocalFabric
 from fabric.controller.lookup import list_nodes
 from fabric.controller.measures import Measured
 from fabric.controller.measuring import measure
 from fabric.controller.outcome import result_of, result_text
 from fabric.controller.plan import RunPlan, make_plan
+from fabric.controller.resuming import Resumption, describe, taken_over
+from fabric.controller.retelling import Retelling
 from fabric.controller.run import Run
 from fabric.controller.runid import new_run_id
 from fabric.controller.session import Session
@@ -74,6 +77,8 @@ class Options:
     directory: Path = field(default_factory=lambda: Path("runs"))
     patience_s: float = 60.0
     lease_s: float = LEASE_S
+    resumes: Resumption | None = None
+    """What is continued; then cells, repeats and seed are its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +114,9 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
     with ExitStack() as stack:
         stack.enter_context(_place(options.directory))
         sources = find_sources(trial)
-        cells = cells_of(trial, options.only)
+        cells = cells_of(trial, options.only) if options.resumes is None else options.resumes.cells
+        if options.resumes is not None:
+            options.resumes.check_files(sources.puts)
         connection = Connection(
             _access(trial, cells, options),
             program="fabric-run",
@@ -131,18 +138,24 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
 def _plan(
     connection: Connection, trial: Trial, cells: Sequence[Cell], phases: Sequence[str], options: Options
 ) -> RunPlan:
-    seed = secrets.randbelow(MAX_SEED) if trial.seed is None else trial.seed
-    found, nodes = find_nodes(connection, trial, cells, seed, options.wait)
+    seed, resumes = secrets.randbelow(MAX_SEED) if trial.seed is None else trial.seed, options.resumes
+    if resumes is not None:
+        seed = resumes.seed
+    picks = NO_PICKS if resumes is None else resumes.picks
+    found, nodes = find_nodes(connection, trial, cells, seed, options.wait, picks=picks)
     plan = make_plan(
         trial,
         cells,
         found,
         {info.name: info.addresses for info in nodes},
         phases=(*phases, trial.phases[-1]),
-        repeats=options.repeats or trial.repeat,
+        repeats=resumes.repeats if resumes is not None else options.repeats or trial.repeat,
         seed=seed,
     )
     plan.known = {info.name: info for info in nodes}
+    if resumes is not None:
+        plan.resumes = resumes.sources
+        plan.notes = (describe(plan), *plan.notes)
     return plan
 
 
@@ -215,6 +228,7 @@ def _carry_out(
     writer = _Writer(options.directory / run.run, run, document, show)
     show.begun(run.run, options.directory / run.run)
     try:
+        writer.take_over(connection)
         Session(connection, run, writer.take, lambda: show.deadline_ns, files=sources.files).serve()
         directory, result = writer.finish(made.of(run))
     finally:
@@ -257,6 +271,17 @@ class _Writer:
         self._bundle: BundleWriter | None = None
         self._broken = False
 
+    def take_over(self, connection: Connection) -> None:
+        """Have the run and its bundle begin with what it takes over, if it continues others."""
+        plan = self._run.plan
+        if not plan.resumes:
+            return
+        told = Retelling(self._run.run, plan, {})
+        for run, read in taken_over(connection, plan.resumes):
+            told.read(read)
+            self._open().write(read, run)
+        told.take_over(self._run.desk)
+
     def take(self, reads: Sequence[Read], now_ns: int) -> list[Measured]:
         """Show records, and write them; return the metrics of the steps that have ended."""
         self._show(reads, now_ns)
@@ -281,15 +306,19 @@ class _Writer:
     def finish(self, result: Mapping[str, Any]) -> tuple[Path | None, Mapping[str, Any]]:
         """Complete the bundle; return its directory, and the result as it stands there."""
         if not self._run.nodes:
+            self.close()
             return None, result
         if not self._broken:
             result = self._open().finish(result)
         return self._directory if self._directory.exists() else None, result
 
     def close(self) -> None:
-        """Leave the bundle as it is."""
-        if self._bundle is not None:
-            self._bundle.close()
+        """Leave the bundle as it is; one of a run that was denied goes, whatever it has taken over."""
+        if self._bundle is None:
+            return
+        self._bundle.close()
+        if not self._run.nodes:
+            shutil.rmtree(self._directory, ignore_errors=True)
 
     def _open(self) -> BundleWriter:
         if self._bundle is None:

@@ -229,7 +229,8 @@ class RunStarted:
     nodes: tuple[str, ...]
     phases: tuple[str, ...] = ()  # of a repeat, the reset last
     cells: int = 1
-    repeats: int = 1  # in all
+    repeats: int = 1  # that this run is to do, in all cells
+    resumes: str = ""  # the run that it continues
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +258,7 @@ class RepeatEnded:
     cell: int
     repeat: int
     failed: bool
+    cut: bool = False  # by a user, a lost node or a limit of the whole trial: no result to build on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

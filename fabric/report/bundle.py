@@ -84,8 +84,12 @@ class BundleWriter:
                 path.write_bytes(file.content)
                 self._own.append(file.name)
 
-    def write(self, read: Read) -> None:
+    def write(self, read: Read, run: str = "") -> None:
         """Add the run's next record.
+
+        Args:
+            read: The record.
+            run: That it was taken over from; "" if it is the bundle's own.
 
         Raises:
             StoreError: If it cannot be written, or if output does not follow the output before it.
@@ -98,7 +102,8 @@ class BundleWriter:
                 self._write_bytes(read, record)
             if not is_event(record):
                 return
-            line = event_line(event_of(read, self._origin_ns))
+            event = event_of(read, self._origin_ns) | ({"run": run} if run else {})
+            line = event_line(event)
             self._events.write(line.encode("utf-8", "replace"), self._places.of(read))
 
     def _write_bytes(

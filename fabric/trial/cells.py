@@ -145,8 +145,8 @@ def set_variables(trial: Trial, assignments: Iterable[str]) -> Trial:
     Raises:
         UsageError: If there is no such variable, or the values cannot be read.
     """
-    matrix, env = dict(trial.matrix), dict(trial.env)
-    for text in assignments:
+    matrix, env, sets = dict(trial.matrix), dict(trial.env), tuple(assignments)
+    for text in sets:
         name, value = _assignment("--set", text)
         if name in matrix:
             matrix[name] = _values(name, value)
@@ -156,7 +156,7 @@ def set_variables(trial: Trial, assignments: Iterable[str]) -> Trial:
             known = [*matrix, *env]
             there = f"variables: {', '.join(known)}" if known else "it has neither [matrix] nor [env]"
             raise UsageError(f"no variable `{name}` in {trial.path}", did_you_mean(name, known, there))
-    return replace(trial, matrix=matrix, env=env)
+    return replace(trial, matrix=matrix, env=env, sets=(*trial.sets, *sets))
 
 
 def _combinations(trial: Trial) -> Iterator[dict[str, str]]:

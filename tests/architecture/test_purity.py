@@ -25,7 +25,7 @@ SHELLS = {
             "measuring",
             "position",
         ),
-        *("runid", "session", "sources", "tail", "trialrun", "upkeep"),
+        *("resuming", "runid", "session", "sources", "tail", "trialrun", "upkeep"),
     },
     "broker": {
         *("__main__", "cli", "service", "server", "hands", "reading"),

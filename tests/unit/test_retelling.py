@@ -144,6 +144,8 @@ def test_an_imported_trial_is_told_by_its_plan() -> None:
 class Broker:
     """A connection to a broker that has these entries; each turn answers one replay."""
 
+    patience_s = 60.0
+
     def __init__(self, entries: list[Entry]) -> None:
         self.numbers: Iterator[int] = count(1)
         self._entries = entries

@@ -42,6 +42,7 @@ class RunInfo:
     closed_ns: int  # 0: open
     nodes: tuple[str, ...]
     last: int  # number of the last record
+    heard_ns: int = 0  # when the controller of an open run was last heard of, as `Runs` tells it; 0: not told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
