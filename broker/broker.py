@@ -222,12 +222,8 @@ class Broker:
         if now_ns < self._beacon_ns:
             return []
         self._beacon_ns = now_ns + BEAT_NS
-        runs = [(run.facts.run, True) for run in self._runs]
-        runs += [(run, False) for run in self._archive.recent(now_ns)]
-        return [
-            PublishBeacon(m.Beacon(run=run, number=self._sink.last(run), open=is_open))
-            for run, is_open in runs
-        ]
+        runs = [run.facts.run for run in self._runs] + self._archive.recent(now_ns)
+        return [PublishBeacon(self._runs.beacon(run)) for run in runs]
 
     # --- peers --------------------------------------------------------------------------------------
 

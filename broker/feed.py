@@ -1,6 +1,10 @@
-"""Which runs are followed on the feed: what nobody follows is not sent."""
+"""Which runs are followed on the feed, and what waits to be published there: only durable entries are."""
 
-from broker.limits import MAX_TOPICS
+from collections import deque
+from collections.abc import Iterator
+
+from broker.limits import MAX_TOPICS, UNPUBLISHED_BYTES
+from fabric.store.entry import Entry
 
 
 class Topics:
@@ -32,6 +36,40 @@ class Topics:
                 self._known.clear()
             self._known[run] = known
         return known
+
+
+class Unpublished:
+    """Entries that are written and not durable yet, in the order of each run.
+
+    Nobody may see them: a loss of power gives their numbers to other records.  What finds no room is not
+    published at all, and readers ask for it: the feed may lose.
+    """
+
+    def __init__(self, limit_bytes: int = UNPUBLISHED_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._bytes = 0
+        self._entries: dict[str, deque[Entry]] = {}
+
+    def add(self, run: str, entry: Entry) -> None:
+        """Keep an entry until it is durable, if there is room."""
+        if self._bytes + entry.size_bytes > self._limit_bytes:
+            return
+        self._bytes += entry.size_bytes
+        self._entries.setdefault(run, deque()).append(entry)
+
+    def take(self, run: str, number: int) -> Iterator[Entry]:
+        """Yield the entries of a run that are durable now: all of them up to record ``number``."""
+        waiting = self._entries.get(run)
+        while waiting and waiting[0].next_number <= number + 1:
+            entry = waiting.popleft()
+            self._bytes -= entry.size_bytes
+            yield entry
+        if waiting is not None and not waiting:
+            del self._entries[run]
+
+    def drop(self, run: str) -> None:
+        """Forget a run's entries: its log is opened anew, and other records may get their numbers."""
+        self._bytes -= sum(entry.size_bytes for entry in self._entries.pop(run, ()))
 
 
 def feed_topic(run: str) -> bytes:

@@ -27,7 +27,7 @@ from broker.effects import (
     Send,
     Store,
 )
-from broker.feed import Topics, feed_topic
+from broker.feed import Topics, Unpublished, feed_topic
 from broker.gate import Gate
 from broker.home import Home
 from broker.limits import RETRY_NS
@@ -59,6 +59,7 @@ class Hands:
         self._gate = gate
         self._clock = clock
         self._readers = Readers(home, sockets, self._send)
+        self._unpublished = Unpublished()
         self._finding: set[str] = set()  # runs whose logs are being opened for the broker
         self._stuck: deque[Store] = deque()  # entries that could not be written, in their order
         self._broken: set[str] = set()  # runs whose logs have to be opened anew
@@ -108,9 +109,10 @@ class Hands:
         self._home.logs.commit()
 
     def take_commits(self, now_ns: int) -> None:
-        """Tell the broker what has become durable."""
+        """Publish what has become durable, and tell the broker."""
         for run, number, error in self._home.logs.committed():
             if error is None:
+                self._publish(run, number)
                 self.carry_out(self._broker.committed(run, number, now_ns), now_ns)
             elif run not in self._broken:
                 _failed("commit_failed", error, run=run)
@@ -168,8 +170,11 @@ class Hands:
     def _write(self, effect: Store) -> None:
         entry = self._home.logs.write(effect)
         if self.topics.is_followed(effect.run):
-            topic = feed_topic(effect.run)
-            send_now(self._sockets.feed, (topic, entry.head, entry.batch, entry.payload))
+            self._unpublished.add(effect.run, entry)
+
+    def _publish(self, run: str, number: int) -> None:
+        for entry in self._unpublished.take(run, number):
+            send_now(self._sockets.feed, (feed_topic(run), entry.head, entry.batch, entry.payload))
 
     def _stall(self, error: StoreError, now_ns: int) -> None:
         self._retry_ns = now_ns + RETRY_NS
@@ -194,6 +199,7 @@ class Hands:
     def _reopen(self, run: str, now_ns: int) -> None:
         """Open a log anew; what was to be written behind its old end will be sent again."""
         state = self._home.logs.reopen(run)
+        self._unpublished.drop(run)
         self._stuck = deque(store for store in self._stuck if store.run != run)
         self._broken.discard(run)
         self.carry_out(self._broker.log_reopened(run, state), now_ns)

@@ -68,6 +68,9 @@ they are further apart than this, they are two, for a broker does not come back 
 GO_RESULTS: Final = 16
 """So many results of a run's goes are kept for a controller that asks again: a phase has three tries."""
 
+NEWS_EVERY_NS: Final = 5 * S
+"""A controller is told again so often which nodes of its run were lost, or came back."""
+
 # --- records ---------------------------------------------------------------------------------------
 MAX_JOURNALS: Final = 8192
 """Most journals (incarnations of sources) of one run."""
@@ -109,6 +112,10 @@ MAX_LABELS: Final = 64
 
 MAX_TOPICS: Final = 4096
 """Most topics of the feed that are told apart; with more, everything is offered to ZeroMQ."""
+
+UNPUBLISHED_BYTES: Final = 16 << 20
+"""Most bytes of entries that wait for the disk before they are published: a tenth of a second of a sink at
+full speed.  What is beyond that, readers ask for."""
 
 # --- the shell -------------------------------------------------------------------------------------
 MAX_LOGS: Final = MAX_RUNS + 64

@@ -107,7 +107,7 @@ class Logs:
         return self.open(run)
 
     def write(self, store: Store) -> Entry:
-        """Append an entry; readers see it at once.
+        """Append an entry; readers see it when it is durable.
 
         Raises:
             StoreError: If it cannot be written now, or the log has to be opened anew.
@@ -127,13 +127,13 @@ class Logs:
         """
         return self._log(run).read(number, limit_bytes)
 
-    def last(self, run: str) -> int:
-        """Return the number of a run's last record.
+    def durable(self, run: str) -> int:
+        """Return the number of a run's last durable record.
 
         Raises:
             StoreError: If the log cannot be read.
         """
-        return self._log(run).tail_number
+        return self._log(run).durable_number - 1
 
     def commit(self) -> None:
         """Have everything made durable that was written.

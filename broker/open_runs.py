@@ -182,13 +182,18 @@ class OpenRuns:
             return []
         self._reservations.release(name)
         self._sink.close(self._archive.add(replace(run.facts, verdict=run.verdict.verdict), now_ns))
-        effects: list[Effect] = [PublishBeacon(Beacon(run=name, number=self._sink.last(name), open=False))]
+        effects: list[Effect] = [PublishBeacon(self.beacon(name))]
         if run.closing:
             peer, request = run.closing
             effects.append(Send(peer, RunClosed(request=request, run=name)))
         for node in run.unfreed():
             effects += self.leftovers.add(node, name, now_ns)
         return effects
+
+    def beacon(self, name: str) -> Beacon:
+        """Return how far a run can be read.  It is open to its readers until all that it has is durable."""
+        is_open = name in self._runs or not self._sink.is_idle(name)
+        return Beacon(run=name, number=self._sink.last_durable(name), open=is_open)
 
     def end_abandoned(self, run: Run, now_ns: int) -> list[Effect]:
         """End a run whose controller was lost, step by step, as far as it can be done now."""

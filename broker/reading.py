@@ -67,18 +67,22 @@ class Readers:
                 self._unopened.setdefault(request.run, []).append(effect)
                 return
             entries = self._home.logs.read(request.run, request.number, request.limit_bytes)
-            last = self._home.logs.last(request.run)
+            durable = self._home.logs.durable(request.run)
         except StoreError as error:
             self._deny(peer, request.request, "invalid", str(error), now_ns)
             return
         next_number = request.number
         for entry in entries[:REPLAY_ENTRIES]:
+            if entry.next_number > durable + 1:
+                break  # a loss of power may give its numbers to other records
             payload = b"" if request.without_bytes else entry.payload
             frames = (peer.routing, entry.head, entry.batch, payload)
             if not send_now(self._sockets.control, frames):
                 return  # it asks again
             next_number = entry.next_number
-        end = m.ReplayEnd(request=request.request, run=request.run, next=next_number, end=next_number > last)
+        end = m.ReplayEnd(
+            request=request.request, run=request.run, next=next_number, end=next_number > durable
+        )
         self._send(Send(peer, end), now_ns)
 
     # --- the catalogue ------------------------------------------------------------------------------
@@ -147,7 +151,7 @@ class Readers:
         """Fill in the last number of an open run, which the catalogue learns when it is closed."""
         if info.state == "closed":
             return info
-        return replace(info, last=self._home.logs.last(info.run))
+        return replace(info, last=self._home.logs.durable(info.run))
 
     def _deny(self, peer: Peer, request: int, code: str, sentence: str, now_ns: int) -> None:
         denied = m.Denied(request=request, code=code, sentence=sentence)  # type: ignore[arg-type]

@@ -1,11 +1,11 @@
 """An open run as the broker sees it: its controller, its nodes, its lease, its go."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from broker.effects import Effect, Peer, RunFacts, SaveVerdict, ToController, ToNode
-from broker.limits import GO_RESULTS, REPEAT_NS, S
+from broker.limits import GO_RESULTS, NEWS_EVERY_NS, REPEAT_NS, S
 from broker.registry import SILENCE_NS
 from broker.rounds import GoRound
 from broker.words import heard, listed
@@ -38,6 +38,11 @@ class Part:
     news: NodeLost | NodeBack | None = None  # the last that the controller was told, or was to be told
 
     @property
+    def has_news(self) -> bool:
+        """Whether the controller has to know; that a node has no part any more is none if it came free."""
+        return self.news is not None and not (self.freed and isinstance(self.news, NodeBack))
+
+    @property
     def is_left(self) -> bool:
         """Whether the node is known to do nothing for the run."""
         return self.freed or (not self.works_on and self.incarnation is not None)
@@ -59,6 +64,7 @@ class Run:
         self._lease_ns = int(facts.lease_s * S)
         self.heard_ns = now_ns  # when its controller was
         self._repeat_ns = now_ns
+        self._news_ns = now_ns + NEWS_EVERY_NS
         self.parts = {node: Part(incarnations.get(node), now_ns) for node in facts.nodes}
         self._go: GoRound | None = None
         self._pace = Pace()
@@ -72,7 +78,13 @@ class Run:
         self.controller, self.session, self.heard_ns = peer, session, now_ns
         if not is_new:
             return []
-        return [ToController(self.facts.run, part.news) for part in self.parts.values() if part.news]
+        return self._tell_news(now_ns)
+
+    def _tell_news(self, now_ns: int) -> list[Effect]:
+        """Say the last news of every node: a lost word would leave the controller waiting for ever."""
+        self._news_ns = now_ns + NEWS_EVERY_NS
+        told = (part.news for part in self.parts.values() if part.has_news)
+        return [ToController(self.facts.run, news) for news in told if news is not None]
 
     def is_led_by_another(self, session: str, now_ns: int) -> bool:
         """Whether a controller that is not this one, though of the same operator, was heard of just now."""
@@ -129,7 +141,10 @@ class Run:
 
     def assigned(self, node: str) -> None:
         """Note that a node has, or may have, its part of the run."""
-        self.parts[node].works_on, self.parts[node].freed = True, False
+        part = self.parts[node]
+        part.works_on, part.freed = True, False
+        if isinstance(part.news, NodeBack):
+            part.news = replace(part.news, works_on=True)
 
     def freed(self, node: str) -> None:
         """Note that a node has nothing of the run left."""
@@ -207,6 +222,7 @@ class Run:
         waits = [
             part.heard_ns + SILENCE_NS for part in self.parts.values() if not isinstance(part.news, NodeLost)
         ]
+        waits += [self._news_ns] if any(part.has_news for part in self.parts.values()) else []
         lease_ns = self._repeat_ns if self.abandoned else self.heard_ns + self._lease_ns
         return min([lease_ns, *waits])
 
@@ -216,6 +232,7 @@ class Run:
 
     def expire(self, now_ns: int) -> list[Effect]:
         """Tell of lost nodes, end the lease, say again what must arrive.  Safe to call at any time."""
-        effects = self._lost(now_ns)
+        effects = self._tell_news(now_ns) if now_ns >= self._news_ns else []
+        effects += self._lost(now_ns)
         is_due = now_ns >= self._repeat_ns if self.abandoned else now_ns - self.heard_ns >= self._lease_ns
         return effects + self._abandon(now_ns) if is_due else effects

@@ -26,6 +26,7 @@ class _Log:
     """A run's record log, as far as the sink has to know it."""
 
     last: int  # the run's number of its last record
+    durable: int  # the run's number of its last record that is on the disk
     journals: dict[tuple[str, int], _Journal]
     pending: deque[tuple[int, str, int, int]] = field(default_factory=deque)
     """Appended, not yet durable: the run's last number, source, incarnation, the journal's last number.
@@ -53,7 +54,7 @@ class Sink:
     def open(self, run: str, state: LogState) -> None:
         """Take a run's log into account; everything that it holds is durable."""
         journals = {key: _Journal(number, number) for key, number in state.journals.items()}
-        self._logs.setdefault(run, _Log(state.last, journals))
+        self._logs.setdefault(run, _Log(state.last, state.last, journals))
 
     def close(self, run: str) -> None:
         """Forget a run.  It can be opened again."""
@@ -80,6 +81,10 @@ class Sink:
     def last(self, run: str) -> int:
         """Return the run's number of its last record, 0 if there is none."""
         return self._logs[run].last if run in self._logs else 0
+
+    def last_durable(self, run: str) -> int:
+        """Return the run's number of its last durable record, 0 if there is none."""
+        return self._logs[run].durable if run in self._logs else 0
 
     def durable(self, run: str, source: str, incarnation: int) -> int:
         """Return the number of the last durable record of a journal, 0 if there is none."""
@@ -144,7 +149,7 @@ class Sink:
             return []
         reached: dict[tuple[str, int], int] = {}
         while log.pending and log.pending[0][0] <= number:
-            _, source, incarnation, last = log.pending.popleft()
+            log.durable, source, incarnation, last = log.pending.popleft()
             reached[source, incarnation] = last
         for key, last in reached.items():
             log.journals[key].durable = last

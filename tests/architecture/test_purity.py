@@ -45,6 +45,7 @@ MORE_PURE = {
     "agents.launcher.lease",
     "agents.launcher.schedule",
     "agents.launcher.shellwords",
+    "fabric.store.entry",
     *(f"fabric.report.{name}" for name in ("blocks", "events", "failures", "filenames", "fold", "frame")),
     *(
         f"fabric.report.{name}"

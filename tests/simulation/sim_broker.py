@@ -19,6 +19,11 @@ class StoredEntry:
     batch: bytes
     payload: bytes
 
+    @property
+    def end(self) -> int:
+        """Number of the record that follows."""
+        return self.head.number + self.head.count
+
 
 @dataclass
 class Log:
@@ -67,16 +72,23 @@ class SimBroker:
         self._rearm()
 
     def crash(self) -> None:
-        """Lose every connection, as by `kill -9`: what was written outlives it, durable or not.
+        """Lose every connection, as by `kill -9`: what was written outlives it, durable or not."""
+        self._die()
+        for log in self.logs.values():
+            log.durable = len(log.entries)
 
-        A loss of power takes the end of the log, too; what then follows, docs/store.md says.
-        """
+    def lose_power(self) -> None:
+        """Lose every connection, and of each log any part of its end that is not durable."""
+        self._die()
+        for log in self.logs.values():
+            log.durable = self.world.random.randint(log.durable, len(log.entries))
+            del log.entries[log.durable :]
+
+    def _die(self) -> None:
         self.alive = False
         self.life += 1
         self.peers.clear()
         self.feed.clear()
-        for log in self.logs.values():
-            log.durable = len(log.entries)
 
     @property
     def fabric_ns(self) -> int:
@@ -164,14 +176,14 @@ class SimBroker:
         log = self.logs[run]
         log.entries.append(entry)
         count, life = len(log.entries), self.life
-        for reader in self.feed:
-            self._deliver(reader.connection, reader, "feed", entry)  # type: ignore[attr-defined]
 
         def commit() -> None:
             if self.life == life and log.durable < count:
-                log.durable = count
-                number = log.entries[count - 1].head.number + log.entries[count - 1].head.count - 1
-                self._do(self.machine.committed(run, number, self.fabric_ns))
+                published, log.durable = log.entries[log.durable : count], count
+                for one in published:
+                    for reader in self.feed:
+                        self._deliver(reader.connection, reader, "feed", one)  # type: ignore[attr-defined]
+                self._do(self.machine.committed(run, published[-1].end - 1, self.fabric_ns))
 
         self.world.after(self.world.random.randint(*COMMIT_NS), commit)
 
@@ -183,11 +195,11 @@ class SimBroker:
             self._send(connection, denied)
             return
         number = request.number
-        wanted = [one for one in log.entries if one.head.number + one.head.count > number][:5]
-        for entry in wanted:
+        stored = log.entries[: log.durable]
+        for entry in [one for one in stored if one.end > number][:5]:
             self._deliver(connection, self.peers[connection], "control", entry)
-            number = entry.head.number + entry.head.count
-        end = number > log.state().last
+            number = entry.end
+        end = not stored or number >= stored[-1].end
         self._send(connection, ReplayEnd(request=request.request, run=request.run, next=number, end=end))
 
     def _send(self, connection: str, message: object) -> None:

@@ -34,14 +34,31 @@ class World:
     def run(self, until: Callable[[], bool], limit_ns: int) -> bool:
         """Let events happen until the condition holds; False if the limit comes first."""
         while self._events and not until():
-            time_ns, _, event = heapq.heappop(self._events)
-            if time_ns > limit_ns:
+            if self._events[0][0] > limit_ns:
                 return False
+            time_ns, _, event = heapq.heappop(self._events)
             self.now_ns = time_ns
             event()
             for check in self.after_event:
                 check()
         return until()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A time in which nothing goes from one peer to another, whatever the connection."""
+
+    source: str
+    target: str
+    begin_ns: int
+    end_ns: int
+    keeps: bool
+    """What was under way arrives afterwards, as TCP has it if the connection outlives the cut; else it is lost."""
+
+    def has(self, source: str, target: str, sent_ns: int, arrival_ns: int) -> bool:
+        """Whether it holds up what is sent and would arrive at these instants."""
+        is_here = source.startswith(self.source) and target.startswith(self.target)
+        return is_here and sent_ns < self.end_ns and self.begin_ns <= arrival_ns
 
 
 @dataclass
@@ -52,26 +69,24 @@ class Network:
     loss: float
     delay_ns: tuple[int, int]
     lossless_after_ns: int  # trouble ends, so that every run can end
-    cut: set[str] = field(default_factory=set)  # peers that nothing reaches
+    cuts: list[Cut] = field(default_factory=list)
     _last: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
     def send(self, source: str, target: str, kind: str, deliver: Callable[[], None]) -> None:
         """Send on the connection ``kind`` of two peers."""
         world = self.world
-        if {source, target} & self.cut:
-            return
         if world.now_ns < self.lossless_after_ns and world.random.random() < self.loss:
             return
         arrival_ns = world.now_ns + world.random.randint(*self.delay_ns)
+        for cut in self.cuts:
+            if cut.has(source, target, world.now_ns, arrival_ns):
+                if not cut.keeps:
+                    return
+                arrival_ns = cut.end_ns + world.random.randint(*self.delay_ns)
         link = (source, target, kind)
         arrival_ns = max(arrival_ns, self._last.get(link, 0) + 1)
         self._last[link] = arrival_ns
-
-        def arrive() -> None:
-            if not {source, target} & self.cut:
-                deliver()
-
-        world.at(arrival_ns, arrive)
+        world.at(arrival_ns, deliver)
 
 
 class Alarm:

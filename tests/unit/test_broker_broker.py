@@ -287,6 +287,8 @@ def test_the_feed_says_where_open_and_lately_closed_runs_stand() -> None:
     """A reader sees a gap in a quiet stream by the beacon only."""
     broker = running()
     broker.push("lab1", notice())
+    assert PublishBeacon(m.Beacon(run=RUN, number=0, open=True)) in broker.wait(1), "it is not durable"
+    broker.carry_out(broker.broker.committed(RUN, 1, broker.now_ns))
     assert PublishBeacon(m.Beacon(run=RUN, number=1, open=True)) in broker.wait(1)
     broker.say(ANN, m.CloseRun(request=9, run=RUN, verdict="pass", result="{}"))
     assert PublishBeacon(m.Beacon(run=RUN, number=1, open=False)) in broker.wait(2)

@@ -1,9 +1,15 @@
-"""What nobody follows is not sent."""
+"""What nobody follows is not sent, and nothing before it is durable."""
 
-from broker.feed import Topics, feed_topic
+from broker.feed import Topics, Unpublished, feed_topic
 from broker.limits import MAX_TOPICS
+from fabric.store.entry import Entry
 
 RUN = "20260301-102207-ping-k3f9"
+OTHER = "20260301-102207-other-k3f9"
+
+
+def entry(number: int, count: int = 1, size: int = 10) -> Entry:
+    return Entry(number, count, b"", b"", bytes(size))
 
 
 def test_a_run_is_followed_from_the_first_subscription_to_the_end_of_the_last() -> None:
@@ -12,7 +18,7 @@ def test_a_run_is_followed_from_the_first_subscription_to_the_end_of_the_last() 
     assert not topics.is_followed(RUN)
     topics.note(b"\1" + feed_topic(RUN))
     assert topics.is_followed(RUN)
-    assert not topics.is_followed("20260301-102207-other-k3f9")
+    assert not topics.is_followed(OTHER)
     topics.note(b"\0" + feed_topic(RUN))
     assert not topics.is_followed(RUN)
 
@@ -30,3 +36,39 @@ def test_with_too_many_topics_everything_is_sent() -> None:
     for number in range(MAX_TOPICS + 1):
         topics.note(b"\1%d/" % number)
     assert topics.is_followed(RUN)
+
+
+def test_entries_are_published_when_they_are_durable_in_their_order() -> None:
+    """What a reader has seen must not come again as something else after a loss of power."""
+    unpublished = Unpublished()
+    one, two, three = entry(1), entry(2, count=2), entry(4)
+    for made in (one, two, three):
+        unpublished.add(RUN, made)
+    assert list(unpublished.take(OTHER, 9)) == []
+    assert list(unpublished.take(RUN, 2)) == [one], "half of an entry is durable with its other half"
+    assert list(unpublished.take(RUN, 4)) == [two, three]
+    assert list(unpublished.take(RUN, 4)) == []
+
+
+def test_what_waits_for_a_slow_disk_is_bounded() -> None:
+    """Readers ask for what the feed has lost; a full memory would end the broker."""
+    unpublished = Unpublished(limit_bytes=25)
+    made = [entry(number) for number in (1, 2, 3, 4)]
+    for one in made[:3]:
+        unpublished.add(RUN, one)
+    assert list(unpublished.take(RUN, 3)) == made[:2]
+    unpublished.add(RUN, made[3])
+    assert list(unpublished.take(RUN, 4)) == [made[3]], "there is room again"
+
+
+def test_entries_of_a_log_that_is_opened_anew_are_never_published() -> None:
+    """The disk may not have them, and others get their numbers."""
+    unpublished = Unpublished(limit_bytes=25)
+    unpublished.add(RUN, entry(1))
+    unpublished.add(RUN, entry(2))
+    unpublished.drop(RUN)
+    unpublished.drop(OTHER)
+    again = [entry(1), entry(2)]
+    for one in again:
+        unpublished.add(RUN, one)
+    assert list(unpublished.take(RUN, 2)) == again

@@ -68,7 +68,7 @@ def test_a_new_start_of_an_agent_is_news_even_without_a_silence() -> None:
     assert run.node_hello("lab1", 2, False, 2 * S) == [back(2, works_on=False)]
 
 
-def test_a_node_whose_agent_ends_is_lost_at_once_and_told_once() -> None:
+def test_a_node_whose_agent_ends_is_lost_at_once() -> None:
     """Its silence needs no waiting for; the controller that comes back later is told of it too."""
     run = opened()
     (told,) = run.node_left("lab1", "the agent on lab1 has ended: SIGTERM", S)
@@ -78,9 +78,32 @@ def test_a_node_whose_agent_ends_is_lost_at_once_and_told_once() -> None:
     )
     assert run.node_heard("lab1", 2 * S) == []  # its last records come by another way
     run.node_heard("lab2", 20 * S)
-    assert run.expire(20 * S - 1) == []
+    assert run.expire(20 * S - 1) == [told], "not lost once more by its silence"
     assert "lab1" not in run.unfreed()
     assert run.node_hello("lab1", 2, False, 21 * S) == [back(2, works_on=False)]
+
+
+def test_what_is_known_of_nodes_is_said_again_and_again() -> None:
+    """A run whose controller never hears that a node has restarted waits for that node's step for ever."""
+    run = opened()
+    keep_nodes(run, 5 * S)
+    assert run.expire(5 * S) == [], "no news"
+    run.node_hello("lab1", 2, False, 6 * S)
+    assert run.expire(10 * S) == [back(2, works_on=False)]
+    assert run.expire(10 * S) == []
+    assert run.deadline_ns <= 15 * S
+    run.freed("lab1")
+    keep_nodes(run, 15 * S)
+    assert run.expire(15 * S) == [], "it came free, which is told in another way"
+
+
+def test_a_node_that_was_assigned_again_is_not_said_to_have_lost_its_part() -> None:
+    """Else a controller that connects anew in a later cell would give it up."""
+    run = opened()
+    run.node_hello("lab1", 2, False, S)
+    run.assigned("lab1")
+    other = Peer(b"10", "operator", "ann")
+    assert run.adopt(other, "session", 2 * S) == [back(2, works_on=True)]
 
 
 def test_a_controller_that_comes_by_another_connection_is_told_the_news_again() -> None:

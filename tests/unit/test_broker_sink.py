@@ -73,7 +73,9 @@ def test_nothing_is_acknowledged_before_it_is_durable_and_then_once_for_each_jou
     take(sink, batch(3, notice()))
     take(sink, batch(1, notice(), incarnation=2))
     assert not sink.is_idle(RUN)
+    assert sink.last_durable(RUN) == 0
     assert sink.committed(RUN, 2) == [acknowledged(2)]
+    assert (sink.last_durable(RUN), sink.last(RUN)) == (2, 4)
     assert sink.committed(RUN, 2) == []
     assert sink.committed(RUN, 4) == [acknowledged(3), acknowledged(1, incarnation=2)]
     assert sink.is_idle(RUN)

@@ -1,0 +1,263 @@
+"""Whole runs: broker, agents and controller over links that lose, delay and are cut, with deaths of all of them.
+
+What must hold in every order of events: a run ends; nothing starts twice; all nodes start a phase or none
+does (or the verdict says so); a node resets once; the record log holds every record once and in order, and what a
+reader has read of it stays so; output is complete.
+"""
+
+from functools import cache, partial
+from typing import Any
+
+from fabric.controller.plan import RunPlan
+from fabric.protocol.records import Output, StepFinished, StepReady, StepStarted
+from fabric.trial.load import parse_trial
+from tests.plans import plain_plan
+from tests.simulation.sim_agent import SimAgent
+from tests.simulation.sim_broker import SimBroker
+from tests.simulation.sim_controller import SimController
+from tests.simulation.troubles import NODES, Story, Trouble
+from tests.simulation.world import Cut, Network, S, World
+
+RUN = "20260301-102207-ping-k3f9"
+TROUBLE_NS = 20 * S
+LIMIT_NS = 400 * S
+SHIPPED_NS = 200 * S
+"""So long after its end what is left of a run may be under way: a cut, and the leases of all."""
+
+TRIAL = """
+[trial]
+name = "sim"
+[matrix]
+size = [1, 2]
+[nodes]
+a = ["n1", "n2"]
+b = "n3"
+[startup]
+b = { spawn = "server", name = "server", ready.port = 7 }
+[[run.a]]
+cmd = "first"
+[[run.a]]
+wait = "100ms"
+[[run.a]]
+name = "flaky"
+cmd = "second"
+retries = 2
+retry_on = "fail"
+[[run.b]]
+cmd = "third"
+[[run.b]]
+spawn = "daemon"
+ready.cmd = "probe"
+[[run.b]]
+stop = "server"
+[[collect.a]]
+cmd = "gather"
+when = "always"
+[[collect.a]]
+fetch = "*.log"
+when = "always"
+[reset]
+a = "clean"
+b = "clean"
+"""
+
+
+@cache
+def plan_of(failing: bool) -> RunPlan:
+    text = TRIAL.replace('"flaky"', '"bad"') if failing else TRIAL
+    return plain_plan(parse_trial(text, "sim.toml"), {}, ("startup", "run", "collect"), 1)
+
+
+class Lab:
+    """Everything together, with the invariants."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.kinds = {trouble.kind for trouble in story.troubles}
+        self.world = World(story.seed)
+        self.network = Network(self.world, story.loss, story.delay_ns, TROUBLE_NS)
+        self.broker = SimBroker(self.world, self.network)
+        self.agents = {
+            name: SimAgent(self.world, self.network, self.broker, name, self.world.random.randint(0, 10**15))
+            for name in NODES
+        }
+        self.world.run(lambda: self.world.now_ns > 0 and self._all_up(), LIMIT_NS)
+        self.controller = SimController(self.world, self.network, self.broker, plan_of(story.failing), RUN)
+        self._checked_starts = dict.fromkeys(NODES, 0)
+        self._keys: dict[str, set[str]] = {name: set() for name in NODES}
+        self._checked_reads = 0
+        self.world.after_event.append(self.check_always)
+        for trouble in story.troubles:
+            self._plan(trouble)
+
+    def _all_up(self) -> bool:
+        return all(agent.session.state == "up" for agent in self.agents.values())
+
+    def _plan(self, trouble: Trouble) -> None:
+        begin_ns = self.world.now_ns + trouble.at_ns
+        end_ns = begin_ns + trouble.lasts_ns
+        agent = self.agents.get(trouble.target)
+        match trouble.kind:
+            case "cut":
+                self._cut(trouble, begin_ns, end_ns)
+            case "kill" | "power":
+                die = self.broker.crash if trouble.kind == "kill" else self.broker.lose_power
+                self.world.at(begin_ns, partial(self._if_alive, die))
+                self.world.at(end_ns, self._revive_broker)
+            case "interrupt":
+                self.world.at(begin_ns, self.controller.interrupt)
+            case "controller_death":
+                self.world.at(begin_ns, self.controller.kill)
+            case kind:
+                assert agent is not None, trouble
+                self._plan_for(agent, kind, begin_ns, end_ns)
+
+    def _plan_for(self, agent: SimAgent, kind: str, begin_ns: int, end_ns: int) -> None:
+        if kind == "launcher_death":
+            self.world.at(begin_ns, agent.lose_launcher)
+            return
+        self.world.at(begin_ns, {"agent_kill": agent.crash, "agent_stop": agent.stop}[kind])
+        self.world.at(end_ns, lambda: None if agent.alive else agent.start())
+
+    def _if_alive(self, die: Any) -> None:
+        if self.broker.alive:
+            die()
+
+    def _revive_broker(self) -> None:
+        if not self.broker.alive:
+            self.broker.start()
+
+    def _cut(self, trouble: Trouble, begin_ns: int, end_ns: int) -> None:
+        name = trouble.target.rstrip("<>")
+        peer = name if name == "operator" else f"node:{name}#"
+        if ">" in trouble.target:
+            self.network.cuts.append(Cut(peer, "broker", begin_ns, end_ns, trouble.keeps))
+        if "<" in trouble.target:
+            self.network.cuts.append(Cut("broker", peer, begin_ns, end_ns, trouble.keeps))
+
+    @property
+    def verdict(self) -> str:
+        verdict: str = self.controller.run_machine.findings.verdict
+        return verdict
+
+    def run(self) -> str:
+        """Run to the end, check what must hold then, and return the verdict."""
+        if not self.controller.alive or "controller_death" in self.kinds:
+            done = self.world.run(lambda: self._closed() or self._never_opened(), LIMIT_NS)
+        else:
+            done = self.world.run(lambda: self.controller.over, LIMIT_NS)
+        assert done, f"the run hangs in {self.controller.run_machine.state}"
+        self.world.run(self._all_shipped, self.world.now_ns + SHIPPED_NS)
+        self.check_always()
+        self.check_log()
+        self.check_shipped()
+        self.check_resets()
+        self.check_starts()
+        if self.verdict in ("pass", "fail") and "controller_death" not in self.kinds:
+            self.check_output()
+            self.check_attempts()
+        return self.verdict
+
+    def _closed(self) -> bool:
+        return RUN in self.broker.verdicts
+
+    def _never_opened(self) -> bool:
+        return RUN not in self.broker.facts and self.world.now_ns > TROUBLE_NS + 60 * S
+
+    def _all_shipped(self) -> bool:
+        return not any(agent.journals for agent in self.agents.values())
+
+    # --- invariants -------------------------------------------------------------------------------------
+
+    def check_always(self) -> None:
+        """After every event: nothing was started twice, and what was read is what is stored."""
+        for name, agent in self.agents.items():
+            while self._checked_starts[name] < len(agent.starts):
+                _, key = agent.starts[self._checked_starts[name]]
+                assert key not in self._keys[name], f"{key} started twice on {name}"
+                self._keys[name].add(key)
+                self._checked_starts[name] += 1
+        while self._checked_reads < len(self.controller.reads):
+            number = self.controller.reads[self._checked_reads].number
+            self._checked_reads += 1
+            assert number == self._checked_reads, f"record {number} was read as number {self._checked_reads}"
+
+    def check_log(self) -> None:
+        """Every journal is in the record log once, in order, without a gap; the run's numbers too."""
+        if RUN not in self.broker.logs:
+            return
+        number, nexts = 1, {}
+        stored: list[tuple[str, int, int]] = []
+        for entry in self.broker.logs[RUN].entries:
+            head = entry.head
+            assert head.number == number, "gap in the log"
+            number += head.count
+            source = (head.node, head.incarnation)
+            assert head.first == nexts.get(source, 1), f"{source} doubled or lost"
+            nexts[source] = head.first + head.count
+            stored += [(*source, head.first + at) for at in range(head.count)]
+        for at, read in enumerate(self.controller.reads):
+            assert (read.node, read.incarnation) == stored[at][:2], (
+                f"record {at + 1} is another than was read"
+            )
+
+    def check_shipped(self) -> None:
+        """What nodes have reported is stored, whatever became of the run."""
+        left = {name: list(agent.journals) for name, agent in self.agents.items() if agent.journals}
+        assert not left, f"not stored: {left}"
+
+    def check_resets(self) -> None:
+        """A node that began something resets, once, if its agent and its launcher have lived."""
+        hurt = {trouble.target for trouble in self.story.troubles if trouble.kind != "cut"}
+        for name in set(NODES) - hurt:
+            resets = [key for key in self._keys[name] if "/reset/" in key]
+            assert len(resets) <= 1, f"{name} reset with {resets}"
+            assert resets or not self._keys[name] or "interrupt" in self.kinds, f"{name} did not reset"
+
+    def check_starts(self) -> None:
+        """All nodes that have first steps in a phase started it, or none; or the verdict is about that."""
+        if self.verdict not in ("pass", "fail") or "controller_death" in self.kinds:
+            return  # a controller that is dead has neither a verdict nor all records
+        started: dict[str, set[str]] = {}
+        for read in self.reads(StepStarted):
+            if read.record.go:
+                started.setdefault(read.record.step.rsplit("/", 2)[0], set()).add(read.node)
+        for phase, nodes in started.items():
+            wanted = {"startup": {"n3"}, "collect": {"n1", "n2"}}.get(phase.split("/")[1], set(NODES))
+            assert nodes == wanted, f"phase {phase} started on {nodes} only"
+
+    def check_attempts(self) -> None:
+        """Attempts are counted from 1, and another one follows only where the one before was given up."""
+        ends: dict[tuple[str, str, int], list[StepFinished]] = {}
+        ready = {(read.node, read.record.step) for read in self.reads(StepReady)}
+        for read in self.reads(StepFinished):
+            ends.setdefault((read.node, read.record.step, read.incarnation), []).append(read.record)
+        for (node, step, _), records in ends.items():
+            assert [end.attempt for end in records] == list(range(1, len(records) + 1)), step
+            assert all(end.retried for end in records[:-1]), f"{step} on {node}"
+            if self.verdict == "pass":
+                assert not records[-1].retried, f"{step} on {node}"
+                is_awaited = step.endswith(("server", "b-2"))
+                assert not is_awaited or (node, step) in ready, f"{step} on {node}"
+
+    def check_output(self) -> None:
+        """What the programs wrote is what the controller has read."""
+        got: dict[tuple[str, str, int, int, str], bytes] = {}
+        for read in self.reads(Output):
+            record = read.record
+            key = (read.node, record.step, record.attempt, read.incarnation, record.stream)
+            assert record.offset == len(got.get(key, b"")), f"{key} has a gap"
+            got[key] = got.get(key, b"") + bytes(read.data)
+        for agent in self.agents.values():
+            for (step, attempt, incarnation, stream), data in agent.written.items():
+                place = (agent.name, step, attempt, incarnation, stream)
+                assert got.get(place) == data, f"output of {place} is not whole"
+
+    def reads(self, kind: type) -> list[Any]:
+        """Return what the controller has read of a kind."""
+        return [read for read in self.controller.reads if isinstance(read.record, kind)]
+
+
+def play(story: Story) -> str:
+    """Return the verdict of a story, having checked all of it."""
+    return Lab(story).run()
