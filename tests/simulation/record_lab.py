@@ -1,8 +1,8 @@
 """The way of the records, and nothing else: journals, the sink with its log on a disk, readers, from a seed.
 
 Smaller than the whole runs of `run_lab`, so that ten thousands of orders of events can be gone through.  What
-must hold after each: what is acknowledged is on the disk; nothing is stored twice or out of order; a number means
-one record for ever, to every reader.  In the end everybody has everything.
+must hold after each: what is acknowledged is on the disk; nothing is stored twice or out of order; a number
+means one record for ever, to every reader.  In the end everybody has everything.
 """
 
 from collections.abc import Callable
@@ -124,7 +124,9 @@ class Hub:
         assert head.number == self._end(self.entries) + 1, "the numbers of the run have a gap"
         for one in _ids(head):
             assert one not in self.stored, f"{one} is stored twice"
-            assert one[2] == 1 or (*one[:2], one[2] - 1) in self.stored, f"{one} is stored before its forerunner"
+            assert one[2] == 1 or (*one[:2], one[2] - 1) in self.stored, (
+                f"{one} is stored before its forerunner"
+            )
             self.stored.add(one)
         self.entries.append(head)
         if not self._commits:
@@ -291,7 +293,9 @@ class Controller:
     def send(self) -> None:
         """Send what there is."""
         for append in self.notes.take(self.world.now_ns):
-            self.lab.network.send("operator", "broker", "control", partial(self.lab.hub.hear, CONTROLLER, append))
+            self.lab.network.send(
+                "operator", "broker", "control", partial(self.lab.hub.hear, CONTROLLER, append)
+            )
         self._alarm.set(self.notes.deadline_ns)
 
 
@@ -384,8 +388,8 @@ class RecordLab:
         self.network.send("broker", name, "control", lambda: peer.answer(message))
 
     def is_durable(self, record: Id) -> bool:
-        """Whether the disk has a record."""
-        return any(record in _ids(head) for head in self.hub.entries[: self.hub.durable])
+        """Whether the disk has a record; 0 is none."""
+        return record[2] == 0 or any(record in _ids(head) for head in self.hub.entries[: self.hub.durable])
 
     def _plan(self, trouble: Trouble) -> None:
         world, begin_ns, end_ns = self.world, trouble.at_ns, trouble.at_ns + trouble.lasts_ns
@@ -437,7 +441,11 @@ class RecordLab:
     def _is_shipped(self) -> bool:
         journals = [one for source in self.sources.values() for one in source.journals.values()]
         is_over = self.world.now_ns > WRITING_NS and all(source.alive for source in self.sources.values())
-        return is_over and self.controller.is_shipped and all(one.acknowledged == one.appended for one in journals)
+        return (
+            is_over
+            and self.controller.is_shipped
+            and all(one.acknowledged == one.appended for one in journals)
+        )
 
     def _is_read(self) -> bool:
         return self.hub.alive and all(reader.reader.complete for reader in self.readers)

@@ -6,7 +6,7 @@ from tests.simulation.record_lab import play
 from tests.simulation.shrink import check
 from tests.simulation.troubles import RECORD_KINDS, any_story
 
-SEEDS = int(os.environ.get("FABRIC_SIMULATION_RECORDS", "600"))
+SEEDS = int(os.environ.get("FABRIC_SIMULATION_RECORDS", "300"))
 FIRST_SEED = int(os.environ.get("FABRIC_SIMULATION_FIRST_SEED", "0"))
 
 

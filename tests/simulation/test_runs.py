@@ -1,4 +1,4 @@
-"""Whole runs from a seed (see run_lab), with deaths, cuts and losses.  A seed that fails is told as a short story."""
+"""Whole runs from a seed (see run_lab), with deaths, cuts and losses.  A failure is told as a short story."""
 
 import os
 from collections import Counter

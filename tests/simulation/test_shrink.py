@@ -12,7 +12,7 @@ def test_what_has_nothing_to_do_with_a_failure_is_left_out() -> None:
     """Two of six troubles are to blame, and they are as short as they may be."""
     kinds = ("cut", "kill", "agent_kill", "power", "kill", "interrupt")
     shortest, words = shrunk(story_of(7, kinds, loss=0.1, failing=True), fails_with_two_kills)
-    assert words == "killed twice"
+    assert words.startswith("killed twice")
     assert [trouble.kind for trouble in shortest.troubles] == ["kill", "kill"]
     assert shortest.loss == 0
     assert not shortest.failing

@@ -53,7 +53,7 @@ class Cut:
     begin_ns: int
     end_ns: int
     keeps: bool
-    """What was under way arrives afterwards, as TCP has it if the connection outlives the cut; else it is lost."""
+    """What was under way arrives afterwards, as by TCP if the connection outlives it; else it is lost."""
 
     def has(self, source: str, target: str, sent_ns: int, arrival_ns: int) -> bool:
         """Whether it holds up what is sent and would arrive at these instants."""

@@ -89,11 +89,12 @@ def test_what_is_known_of_nodes_is_said_again_and_again() -> None:
     keep_nodes(run, 5 * S)
     assert run.expire(5 * S) == [], "no news"
     run.node_hello("lab1", 2, False, 6 * S)
+    keep_nodes(run, 9 * S)
     assert run.expire(10 * S) == [back(2, works_on=False)]
     assert run.expire(10 * S) == []
     assert run.deadline_ns <= 15 * S
     run.freed("lab1")
-    keep_nodes(run, 15 * S)
+    keep_nodes(run, 14 * S)
     assert run.expire(15 * S) == [], "it came free, which is told in another way"
 
 
