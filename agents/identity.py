@@ -1,16 +1,24 @@
-"""Who this agent is towards its broker: made at the first start, kept for the others."""
+"""Who this agent is towards its broker: made at the first start, kept for the others, renewed on demand."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from fabric.config import Address
 from fabric.errors import UsageError
 from fabric.keys import AgentIdentity, JoinToken, KeyPair
+from fabric.protocol.messages import Rotate
 
 KNOWN: Final = "agent.json"
 PENDING: Final = "agent.new.json"
 """A key that is not enrolled yet.  It is kept all the same: the answer to its enrolment may be lost, and the
-broker would take no other key for the name."""
+token would let no other key in."""
+
+NEXT: Final = "agent.next.json"
+"""A key that is to follow the present one, and that the broker may know already."""
+
+OVERLAP_S: Final = 3600.0
+"""For a key that an earlier life of the agent made and did not get through with."""
 
 
 class Identity:
@@ -23,7 +31,8 @@ class Identity:
             UsageError: If there is none and no token to get one, or it is another node's.
             FabricError: If a key file can be read by others.
         """
-        self._directory = directory
+        self._directory, self._broker = directory, broker
+        self._token = token
         self.secret: bytes | None = None
         known = AgentIdentity.load(directory / KNOWN)
         if known is not None and (token is None or known.broker_public == token.broker_public):
@@ -33,14 +42,56 @@ class Identity:
                     hint="name another one with --state-dir",
                 )
             self.value = known
+            self._next = AgentIdentity.load(directory / NEXT)
             return
         if token is None:
             raise UsageError(
                 f"node {name} has not joined a fabric yet (no key in {directory})",
-                hint="give the token that fabric-broker printed: --join fj1...",
+                hint="give the token that fabric-broker or `fabric keys invite` printed: --join fj1...",
             )
+        self._next = None
+        self._join(name, token)
+
+    def enrolled(self) -> None:
+        """The broker knows the key from now on."""
+        (self._directory / PENDING).rename(self._directory / KNOWN)
+        self.secret = None
+
+    def renew(self, overlap_s: float) -> Rotate:
+        """Make the next key, which is on the disk before anybody hears of it; return what to say of it."""
+        if self._next is None:
+            self._next = replace(self.value, keys=KeyPair.new())
+            self._next.save(self._directory / NEXT)
+        return Rotate(request=0, public_key=self._next.keys.public.decode(), overlap_s=overlap_s)
+
+    def unfinished(self) -> Rotate | None:
+        """Return what to say again, if the answer of the broker to the next key is not there yet."""
+        return None if self._next is None else self.renew(OVERLAP_S)
+
+    def renewed(self) -> bool:
+        """The broker knows the next key: be it.  Returns whether there was one."""
+        if self._next is None:
+            return False
+        (self._directory / NEXT).rename(self._directory / KNOWN)
+        self.value, self._next = self._next, None
+        return True
+
+    def revoked(self) -> bool:
+        """The broker has ended the key: take another one, if there is one or a token to get one.
+
+        Each is tried once: a key that is refused, too, does not come back here.
+        """
+        if self.renewed():
+            return True
+        if self._token is None or self.secret is not None:
+            return False
+        self._join(self.value.name, self._token)
+        return True
+
+    def _join(self, name: str, token: JoinToken) -> None:
+        self._token = None
         self.secret = token.secret
-        self.value = self._pending(name, broker, token)
+        self.value = self._pending(name, self._broker, token)
 
     def _pending(self, name: str, broker: Address, token: JoinToken) -> AgentIdentity:
         path = self._directory / PENDING
@@ -52,8 +103,3 @@ class Identity:
         )
         made.save(path)
         return made
-
-    def enrolled(self) -> None:
-        """The broker knows the key from now on."""
-        (self._directory / PENDING).rename(self._directory / KNOWN)
-        self.secret = None

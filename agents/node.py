@@ -2,7 +2,6 @@
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Final
 
 from agents import session as ss
@@ -10,6 +9,7 @@ from agents.disks import Disks
 from agents.executor import Executor
 from agents.facts import addresses, facts, kernel_clock
 from agents.hands import Hands
+from agents.identity import Identity
 from agents.journal import FULL_PAUSE_S, Journal
 from agents.journal.directory import trim_undelivered
 from agents.launching import Arming, Patience
@@ -25,7 +25,6 @@ from fabric import __version__
 from fabric.clock import MonotonicClock
 from fabric.config import Address
 from fabric.errors import FabricError
-from fabric.keys import AgentIdentity
 from fabric.log import get_logger
 from fabric.loop import Loop
 from fabric.protocol.limits import BEAT_S, PROTOCOL_VERSION
@@ -35,6 +34,7 @@ from fabric.protocol.messages import (
     AgentHello,
     Assign,
     Beat,
+    Done,
     FilePart,
     Forget,
     Free,
@@ -44,6 +44,7 @@ from fabric.protocol.messages import (
     Probe,
     Rejected,
     Resend,
+    RotateNode,
 )
 from fabric.protocol.records import Notice
 from fabric.timing.offset import Contradiction
@@ -62,10 +63,8 @@ class Node:
 
     Args:
         state: Its locked state directory.
-        identity: Its name and key, and the broker's key.
+        identity: Its name and keys, and the broker's key.
         broker: Where the broker is.
-        secret: Of the join token; None if the key was enrolled before.
-        enrolled: Called when the broker has taken the key.
         labels: That the node bears.
         announced: Addresses by network.
         patience: With the launcher, of the launcher, and with a full disk.
@@ -75,11 +74,9 @@ class Node:
     def __init__(
         self,
         state: AgentState,
-        identity: AgentIdentity,
+        identity: Identity,
         broker: Address,
         *,
-        secret: bytes | None,
-        enrolled: Callable[[], None],
         labels: tuple[str, ...],
         announced: dict[str, str],
         patience: Patience,
@@ -88,14 +85,13 @@ class Node:
         self._state = state
         self._identity = identity
         self._broker = broker
-        self._enrolled = enrolled
         self._labels = labels
         self._addresses = addresses(announced, broker.host, broker.port)
         self._facts = facts()
         self._clock = MonotonicClock()
         self.loop = Loop(self._clock)
         self._sockets = Sockets(self.loop, broker, self._clock, self._heard, self._writable)
-        self._session = ss.Session(identity.name, secret, random.random, self._clock.now_ns())
+        self._session = ss.Session(identity.value.name, identity.secret, random.random, self._clock.now_ns())
         self._shipper = Shipper(self._sockets.ship)
         self._parts: dict[str, Part] = {}
         self._owed = Owed(state.directory, self._begin_reset)
@@ -109,7 +105,7 @@ class Node:
         self._hands = Hands(
             self.loop,
             self._clock,
-            identity.name,
+            identity.value.name,
             state.directory,
             self._parts,
             patience=patience,
@@ -203,6 +199,8 @@ class Node:
     def _heard(self, message: Message, now_ns: int) -> None:
         if isinstance(message, Rejected):
             log.warning("broker_refused", sentence=message.sentence)
+        if self._heard_of_key(message, now_ns):
+            return
         self._session_do(self._session.receive(message, now_ns))
         match message:
             case Acknowledged():
@@ -219,6 +217,23 @@ class Node:
             case _:
                 self._heard_of_run(message, now_ns)
 
+    def _heard_of_key(self, message: Message, now_ns: int) -> bool:
+        """Renew the key of this node, or take another one; return whether that begins the connection anew."""
+        match message:
+            case RotateNode(overlap_s=overlap_s):
+                self._sockets.say(self._identity.renew(overlap_s))
+                return False
+            case Done():
+                is_new = self._identity.renewed()
+            case Rejected(code="revoked"):
+                is_new = self._identity.revoked()
+            case _:
+                return False
+        if is_new:
+            log.info("key_replaced", enrols=self._identity.secret is not None)
+            self._session_do(self._session.use(self._identity.secret, now_ns))
+        return is_new
+
     def _heard_of_run(self, message: Message, now_ns: int) -> None:
         run = getattr(message, "run", None)
         if run is None:
@@ -232,14 +247,14 @@ class Node:
         if part is not None:
             self._hands.drive(part, part.executor.receive(message, now_ns))
         elif isinstance(message, (Free, Abandon)) and not self._owed.has(run):
-            nothing = nothing_freed(run, self._identity.name, self._state.incarnation)
+            nothing = nothing_freed(run, self._identity.value.name, self._state.incarnation)
             self._sockets.say(self._freed.get(run, nothing))
 
     def _session_do(self, effects: list[ss.SessionEffect]) -> None:  # noqa: C901, PLR0912 - a case for each
         for effect in effects:
             match effect:
                 case ss.Connect():
-                    self._sockets.connect(self._identity)
+                    self._sockets.connect(self._identity.value)
                 case ss.Disconnect():
                     if self._session.was_up:
                         log.info("broker_left", broker=str(self._broker))
@@ -256,6 +271,8 @@ class Node:
                 case ss.OpenStreams(welcome):
                     log.info("broker_joined", broker=str(self._broker), epoch=welcome.epoch)
                     self._sockets.open_streams(welcome)
+                    if (unfinished := self._identity.unfinished()) is not None:
+                        self._sockets.say(unfinished)
                     self._shipper.restart()
                     self._clock_changed(burst_done=False)
                 case ss.ClockChanged(burst_done):
@@ -263,7 +280,7 @@ class Node:
                 case ss.ClockContradicted(found):
                     self._clock_contradicted(found)
                 case ss.KeyEnrolled():
-                    self._enrolled()
+                    self._identity.enrolled()
                 case ss.GiveUp(sentence):
                     self._refusal = self._stopping = sentence
 
@@ -281,7 +298,7 @@ class Node:
         return AgentHello(
             protocol=PROTOCOL_VERSION,
             software=__version__,
-            name=self._identity.name,
+            name=self._identity.value.name,
             instance=self._state.instance,
             incarnation=self._state.incarnation,
             labels=self._labels,
@@ -299,7 +316,7 @@ class Node:
 
     def _clock_contradicted(self, found: Contradiction) -> None:
         t_ns, bound_ns = self._time.now()
-        sentence = contradicted(self._identity.name, found)
+        sentence = contradicted(self._identity.value.name, found)
         log.warning("clock_contradicted", gap_ns=found.gap_ns, hint=sentence)
         for part in self._parts.values():
             part.journal.append(Notice(t_ns=t_ns, bound_ns=bound_ns, level="warning", message=sentence))

@@ -54,10 +54,8 @@ def run_agent(options: Options) -> None:
         identity = Identity(state.directory, name, broker, token)
         node = Node(
             state,
-            identity.value,
+            identity,
             broker,
-            secret=identity.secret,
-            enrolled=identity.enrolled,
             labels=labels,
             announced=announced,
             patience=options.patience,

@@ -162,13 +162,13 @@ class Session:
 
     def receive(self, message: Message, now_ns: int) -> list[SessionEffect]:
         """Take any message from the broker; those that are not the session's only count as news."""
+        if isinstance(message, Rejected):
+            return self._on_rejected(message, now_ns)  # no news: a lease does not live on refusals
         self.heard_ns = now_ns
         if isinstance(message, ProbeReply):
             return self._on_probe_reply(message, now_ns)
         if isinstance(message, Welcome):
             return self._on_welcome(message, now_ns)
-        if isinstance(message, Rejected):
-            return self._on_rejected(message, now_ns)
         if isinstance(message, Enrolled):
             self._secret = None
             return [
@@ -178,6 +178,11 @@ class Session:
         if isinstance(message, HelloWanted) and self.state == "up":
             return self._again(now_ns, wait_s=0.0)
         return []
+
+    def use(self, secret: bytes | None, now_ns: int) -> list[SessionEffect]:
+        """Connect again at once, with another key; ``secret`` is of the token with which it is to enrol."""
+        self._secret = secret
+        return self._again(now_ns, wait_s=0.0)
 
     def broken(self, now_ns: int) -> list[SessionEffect]:
         """Give the connection up and try again after the backoff."""

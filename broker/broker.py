@@ -7,7 +7,8 @@ out in their order.  Nothing here reads a clock, a socket or a file.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from broker import joining, recording, upkeep, working
+from broker import joining, keeping, recording, upkeep, working
+from broker.access import Access
 from broker.archive import Archive
 from broker.effects import (
     Bytes,
@@ -17,13 +18,12 @@ from broker.effects import (
     Peer,
     PublishBeacon,
     RunFacts,
-    SaveKey,
+    SaveAccess,
     SaveMarks,
     Send,
     ToController,
     ToNode,
 )
-from broker.enrolment import Enrolment
 from broker.gate import allows
 from broker.limits import S
 from broker.open_runs import OpenRuns
@@ -66,6 +66,11 @@ TABLE: Final[Mapping[type, Handler]] = {
     m.Drain: upkeep.drain,
     m.Label: upkeep.label,
     m.DeleteRun: upkeep.delete_run,
+    m.Invite: keeping.invite,
+    m.KeysRequest: keeping.keys_request,
+    m.Revoke: keeping.revoke,
+    m.Rotate: keeping.rotate,
+    m.RotateNode: keeping.rotate_node,
 }
 """What is done with a message; one that is not here is refused."""
 
@@ -84,14 +89,15 @@ class Broker:
         now_ns: int,
         *,
         nodes: Iterable[m.NodeInfo] = (),
-        keys: Mapping[str, str] | None = None,
+        keys: Iterable[m.KeyInfo] = (),
+        invitations: Iterable[m.InvitationInfo] = (),
         runs: Iterable[RunFacts] = (),
     ) -> None:
         registry, sink, archive = Registry(nodes, now_ns), Sink(), Archive()
         self._parts = Parts(
             settings=settings,
             registry=registry,
-            enrolment=Enrolment(settings.secret, keys or {}),
+            access=Access(keys, invitations),
             sink=sink,
             archive=archive,
             runs=OpenRuns(runs, now_ns, epoch=settings.epoch, registry=registry, sink=sink, archive=archive),
@@ -106,7 +112,7 @@ class Broker:
         """Take a message that came by control."""
         handler = TABLE.get(type(message))
         if handler is None or not allows(peer.role, message):
-            return _refused(peer, message)
+            return self._refused(peer, message)
         if isinstance(message, _FIRST_WORDS):
             return self._addressed(handler(self._parts, peer, message, now_ns))
         if not self._registry.heard(peer, now_ns):
@@ -175,9 +181,9 @@ class Broker:
         """The end of a run is in the catalogue."""
         return self._addressed(self._runs.verdict_saved(run, now_ns))
 
-    def key_saved(self, key: SaveKey) -> list[Effect]:
-        """A node's key is kept, and the handshake knows it."""
-        return self._parts.enrolment.saved(key)
+    def access_saved(self, effect: SaveAccess, now_ns: int) -> list[Effect]:
+        """Keys or invitations are kept, and the handshake knows them."""
+        return self._addressed(keeping.saved(self._parts, effect, now_ns))
 
     def marks_saved(self, effect: SaveMarks) -> list[Effect]:
         """Marks of nodes are kept: from now on they count."""
@@ -203,7 +209,7 @@ class Broker:
     @property
     def deadline_ns(self) -> int | None:
         """When `expire` has something to do."""
-        parts = (self._registry, self._sink, self._runs, self._runs.leftovers)
+        parts = (self._registry, self._sink, self._runs, self._runs.leftovers, self._parts.access)
         waits = [part.deadline_ns for part in parts] + ([self._beacon_ns] if self._has_beacons() else [])
         return min((at for at in waits if at is not None), default=None)
 
@@ -213,6 +219,7 @@ class Broker:
         effects += self._runs.leftovers.expire(now_ns, lambda node: self._is_heard(node, now_ns))
         effects += self._sink.expire(now_ns)
         effects += self._registry.expire(now_ns)
+        effects += self._parts.access.expire(now_ns)
         return self._addressed(effects) + self._beacons(now_ns)
 
     def _has_beacons(self) -> bool:
@@ -255,10 +262,12 @@ class Broker:
             return effect
         return None if peer is None else Send(peer, effect.message)
 
-
-def _refused(peer: Peer, message: m.Message) -> list[Effect]:
-    sentence = f"{peer.role} {peer.name} may not send {message.kind}"
-    return [
-        Note("message_refused", peer.name, sentence, refused=True),
-        Send(peer, m.Rejected(code="not_allowed", sentence=sentence)),
-    ]
+    def _refused(self, peer: Peer, message: m.Message) -> list[Effect]:
+        why = ": a viewer reads, and changes nothing" if peer.role == "viewer" else ""
+        sentence = f"{peer.role} {peer.name} may not send {message.kind}{why}"
+        rejected = m.Rejected(code="not_allowed", sentence=sentence)
+        ended = self._parts.access.revoked(peer.name) if peer.role == "unknown" else None
+        if ended is not None:
+            sentence = f"the key of {ended.role} {ended.name} was revoked; join again with a new token"
+            rejected = m.Rejected(code="revoked", sentence=sentence)
+        return [Note("message_refused", peer.name, rejected.sentence, refused=True), Send(peer, rejected)]

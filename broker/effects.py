@@ -15,6 +15,8 @@ from fabric.protocol.messages import (
     DocumentRequest,
     EntryHead,
     Go,
+    InvitationInfo,
+    KeyInfo,
     Message,
     OpenRun,
     Replay,
@@ -23,7 +25,7 @@ from fabric.protocol.messages import (
 )
 from fabric.protocol.records import PhaseEnded, PhaseStarted, StepFinished
 
-Role = Literal["node", "operator", "unknown"]
+Role = Literal["node", "operator", "viewer", "unknown"]
 Bytes = bytes | memoryview
 Indexed = PhaseStarted | PhaseEnded | StepFinished
 """Records of which the catalogue has rows."""
@@ -174,13 +176,19 @@ class SaveHeard:
     heard_ns: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class SaveKey:
-    """Let a key be a node from now on.  Answer: `Broker.key_saved`; none if it failed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveAccess:
+    """Keep how keys and invitations are from now on, all or nothing, and let the gate know.
 
-    peer: Peer
-    name: str
-    public: str
+    A key that is revoked loses its connections.  Answer: `Broker.access_saved`; if it failed, the peer is
+    told so, and an expiry is in force all the same.
+    """
+
+    keys: tuple[KeyInfo, ...] = ()
+    invitations: tuple[InvitationInfo, ...] = ()
+    gone: tuple[str, ...] = ()  # keys and digests of invitations that are forgotten
+    peer: Peer | None = None  # who asked for it
+    answer: Message | None = None  # to that peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +271,7 @@ Effect = (
     | SaveVerdict
     | SaveNode
     | SaveHeard
-    | SaveKey
+    | SaveAccess
     | SaveMarks
     | EraseRun
     | FindRun

@@ -1,7 +1,8 @@
 """Who may do what: which key may connect where, and which message each role may send.  Pure tables.
 
-A peer's *user id* is ``node:NAME``, ``operator:NAME`` or ``unknown:KEY`` (the key in Z85).  It follows from
-the CURVE key of the connection, and stays with every message that comes over it.
+A peer's *user id* is ``ROLE:NAME:KEY``, or ``unknown:KEY`` (the key in Z85).  It follows from the CURVE key
+of the connection, and stays with every message that comes over it.  The key is in it so that a connection
+ends with its key, though the name may have a newer one.
 """
 
 from collections.abc import Mapping
@@ -11,10 +12,10 @@ from broker.effects import Role
 from fabric.protocol import messages as m
 
 DOMAIN_ROLES: Final[Mapping[str, frozenset[Role]]] = {
-    "control": frozenset({"node", "operator", "unknown"}),
+    "control": frozenset({"node", "operator", "viewer", "unknown"}),
     "go": frozenset({"node"}),
     "sink": frozenset({"node"}),
-    "feed": frozenset({"operator"}),
+    "feed": frozenset({"operator", "viewer"}),
 }
 """Which roles may connect to a socket."""
 
@@ -35,6 +36,7 @@ MESSAGE_RIGHTS: Final[Mapping[Role, frozenset[type]]] = {
             m.Declined,
             m.Aborted,
             m.Freed,
+            m.Rotate,
         }
     ),
     "operator": frozenset(
@@ -59,6 +61,24 @@ MESSAGE_RIGHTS: Final[Mapping[Role, frozenset[type]]] = {
             m.Drain,
             m.Label,
             m.DeleteRun,
+            m.Invite,
+            m.KeysRequest,
+            m.Revoke,
+            m.Rotate,
+            m.RotateNode,
+        }
+    ),
+    "viewer": frozenset(
+        {
+            m.OperatorHello,
+            m.Beat,
+            m.Probe,
+            m.NodesRequest,
+            m.Replay,
+            m.RunsRequest,
+            m.RunRequest,
+            m.DocumentRequest,
+            m.Rotate,  # of its own key
         }
     ),
 }
@@ -76,24 +96,34 @@ def allows(role: Role, message: m.Message) -> bool:
 
 
 class UserId(NamedTuple):
-    """Whose connection it is.  The name of an unknown key is the key."""
+    """Whose connection it is, and by which key (Z85).  The name of an unknown key is the key."""
 
     role: Role
     name: str
+    key: str
 
     def __str__(self) -> str:
-        """Return ``role:name``, the form that ZeroMQ attaches to every frame."""
-        return f"{self.role}:{self.name}"
+        """Return ``role:name:key``, the form that ZeroMQ attaches to every frame."""
+        return f"{self.role}:{self.key}" if self.role == "unknown" else ":".join(self)
+
+    @classmethod
+    def unknown(cls, public: bytes) -> "UserId":
+        """Return what a key is that is in no table."""
+        key = public.decode("ascii", "replace")
+        return cls("unknown", key, key)
 
     @classmethod
     def parse(cls, text: str) -> "UserId | None":
-        """Read ``role:name``; None if it is something else, such as the empty one of nobody's message."""
-        role, colon, name = text.partition(":")  # a key in Z85 may have colons, a role has none
-        if not (colon and name):
+        """Read ``role:name:key``; None if it is something else, such as the empty one of nobody's message."""
+        role, _, rest = text.partition(":")  # a key in Z85 may have colons, roles and names have none
+        if role == "unknown":
+            return cls("unknown", rest, rest) if rest else None
+        name, _, key = rest.partition(":")
+        if not (name and key):
             return None
         for known in MESSAGE_RIGHTS:
             if role == known:
-                return cls(known, name)
+                return cls(known, name, key)
         return None
 
 
@@ -110,27 +140,20 @@ class Gate:
 
         self._keys: dict[bytes, UserId] = {}
         self._barred: set[bytes] = set()
-        self._keys_of: dict[UserId, set[bytes]] = {}
 
     def add(self, public: bytes, role: Role, name: str) -> None:
-        """Let a key (Z85) be a node or an operator from the next handshake on.
+        """Let a key (Z85) be a node, an operator or a viewer from the next handshake on.
 
         Raises:
             ValueError: If the role is none that can be given.
         """
         if role == "unknown":
             raise ValueError("a key becomes unknown by revoke")
-        self.revoke(public)
-        self._keys[public] = UserId(role, name)
-        self._keys_of.setdefault(self._keys[public], set()).add(public)
+        self._keys[public] = UserId(role, name, public.decode())
 
-    def revoke(self, public: bytes) -> None:
-        """Make a key as unknown as any other; with a join token it may enrol again."""
-        who = self._keys.pop(public, None)
-        if who is not None:
-            self._keys_of[who].discard(public)
-            if not self._keys_of[who]:
-                del self._keys_of[who]
+    def revoke(self, public: bytes) -> UserId | None:
+        """Make a key as unknown as any other; return whose it was."""
+        return self._keys.pop(public, None)
 
     def bar(self, public: bytes) -> None:
         """Let a key in nowhere, not even to enrol."""
@@ -142,7 +165,7 @@ class Gate:
 
     def identify(self, public: bytes) -> UserId:
         """Return whose key it is."""
-        return self._keys.get(public) or UserId("unknown", public.decode("ascii", "replace"))
+        return self._keys.get(public) or UserId.unknown(public)
 
     def admit(self, domain: str, public: bytes) -> UserId | None:
         """Return whose key it is if it may connect to the socket of this domain, else None."""
@@ -152,6 +175,12 @@ class Gate:
         return who if who.role in DOMAIN_ROLES.get(domain, frozenset()) else None
 
     def stands(self, user_id: UserId) -> bool:
-        """Tell whether a connection that once got this user id still may use it."""
-        keys = {user_id.name.encode()} if user_id.role == "unknown" else self._keys_of.get(user_id, set())
-        return not keys <= self._barred  # with the empty set: no
+        """Tell whether a connection that once got this user id still may use it.
+
+        One that was unknown at its handshake stays so: it may enrol and nothing else, whatever its key has
+        become since.
+        """
+        public = user_id.key.encode()
+        if public in self._barred:
+            return False
+        return user_id.role == "unknown" or self._keys.get(public) == user_id

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any, Final
 
 from broker.broker import Broker
+from broker.callers import Callers
 from broker.effects import (
     AnswerDocument,
     AnswerReplay,
@@ -18,8 +19,8 @@ from broker.effects import (
     Peer,
     PublishBeacon,
     PublishGo,
+    SaveAccess,
     SaveHeard,
-    SaveKey,
     SaveMarks,
     SaveNode,
     SaveRun,
@@ -30,6 +31,7 @@ from broker.effects import (
 from broker.feed import Topics, Unpublished, feed_topic
 from broker.gate import Gate
 from broker.home import Home
+from broker.identity import log_access, tell_gate
 from broker.limits import RETRY_NS
 from broker.reading import Readers
 from broker.refusals import Refusals
@@ -39,7 +41,6 @@ from fabric.errors import DecodeError, StoreError
 from fabric.log import get_logger
 from fabric.protocol import messages as m
 from fabric.protocol.codec import encode
-from fabric.store.rows import Key
 from fabric.transport import send_now
 
 log = get_logger()
@@ -53,6 +54,7 @@ class Hands:
     def __init__(self, broker: Broker, home: Home, sockets: Sockets, gate: Gate, clock: Clock) -> None:
         self.topics = Topics()
         self.refusals = Refusals()
+        self.callers = Callers(sockets.ports.values())
         self._broker = broker
         self._home = home
         self._sockets = sockets
@@ -73,7 +75,7 @@ class Hands:
             SaveVerdict: self._save_verdict,
             SaveNode: self._save_node,
             SaveHeard: self._save_heard,
-            SaveKey: self._save_key,
+            SaveAccess: self._save_access,
             FindRun: self._find_run,
             SaveMarks: self._save_marks,
             EraseRun: self._erase_run,
@@ -246,18 +248,34 @@ class Hands:
         except StoreError as error:  # the next minute's are as good
             _failed("heard_not_saved", error)
 
-    def _save_key(self, effect: SaveKey, now_ns: int) -> None:
+    def _save_access(self, effect: SaveAccess, now_ns: int) -> None:
         try:
-            self._home.catalogue.add_key(
-                Key(public_key=effect.public, name=effect.name, role="node", created_ns=now_ns)
-            )
+            self._home.catalogue.access.save(effect.keys, effect.invitations, effect.gone)
         except StoreError as error:
-            _failed("key_not_saved", error, node=effect.name)
-            self._send(Send(effect.peer, m.Rejected(code="not_allowed", sentence=str(error))), now_ns)
+            _failed("access_not_saved", error)
+            self._not_saved(effect, str(error), now_ns)
             return
-        self._gate.add(effect.public.encode(), "node", effect.name)
-        log.info("node_enrolled", node=effect.name)
-        self.carry_out(self._broker.key_saved(effect), now_ns)
+        self._let_in(effect)
+        log_access(effect)
+        self.carry_out(self._broker.access_saved(effect, now_ns), now_ns)
+
+    def _let_in(self, effect: SaveAccess) -> None:
+        for key in effect.keys:
+            tell_gate(self._gate, key)
+            if key.revoked_ns is not None:
+                self.callers.cut(key.public_key)
+
+    def _not_saved(self, effect: SaveAccess, sentence: str, now_ns: int) -> None:
+        """Say so to who asked; a key that has expired is let in no more, whatever is written."""
+        if effect.peer is None:
+            self._let_in(effect)
+        else:
+            request = getattr(effect.answer, "request", None)
+            if request is None:
+                answer = m.Rejected(code="not_allowed", sentence=sentence)
+                self._send(Send(effect.peer, answer), now_ns)
+            else:
+                self._deny(effect.peer, request, sentence, now_ns)
 
     def _save_marks(self, effect: SaveMarks, now_ns: int) -> None:
         try:

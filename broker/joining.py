@@ -22,9 +22,9 @@ from fabric.protocol.messages import (
 )
 
 
-def enrol(parts: Parts, peer: Peer, message: Enrol, now_ns: int) -> list[Effect]:  # noqa: ARG001
-    """Let a key be a node's."""
-    return parts.enrolment.receive(peer, message)
+def enrol(parts: Parts, peer: Peer, message: Enrol, now_ns: int) -> list[Effect]:
+    """Let a key be a node's, an operator's or a viewer's."""
+    return parts.access.enrol(peer, message, now_ns)
 
 
 def agent_hello(parts: Parts, peer: Peer, message: AgentHello, now_ns: int) -> list[Effect]:
@@ -46,11 +46,13 @@ def agent_hello(parts: Parts, peer: Peer, message: AgentHello, now_ns: int) -> l
 
 
 def operator_hello(parts: Parts, peer: Peer, message: OperatorHello, now_ns: int) -> list[Effect]:
-    """Let an operator's connection in; the controller of a run goes on with it."""
+    """Let an operator's or a viewer's connection in; the controller of a run goes on with it."""
     rejected = parts.registry.operator_hello(peer, message, now_ns)
     if rejected is not None:
         return _rejected(peer, rejected)
     effects: list[Effect] = [Send(peer, _welcome(parts, peer, now_ns))]
+    if peer.role != "operator":
+        return effects  # a viewer may have an operator's name
     for run in parts.runs:
         if run.session and run.session == message.session and run.facts.operator == peer.name:
             effects += run.adopt(peer, message.session, now_ns)

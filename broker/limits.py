@@ -21,6 +21,24 @@ FORGET_NS: Final = 60 * S
 SAVE_HEARD_NS: Final = 60 * S
 """So often the catalogue is told when nodes were last heard of."""
 
+MAX_KEYS: Final = 16_384
+"""Most keys that are remembered; of more, the revoked ones that are the oldest are forgotten."""
+
+KEYS_LIMIT: Final = 1000
+"""Most keys in one answer, 250 bytes each; all invitations come with the first one."""
+
+MAX_INVITATIONS: Final = 1024
+"""Most invitations: 200 KiB of an answer."""
+
+INVITATION_MAX_S: Final = 30 * 86400.0
+"""Longest life of an invitation: what is forgotten in a note or a unit must end by itself."""
+
+INVITATION_KEPT_NS: Final = 86400 * S
+"""An invitation that has expired is known so long still: who uses it is told that it has."""
+
+OVERLAP_MAX_S: Final = 30 * 86400.0
+"""Longest time for which a key stands beside its successor."""
+
 # --- runs ------------------------------------------------------------------------------------------
 MAX_RUNS: Final = 256
 """Most open runs: each holds two descriptors and a table of journals."""

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from broker.access import Access
 from broker.archive import Archive
 from broker.effects import Effect, Peer
-from broker.enrolment import Enrolment
 from broker.open_runs import OpenRuns
 from broker.registry import Registry
 from broker.runs import Run
@@ -19,7 +19,6 @@ class Settings:
 
     epoch: int  # which life of its clock; grows from life to life
     software: str
-    secret: bytes  # of the join token
     go_port: int
     sink_port: int
     feed_port: int
@@ -31,7 +30,7 @@ class Parts:
 
     settings: Settings
     registry: Registry
-    enrolment: Enrolment
+    access: Access
     sink: Sink
     archive: Archive
     runs: OpenRuns

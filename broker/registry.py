@@ -39,7 +39,7 @@ class Node:
 
 @dataclass(slots=True)
 class Operator:
-    """A connection of a controller or a tail."""
+    """A connection of a controller, a tail or a viewer."""
 
     peer: Peer
     session: str
@@ -98,7 +98,7 @@ class Registry:
 
     def heard(self, peer: Peer, now_ns: int) -> bool:
         """Note that a peer spoke; return False if its hello is wanted first."""
-        if peer.role == "operator":
+        if peer.role != "node":
             operator = self._operators.get(peer.routing)
             if operator is None:
                 return False

@@ -51,8 +51,8 @@ def self_test(
 ) -> None:
     """Return if each endpoint lets in exactly whom the gate says.
 
-    Each is tried at once without a key (NULL), with an unknown key, with a barred one, with a node's and with
-    an operator's.  No message is sent.
+    Each is tried at once without a key (NULL), with an unknown key, with a barred one, with a node's, an
+    operator's and a viewer's.  No message is sent.
 
     Args:
         context: Any.
@@ -83,9 +83,10 @@ def self_test(
 @contextmanager
 def _guests(gate: Gate) -> Iterator[dict[str, KeyPair]]:
     """Make a key of each sort, of which the gate knows as long as this lasts."""
-    unknown, barred, node, operator = (KeyPair.new() for _ in range(4))
+    unknown, barred, node, operator, viewer = (KeyPair.new() for _ in range(5))
     gate.add(node.public, "node", _NAME)
     gate.add(operator.public, "operator", _NAME)
+    gate.add(viewer.public, "viewer", _NAME)
     gate.bar(barred.public)
     gate.noticing = False
     try:
@@ -94,11 +95,13 @@ def _guests(gate: Gate) -> Iterator[dict[str, KeyPair]]:
             "a barred key": barred,
             "a node's key": node,
             "an operator's key": operator,
+            "a viewer's key": viewer,
         }
     finally:
         gate.noticing = True
         gate.revoke(node.public)
         gate.revoke(operator.public)
+        gate.revoke(viewer.public)
         gate.unbar(barred.public)
 
 

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from typing import Self
 
 from broker.broker import Broker
-from broker.effects import Peer, SaveHeard, Send
+from broker.effects import Peer, SaveAccess, SaveHeard, Send
 from broker.gate import Gate, UserId
 from broker.hands import Hands
 from broker.home import Home
-from broker.identity import let_in
+from broker.identity import let_in, tell_gate
 from broker.limits import BATCHES_PER_TURN, CONTROL_PER_TURN, SUBSCRIPTIONS_PER_TURN
 from broker.parts import Settings
 from broker.sockets import Sockets
@@ -19,7 +19,6 @@ from fabric import __version__
 from fabric.clock import Clock
 from fabric.config import Address
 from fabric.errors import DecodeError, VersionMismatch
-from fabric.keys import OperatorAccess
 from fabric.log import get_logger
 from fabric.loop import Loop
 from fabric.protocol.codec import decode, decode_as
@@ -34,18 +33,25 @@ _BATCH_FRAMES = 2
 class Server:
     """Serves until it is stopped.  One thread, one turn after another."""
 
-    def __init__(self, home: Home, sockets: Sockets, gate: Gate, clock: Clock, nodes: dict[str, str]) -> None:
+    def __init__(self, home: Home, sockets: Sockets, gate: Gate, clock: Clock) -> None:
         now_ns = clock.now_ns()
         settings = Settings(
             epoch=home.epoch,
             software=__version__,
-            secret=home.identity.token.secret,
             go_port=sockets.ports["go"],
             sink_port=sockets.ports["sink"],
             feed_port=sockets.ports["feed"],
         )
         known = [stored.info for stored in home.catalogue.nodes()]
-        self._broker = Broker(settings, now_ns, nodes=known, keys=nodes, runs=home.open_runs())
+        access = home.catalogue.access
+        self._broker = Broker(
+            settings,
+            now_ns,
+            nodes=known,
+            keys=access.all_keys(),
+            invitations=access.invitations(),
+            runs=home.open_runs(),
+        )
         self._hands = Hands(self._broker, home, sockets, gate, clock)
         self._home, self._sockets, self._gate, self._clock = home, sockets, gate, clock
         self._traffic = Traffic()
@@ -68,17 +74,20 @@ class Server:
             FabricError: If it cannot be served.
         """
         gate = Gate()
-        nodes = let_in(home.catalogue, gate)
+        let_in(home.catalogue, gate, clock.now_ns())
         sockets = Sockets.open(address, home.identity.keys, gate)
         try:
-            return cls(home, sockets, gate, clock, nodes)
+            return cls(home, sockets, gate, clock)
         except BaseException:
             sockets.close()
             raise
 
-    def let_in(self, access: OperatorAccess) -> None:
-        """Let an operator's key connect from now on."""
-        self._gate.add(access.keys.public, "operator", access.name)
+    def learn(self, access: SaveAccess) -> None:
+        """Let keys and invitations count that are in the catalogue already."""
+        for key in access.keys:
+            tell_gate(self._gate, key)
+        now_ns = self._clock.now_ns()
+        self._hands.carry_out(self._broker.access_saved(access, now_ns), now_ns)
 
     @property
     def address(self) -> Address:
@@ -185,8 +194,12 @@ class Server:
             if user is not None and user.role == "node":
                 self._broker.subscribed(user.name, received.frames[0][0] == 1)
 
-    def _feed_subscribed(self, _: int) -> None:
+    def _feed_subscribed(self, now_ns: int) -> None:
         for received in receive_now(self._sockets.feed, SUBSCRIPTIONS_PER_TURN, self._traffic):
+            if received.user_id:
+                self._who(
+                    received, now_ns
+                )  # ZeroMQ has subscribed it already: one that may not is hung up on
             self._hands.topics.note(received.frames[0])
 
     @contextmanager
@@ -205,7 +218,9 @@ class Server:
         user = UserId.parse(received.user_id)
         if user is None or not self._gate.stands(user):
             self._hands.refuse("sender_refused", received.user_id, "its key is not let in", now_ns)
+            self._hands.callers.hang_up(received.descriptor)
             return None
+        self._hands.callers.note(user.key, received)
         return user
 
     # --- the end ------------------------------------------------------------------------------------

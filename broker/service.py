@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.home import Home
-from broker.identity import Identity, give_access
+from broker.identity import give_access
 from broker.server import Server
 from fabric.clock import FabricClock
 from fabric.config import Address, advertised_host, parse_listen_url, state_dir
 from fabric.errors import UsageError
-from fabric.keys import operator_access_path
+from fabric.keys import JoinToken, operator_access_path
 from fabric.log import get_logger
 from fabric.transport import raise_descriptor_limit
 
@@ -66,32 +66,36 @@ def _serve_from(home: Home, address: Address, request: Request, say: Say) -> Non
             server.stop_at_end_of(request.lifeline_fd)
         reach = server.address._replace(host=advertised_host(server.address.host))
         path = request.operator_file or operator_access_path(reach)
-        server.let_in(give_access(home.catalogue, home.identity, reach, path, clock.now_ns()))
+        now_ns = clock.now_ns()
+        server.learn(give_access(home.catalogue, home.identity, reach, path, now_ns))
+        token, invited = home.identity.invitation(home.catalogue, now_ns)
+        server.learn(invited)
         log.info("broker_serves", url=str(server.address), epoch=home.epoch, operator_file=str(path))
         if request.announce_fd is not None:
-            _announce(request.announce_fd, reach, home.identity, path)
+            _announce(request.announce_fd, reach, token, path)
         else:
-            _explain(reach, home.identity, path, say)
+            _explain(reach, token, path, say)
         server.serve()
     finally:
         server.close()
 
 
-def _announce(fd: int, address: Address, identity: Identity, operator_file: Path) -> None:
+def _announce(fd: int, address: Address, token: JoinToken, operator_file: Path) -> None:
     """Tell the process that started this one where the broker is."""
-    line = {"url": str(address), "join": identity.token.text, "operator_file": str(operator_file)}
+    line = {"url": str(address), "join": token.text, "operator_file": str(operator_file)}
     with os.fdopen(fd, "w", encoding="ascii") as file:
         file.write(json.dumps(line) + "\n")
 
 
 _HOW_TO = """\
-Run the line above on every node of the lab (--name gives a node another name than its host's).
+Run the line above on every node of the lab (--name gives a node another name than its host's); it can be used
+within the next half hour at least, afterwards `fabric keys invite` makes another one.
 Then, as this user: fabric nodes, fabric-run TRIAL.  Your key is in {path}."""
 
 
-def _explain(address: Address, identity: Identity, path: Path, say: Say) -> None:
+def _explain(address: Address, token: JoinToken, path: Path, say: Say) -> None:
     """Print what a person needs next; the line for copying is all that goes to stdout."""
-    say(f"fabric-agent {address} --join {identity.token.text}", False)
+    say(f"fabric-agent {address} --join {token.text}", False)
     say(_HOW_TO.format(path=path), True)
     if address.host in _LOOPBACK:
         say("Only this machine can reach it; --listen tcp://0.0.0.0 lets other machines in.", True)

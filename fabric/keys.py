@@ -13,10 +13,8 @@ from typing import ClassVar, Final, Self
 
 from fabric import config
 from fabric.errors import FabricError, UsageError
+from fabric.protocol.names import KEY
 from fabric.secretfile import read_secret, write_secret
-
-KEY: Final = re.compile(rb"[0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40}")
-"""A key in Z85."""
 
 TOKEN_SECRET_BYTES: Final = 16
 """Of a join token: 128 bits cannot be guessed."""
@@ -53,6 +51,21 @@ class KeyPair:
             FabricError: If it cannot be written.
         """
         write_secret(path, {"public": self.public.decode(), "secret": self.secret.decode()})
+
+
+def broker_keys(directory: Path) -> tuple[KeyPair, bool]:
+    """Return the keys of the broker whose state directory this is, and whether they were made now.
+
+    Raises:
+        FabricError: If the file cannot be used, or others may read it.
+    """
+    path = directory / "broker.key"
+    keys = KeyPair.load(path)
+    if keys is not None:
+        return keys, False
+    keys = KeyPair.new()
+    keys.save(path)
+    return keys, True
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +125,7 @@ class JoinToken:
         return cls(z85.encode(body[:-TOKEN_SECRET_BYTES]), body[-TOKEN_SECRET_BYTES:])
 
 
-_COPY: Final = "copy the whole line that fabric-broker printed"
+_COPY: Final = "copy the whole line that fabric-broker or `fabric keys invite` printed"
 
 
 def _checksum(body: bytes) -> bytes:
@@ -176,6 +189,15 @@ def operator_access_path(address: config.Address) -> Path:
     return config.config_dir() / f"operator-{host}-{address.port}.json"
 
 
+def find_operator_path(url: str | None) -> Path:
+    """Return where the access to the broker at ``url``, or to the only one, is or would be kept.
+
+    Raises:
+        UsageError: If ``url`` is not an address, or none is given and there are several brokers.
+    """
+    return _only_access() if url is None else operator_access_path(config.parse_url(url))
+
+
 def find_operator_access(url: str | None) -> OperatorAccess:
     """Return this user's access to the broker at ``url``, or to the only one that there is.
 
@@ -183,13 +205,13 @@ def find_operator_access(url: str | None) -> OperatorAccess:
         UsageError: If ``url`` is not an address, or none is given and there are several brokers.
         FabricError: If there is no access, or it cannot be read.
     """
-    path = _only_access() if url is None else operator_access_path(config.parse_url(url))
+    path = find_operator_path(url)
     access = OperatorAccess.load(path)
     if access is None:
         whom = url or config.DEFAULT_URL
         raise FabricError(
             f"this user has no key for a broker at {whom} (looked for {path})",
-            hint="start fabric-broker here, or copy that file from the machine and user where it was started",
+            hint="start fabric-broker here, or use an invitation (`fabric keys invite`) with `fabric join`",
         )
     return access
 
@@ -212,7 +234,6 @@ def _canonical(host: str) -> str:
 
 
 def _key(values: dict[str, str], name: str, path: Path) -> bytes:
-    key = values[name].encode()
-    if not KEY.fullmatch(key):
+    if not KEY.fullmatch(values[name]):
         raise FabricError(f"{path}: {name!r} is not a key: expected 40 characters of Z85")
-    return key
+    return values[name].encode()

@@ -27,6 +27,8 @@ COMMANDS: Final[Mapping[str, _Lazy]] = {
     "exec": _Lazy("fabric.cli.exec:main", "Execute a command on nodes, now."),
     "nodes": _Lazy("fabric.cli.nodes:main", "List the nodes and what they do."),
     "runs": _Lazy("fabric.cli.runs:main", "List the runs, or show one."),
+    "keys": _Lazy("fabric.cli.keys:main", "Invite, list and revoke who may come in."),
+    "join": _Lazy("fabric.cli.join:main", "Become an operator or a viewer of a lab."),
 }
 
 PROGRAMS: Final = ("fabric", "fabric-run", "fabric-tail", "fabric-broker", "fabric-agent")

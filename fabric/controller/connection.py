@@ -25,10 +25,15 @@ from fabric.protocol.messages import (
     DeleteRun,
     DocumentRequest,
     Drain,
+    Invite,
+    KeysRequest,
     Label,
     Message,
     NodesRequest,
     OperatorHello,
+    Revoke,
+    Rotate,
+    RotateNode,
     RunRequest,
     RunsRequest,
     Welcome,
@@ -53,7 +58,20 @@ TURN_MESSAGES: Final = 32
 """Most messages taken from a socket in a turn: entries of 256 KiB make 8 MiB of them."""
 
 
-Request = NodesRequest | RunsRequest | RunRequest | DocumentRequest | Drain | Label | DeleteRun
+Request = (
+    NodesRequest
+    | RunsRequest
+    | RunRequest
+    | DocumentRequest
+    | Drain
+    | Label
+    | DeleteRun
+    | Invite
+    | KeysRequest
+    | Revoke
+    | Rotate
+    | RotateNode
+)
 """What has one answer."""
 
 

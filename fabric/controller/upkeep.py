@@ -33,7 +33,7 @@ def drain(connection: Connection, nodes: Iterable[str], *, drained: bool, why: s
         sentence = f"the reason has {len(why)} characters, over the limit of {MAX_WHY_CHARS}"
         raise UsageError(sentence, hint="say it in a sentence")
     request = next(connection.numbers)
-    _do(connection, Drain(request=request, nodes=tuple(nodes), drained=drained, why=why))
+    do(connection, Drain(request=request, nodes=tuple(nodes), drained=drained, why=why))
 
 
 def label(connection: Connection, nodes: Iterable[str], add: Iterable[str], remove: Iterable[str]) -> None:
@@ -47,7 +47,7 @@ def label(connection: Connection, nodes: Iterable[str], add: Iterable[str], remo
         if not WORD.fullmatch(word):
             raise UsageError(f"{word!r:.80} cannot be a label", hint=_LABEL_HINT)
     request = next(connection.numbers)
-    _do(connection, Label(request=request, nodes=tuple(nodes), add=add, remove=tuple(remove)))
+    do(connection, Label(request=request, nodes=tuple(nodes), add=add, remove=tuple(remove)))
 
 
 def delete_run(connection: Connection, run: str) -> None:
@@ -56,7 +56,7 @@ def delete_run(connection: Connection, run: str) -> None:
     Raises:
         UsageError: If it is open, or not there.
     """
-    _do(connection, DeleteRun(request=next(connection.numbers), run=run))
+    do(connection, DeleteRun(request=next(connection.numbers), run=run))
 
 
 def run_details(connection: Connection, run: str) -> RunDetails:
@@ -90,10 +90,16 @@ def document(connection: Connection, run: str, name: Literal["trial", "plan", "r
             raise ProtocolError(f"the broker lacks bytes of the {name} of run {run}")
 
 
-def _do(connection: Connection, request: Request) -> None:
+def do(connection: Connection, request: Request) -> None:
+    """Ask for something to be done, and wait until it is.
+
+    Raises:
+        UsageError: If what it names is not there, or wrong.
+        FabricError: If it is not done for another reason.
+    """
     answer = connection.ask(request)
     if isinstance(answer, Denied):
-        wrong = answer.code in ("unknown_node", "unknown_run", "invalid", "open")
+        wrong = answer.code in ("unknown_node", "unknown_run", "unknown_key", "invalid", "open")
         raise (UsageError if wrong else FabricError)(answer.sentence)
     if not isinstance(answer, Done):
         raise unexpected(answer)

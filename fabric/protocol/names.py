@@ -9,6 +9,9 @@ NODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 WORD: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}")
 RUN: Final = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9-]{1,40}-[a-z0-9]{4}")
 
+KEY: Final = re.compile(r"[0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40}")
+"""A public key in Z85."""
+
 _REPEAT: Final = re.compile(r"(?:[1-9][0-9]{0,8}\.)?[0-9]{1,9}", re.ASCII)
 
 CONTROLLER: Final = ""

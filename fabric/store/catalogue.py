@@ -15,9 +15,10 @@ from fabric.errors import StoreError
 from fabric.protocol.messages import AgentHello, NodeInfo, OpenRun, RunInfo
 from fabric.protocol.records import Record
 from fabric.store import progress
+from fabric.store.access import Access
 from fabric.store.database import Database
-from fabric.store.rows import Key, Reservation, StoredNode, StoredPhase, StoredRun, StoredStep
-from fabric.store.schema import broker, keys, marks, nodes, phases, reservations, runs, steps
+from fabric.store.rows import Reservation, StoredNode, StoredPhase, StoredRun, StoredStep
+from fabric.store.schema import broker, marks, nodes, phases, reservations, runs, steps
 
 _INFO: Final[tuple[Any, ...]] = (
     runs.c.run,
@@ -55,6 +56,8 @@ class Catalogue:
         if isinstance(where, Path):
             where = URL.create("sqlite", database=str(where)).render_as_string()
         self._database = Database(where)
+        self.access = Access(self._database)
+        """Keys and invitations."""
 
     def __enter__(self) -> Self:
         return self
@@ -74,36 +77,6 @@ class Catalogue:
             epoch: int = (connection.execute(select(broker.c.epoch)).scalar() or 0) + 1
             progress.upsert(connection, broker, {"id": 1}, {"epoch": epoch})
         return epoch
-
-    # --- keys -------------------------------------------------------------------------------------------
-
-    def keys(self) -> tuple[Key, ...]:
-        """Return all keys, revoked ones too, oldest first."""
-        with self._database.transaction() as connection:
-            rows = connection.execute(select(keys).order_by(keys.c.created_ns, keys.c.public_key))
-            return tuple(Key(**row) for row in rows.mappings())
-
-    def add_key(self, key: Key) -> None:
-        """Let a key in.  Adding the same one again changes nothing.
-
-        Raises:
-            StoreError: If the name belongs to another key, or the key to another name, or it was revoked.
-        """
-        with self._database.transaction(durable=True) as connection:
-            same_key = keys.c.public_key == key.public_key
-            same_name = (keys.c.role == key.role) & (keys.c.name == key.name) & keys.c.revoked_ns.is_(None)
-            found = connection.execute(select(keys).where(same_key | same_name)).mappings().all()
-            if not found:
-                connection.execute(insert(keys).values(_values(key)))
-                return
-            for known in (Key(**row) for row in found):
-                _check_same(key, known)
-
-    def revoke_key(self, public_key: str, now_ns: int) -> bool:
-        """Shut a key out and free its name.  Return whether it was let in until now."""
-        with self._database.transaction(durable=True) as connection:
-            change = update(keys).where(keys.c.public_key == public_key, keys.c.revoked_ns.is_(None))
-            return bool(connection.execute(change.values(revoked_ns=now_ns)).rowcount)
 
     # --- nodes ------------------------------------------------------------------------------------------
 
@@ -280,19 +253,6 @@ _PROGRESS: Final = (*progress.PHASE_RECORDS, *progress.STEP_RECORDS)
 
 def _without_run(table: Any) -> list[Any]:
     return [column for column in table.c if column.name != "run"]
-
-
-def _values(key: Key) -> dict[str, Any]:
-    return {column.name: getattr(key, column.name) for column in keys.c}
-
-
-def _check_same(key: Key, known: Key) -> None:
-    if known.public_key != key.public_key:
-        raise StoreError(f"the {key.role} name {key.name!r} belongs to another key already")
-    if known.revoked_ns is not None:
-        raise StoreError(f"the key of {known.role} {known.name!r} was revoked; it needs a new one")
-    if (known.role, known.name) != (key.role, key.name):
-        raise StoreError(f"the key belongs to {known.role} {known.name!r} already")
 
 
 def _insert_run(

@@ -1,20 +1,8 @@
 """What the catalogue tells that no message does."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from fabric.protocol.messages import NodeInfo, RunInfo
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """A public key that may connect, and as whom."""
-
-    public_key: str  # Z85
-    name: str
-    role: Literal["node", "operator"]
-    created_ns: int
-    revoked_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 """All revisions that this testfabric can upgrade from, oldest first; the last is the one it uses."""
 
 metadata: Final = MetaData(
@@ -52,7 +52,8 @@ keys: Final = Table(
     Column("role", String(16), nullable=False),
     Column("created_ns", BigInteger, nullable=False),
     Column("revoked_ns", BigInteger),
-    CheckConstraint("role IN ('node', 'operator')", name="role"),
+    Column("expires_ns", BigInteger),  # null: it lasts
+    CheckConstraint("role IN ('node', 'operator', 'viewer')", name="role"),
 )
 
 Index(
@@ -60,8 +61,21 @@ Index(
     keys.c.role,
     keys.c.name,
     unique=True,
-    sqlite_where=text("revoked_ns IS NULL"),
-    postgresql_where=text("revoked_ns IS NULL"),
+    sqlite_where=text("revoked_ns IS NULL AND expires_ns IS NULL"),
+    postgresql_where=text("revoked_ns IS NULL AND expires_ns IS NULL"),
+)
+
+invitations: Final = Table(
+    "invitations",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # SHA-256 of the secret
+    Column("role", String(16), nullable=False),
+    Column("name", String(63), nullable=False),  # empty: any
+    Column("made_by", String(63), nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),
+    Column("uses", Integer),  # that are left; null: any number
+    Column("used_by", String(63), nullable=False),
 )
 
 nodes: Final = Table(

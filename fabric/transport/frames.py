@@ -25,6 +25,9 @@ class Received(NamedTuple):
     frames: list[memoryview]
     """Views of ZeroMQ's own memory, nothing was copied: what is kept for long is better ``bytes(frame)``."""
 
+    descriptor: int = -1
+    """Of the connection by which it came; -1 for what a socket itself says."""
+
 
 @dataclass(slots=True)
 class Traffic:
@@ -79,7 +82,8 @@ def receive_now(socket: Socket, limit: int, traffic: Traffic | None = None) -> I
                 traffic.too_many_frames += 1
             continue
         route = frames[0].bytes if routed else b""
-        yield Received(_user_id(frames[-1]), route, [frame.buffer for frame in frames[routed:]])
+        user_id, descriptor = _sender(frames[-1])
+        yield Received(user_id, route, [frame.buffer for frame in frames[routed:]], descriptor)
 
 
 def receive_frames(socket: Socket, limit: int, traffic: Traffic | None = None) -> Iterator[list[bytes]]:
@@ -116,8 +120,8 @@ def _take(socket: Socket, most: int) -> list[zmq.Frame] | None:
     return frames if count <= most else None
 
 
-def _user_id(frame: zmq.Frame) -> str:
+def _sender(frame: zmq.Frame) -> tuple[str, int]:
     try:
-        return str(frame.get("User-Id"))
+        return str(frame.get("User-Id")), int(frame.get("__fd"))
     except zmq.ZMQError:
-        return ""  # this frame came over no connection
+        return "", -1  # this frame came over no connection

@@ -134,10 +134,11 @@ def find(text: str) -> tuple[click.Context | None, list[str]]:
         if plain:
             return contexts()["fabric"], words[1:]
         names = " ".join(words[:2])
-        if f"{names} show" not in contexts():
-            return contexts().get(names), words[2:]
-        sub = " ".join(words[:3])  # what is no subcommand is for the one called show
-        return (contexts()[sub], words[3:]) if sub in contexts() else (contexts()[f"{names} show"], words[2:])
+        sub = " ".join(words[:3])
+        if len(words) > 2 and sub in contexts():
+            return contexts()[sub], words[3:]
+        shown = f"{names} show"  # what is no subcommand is for the one called show
+        return contexts().get(shown if shown in contexts() else names), words[2:]
     return contexts().get(words[0]), words[1:]
 
 

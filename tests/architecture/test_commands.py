@@ -36,6 +36,9 @@ HELPED = [
     "fabric nodes label",
     "fabric runs",
     "fabric import",
+    "fabric keys",
+    "fabric keys invite",
+    "fabric join",
 ]
 
 
@@ -84,6 +87,8 @@ def test_documents_show_commands() -> None:
         "fabric nodes drain",
         "fabric runs show",
         "fabric runs rm",
+        "fabric keys invite",
+        "fabric join",
     }
     assert sum(shown.is_exact for shown in TYPED) >= 5
 
@@ -116,6 +121,8 @@ def test_documented_variables_exist() -> None:
         for context in contexts().values()
         for option in documents.options(context).values()
     }
+    arguments = (one for context in contexts().values() for one in context.command.params)
+    known |= {one.envvar for one in arguments if isinstance(one.envvar, str)}
     for file in documents.DOCUMENTS:
         named = set(re.findall(r"\bFABRIC_[A-Z_]+[A-Z]\b", (ROOT / file).read_text()))
         assert named <= known, file

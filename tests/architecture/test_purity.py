@@ -25,10 +25,11 @@ SHELLS = {
             "measuring",
             "position",
         ),
-        *("resuming", "runid", "session", "sources", "tail", "trialrun", "upkeep"),
+        *("enrolling", "keyring", "resuming", "runid", "session", "sources", "tail", "trialrun"),
+        "upkeep",
     },
     "broker": {
-        *("__main__", "cli", "service", "server", "hands", "reading"),
+        *("__main__", "callers", "cli", "service", "server", "hands", "reading"),
         *("home", "identity", "logs", "opener", "sockets", "zap", "selftest"),
     },
     "agents": {

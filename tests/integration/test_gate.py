@@ -42,9 +42,16 @@ class Doors:
         self.sockets: dict[Domain, Socket] = {
             domain: listen(self.context, kind, ANYWHERE, self.keys, domain) for domain, kind in TYPES.items()
         }
-        self.known = {"node": KeyPair.new(), "operator": KeyPair.new(), "unknown": KeyPair.new()}
+        self.known = {
+            "node": KeyPair.new(),
+            **{role: KeyPair.new() for role in ("operator", "viewer", "unknown")},
+        }
         self.gate.add(self.known["node"].public, "node", "lab1")
         self.gate.add(self.known["operator"].public, "operator", "ann")
+        self.gate.add(self.known["viewer"].public, "viewer", "vic")
+
+    def user_id(self, role: str) -> str:
+        return str(self.gate.identify(self.known[role].public))
 
     def endpoint(self, domain: Domain) -> str:
         return f"tcp://127.0.0.1:{bound_port(self.sockets[domain])}"
@@ -118,10 +125,10 @@ def curve(doors: Doors, domain: Domain, keys: KeyPair) -> Socket:
 @pytest.mark.parametrize(
     ("domain", "roles"),
     [
-        ("control", {"node", "operator", "unknown"}),
+        ("control", {"node", "operator", "viewer", "unknown"}),
         ("go", {"node"}),
         ("sink", {"node"}),
-        ("feed", {"operator"}),
+        ("feed", {"operator", "viewer"}),
     ],
 )
 def test_each_socket_lets_in_its_roles_and_nobody_else(doors: Doors, domain: Domain, roles: set[str]) -> None:
@@ -147,11 +154,8 @@ def test_nobody_gets_in_without_curve(doors: Doors, domain: Domain, mechanism: s
 
 def test_who_speaks_is_known_from_the_key_on_every_message(doors: Doors) -> None:
     """The name in a message is a claim; this is the proof."""
-    for role, who in (
-        ("node", "node:lab1"),
-        ("operator", "operator:ann"),
-        ("unknown", f"unknown:{doors.known['unknown'].public.decode()}"),
-    ):
+    for role, name in (("node", "lab1:"), ("operator", "ann:"), ("viewer", "vic:"), ("unknown", "")):
+        who = f"{role}:{name}{doors.known[role].public.decode()}"
         peer = doors.peer("control", role)
         doors.until(lambda peer=peer: send_now(peer, [b"a", b"b"]))  # type: ignore[misc]
         assert send_now(peer, [b"c"])
@@ -166,7 +170,7 @@ def test_the_proof_is_on_every_frame(doors: Doors) -> None:
     doors.until(lambda: send_now(peer, [b"head", b"", b"x" * 100_000]))
     assert doors.sockets["sink"].poll(WITHIN_S * 1000)
     frames = doors.sockets["sink"].recv_multipart(copy=False)
-    assert [frame.get("User-Id") for frame in frames] == ["node:lab1"] * 3
+    assert [frame.get("User-Id") for frame in frames] == [doors.user_id("node")] * 3
 
 
 def test_a_subscription_says_whose_it_is(doors: Doors) -> None:
@@ -177,8 +181,8 @@ def test_a_subscription_says_whose_it_is(doors: Doors) -> None:
         peer.setsockopt(zmq.SUBSCRIBE, b"go")
     came = [doors.receive("go") for _ in range(2)]
     assert {(one.user_id, bytes(one.frames[0])) for one in came} == {
-        ("node:lab1", b"\x01go"),
-        ("node:lab2", b"\x01go"),
+        (doors.user_id("node"), b"\x01go"),
+        (doors.user_id("unknown"), b"\x01go"),
     }
 
 
@@ -186,7 +190,7 @@ def test_what_a_socket_itself_says_is_nobodys(doors: Doors) -> None:
     """An XPUB reports the end of the last subscription without a name: no role may be read into it."""
     peer = doors.peer("go", "node")
     peer.setsockopt(zmq.SUBSCRIBE, b"go")
-    assert doors.receive("go").user_id == "node:lab1"
+    assert doors.receive("go").user_id == doors.user_id("node")
     peer.close(linger=0)
     ended = doors.receive("go")
     assert (ended.user_id, bytes(ended.frames[0])) == ("", b"\x00go")
@@ -201,7 +205,7 @@ def test_an_unknown_key_that_enrolled_is_known_on_its_next_connection(doors: Doo
     doors.gate.add(keys.public, "node", "lab2")
     after = doors.peer("control", "unknown")
     doors.until(lambda: send_now(after, [b"hello"]))
-    assert doors.receive("control").user_id == "node:lab2"
+    assert doors.receive("control").user_id == f"node:lab2:{keys.public.decode()}"
 
 
 def test_refusals_are_counted_by_reason(doors: Doors) -> None:

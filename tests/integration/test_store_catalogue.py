@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import create_engine, inspect
 
 from fabric.errors import StoreError
+from fabric.protocol.messages import KeyInfo
 from fabric.store import database
 from fabric.store.catalogue import Catalogue
 from fabric.store.schema import REVISIONS
@@ -73,6 +74,28 @@ def test_a_new_catalogue_and_one_that_was_upgraded_are_the_same(tmp_path: Path) 
     assert len(indices(tmp_path / "new.sqlite")) >= 4
     assert shape(tmp_path / "upgraded.sqlite") == shape(tmp_path / "new.sqlite")
     assert revision(tmp_path / "new.sqlite") == REVISIONS[-1]
+
+
+def test_the_keys_of_an_older_catalogue_stay(tmp_path: Path) -> None:
+    """Their table is made anew by an upgrade; a lab whose nodes are all strangers would be of no use."""
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+
+    path = tmp_path / "catalogue.sqlite"
+    config = Config()
+    config.set_main_option("script_location", str(database._MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+    change(path, f"INSERT INTO keys VALUES ('{'k' * 40}', 'lab1', 'node', 10, NULL)")
+    change(path, f"INSERT INTO keys VALUES ('{'l' * 40}', 'ann', 'operator', 11, 12)")
+    with Catalogue(path) as catalogue:
+        assert catalogue.access.all_keys() == (
+            KeyInfo(public_key="k" * 40, name="lab1", role="node", created_ns=10),
+            KeyInfo(public_key="l" * 40, name="ann", role="operator", created_ns=11, revoked_ns=12),
+        )
 
 
 def test_the_list_of_revisions_is_the_list_of_migrations() -> None:

@@ -63,11 +63,9 @@ class SimBroker:
         self.life += 1
         self.alive = True
         self.offset_ns = EPOCH_NS + self.epoch * 37 * MS
-        settings = Settings(
-            epoch=self.epoch, software="sim", secret=b"s" * 16, go_port=1, sink_port=2, feed_port=3
-        )
+        settings = Settings(epoch=self.epoch, software="sim", go_port=1, sink_port=2, feed_port=3)
         runs = [self._facts(run) for run in self.facts if run not in self.verdicts]
-        self.machine = Broker(settings, self.fabric_ns, keys={}, runs=runs)
+        self.machine = Broker(settings, self.fabric_ns, runs=runs)
         self.alarm = Alarm(self.world, self._expire)
         self._rearm()
 

@@ -16,7 +16,7 @@ from broker.effects import (
     PublishBeacon,
     PublishGo,
     RunFacts,
-    SaveKey,
+    SaveAccess,
     SaveNode,
     SaveRun,
     SaveVerdict,
@@ -33,12 +33,11 @@ S = 1_000_000_000
 START = 1_772_360_527 * S
 RUN = "20260301-102207-ping-k3f9"
 OTHER = "20260301-110000-other-aaaa"
-SECRET = b"0123456789abcdef"
 LAB1, LAB2 = Peer(b"1", "node", "lab1"), Peer(b"2", "node", "lab2")
 ANN, BOB = Peer(b"8", "operator", "ann"), Peer(b"9", "operator", "bob")
 ANN_TOO = Peer(b"7", "operator", "ann")
 STRANGER = Peer(b"5", "unknown", "K" * 40)
-SETTINGS = Settings(epoch=3, software="0.1.0", secret=SECRET, go_port=2, sink_port=3, feed_port=4)
+SETTINGS = Settings(epoch=3, software="0.1.0", go_port=2, sink_port=3, feed_port=4)
 E = TypeVar("E")
 
 
@@ -47,7 +46,7 @@ class Lab:
 
     def __init__(self, broker: Broker | None = None, runs: Sequence[RunFacts] = ()) -> None:
         self.now_ns = START
-        self.broker = broker or Broker(SETTINGS, START, keys={"lab1": "A" * 40}, runs=runs)
+        self.broker = broker or Broker(SETTINGS, START, runs=runs)
         self.catalogue: dict[str, RunFacts] = {}
         self.all: list[Effect] = []
         self.has_disk = True
@@ -66,8 +65,8 @@ class Lab:
             elif isinstance(effect, SaveVerdict):
                 self.catalogue[effect.run] = replace(self.catalogue[effect.run], verdict=effect.verdict)
                 self.carry_out(self.broker.verdict_saved(effect.run, self.now_ns))
-            elif isinstance(effect, SaveKey):
-                self.carry_out(self.broker.key_saved(effect))
+            elif isinstance(effect, SaveAccess):
+                self.carry_out(self.broker.access_saved(effect, self.now_ns))
 
     def say(self, peer: Peer, message: m.Message) -> list[Effect]:
         """Let a peer say something; return everything that came of it."""
@@ -163,28 +162,6 @@ def freed(node: Peer) -> m.Freed:
 
 
 # --- joining ----------------------------------------------------------------------------------------
-
-
-def test_a_key_enrols_with_the_tokens_secret_and_only_with_it() -> None:
-    """The token is all that stands between the network and a node's name."""
-    broker = Lab()
-    wrong = broker.say(STRANGER, m.Enrol(protocol=1, name="lab7", secret=b"0" * 16))
-    assert sent(wrong, STRANGER, m.Rejected)[0].code == "bad_token"
-    assert some(wrong, SaveKey) == []
-    right = broker.say(STRANGER, m.Enrol(protocol=1, name="lab7", secret=SECRET))
-    assert some(right, SaveKey) == [SaveKey(STRANGER, "lab7", STRANGER.name)]
-    assert sent(right, STRANGER, m.Enrolled) == [m.Enrolled(name="lab7")]
-    again = broker.say(STRANGER, m.Enrol(protocol=1, name="lab7", secret=SECRET))
-    assert sent(again, STRANGER, m.Enrolled)
-    assert some(again, SaveKey) == []
-
-
-def test_a_name_keeps_its_key() -> None:
-    """Who has a token must not become a node that is there already."""
-    effects = Lab().say(STRANGER, m.Enrol(protocol=1, name="lab1", secret=SECRET))
-    rejected = sent(effects, STRANGER, m.Rejected)[0]
-    assert rejected.code == "name_in_use"
-    assert "the name lab1 belongs to another key" in rejected.sentence
 
 
 def test_an_unknown_key_can_do_nothing_but_enrol() -> None:

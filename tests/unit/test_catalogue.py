@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fabric.errors import StoreError
-from fabric.protocol.messages import AgentHello, NodeInfo, OpenRun
+from fabric.protocol.messages import AgentHello, InvitationInfo, KeyInfo, NodeInfo, OpenRun
 from fabric.protocol.records import (
     MetricMissing,
     Notice,
@@ -22,7 +23,7 @@ from fabric.protocol.records import (
     StepStarted,
 )
 from fabric.store.catalogue import Catalogue
-from fabric.store.rows import Key, Reservation
+from fabric.store.rows import Reservation
 
 RUN = "20250101-120000-hello-a1b2"
 OTHER = "20250101-120001-hello-c3d4"
@@ -97,31 +98,45 @@ def test_every_life_of_a_broker_has_a_higher_epoch(tmp_path: Path) -> None:
     assert epochs == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_name_keeps_its_key_until_the_key_is_revoked(catalogue: Catalogue) -> None:
-    """Whoever has a join token must not be able to take the name of a node that is enrolled."""
-    first = Key(public_key="k" * 40, name="lab1", role="node", created_ns=10)
-    second = replace(first, public_key="l" * 40, created_ns=20)
-    catalogue.add_key(first)
-    catalogue.add_key(first)
-
-    with pytest.raises(StoreError, match="node name 'lab1' belongs to another key"):
-        catalogue.add_key(second)
-    with pytest.raises(StoreError, match="belongs to node 'lab1'"):
-        catalogue.add_key(replace(first, name="lab2"))
-
-    assert catalogue.revoke_key(first.public_key, 15)
-    assert not catalogue.revoke_key(first.public_key, 16)
-    catalogue.add_key(second)
-    assert catalogue.keys() == (replace(first, revoked_ns=15), second)
-    with pytest.raises(StoreError, match="revoked"):
-        catalogue.add_key(first)
+def key(public: str, role: Literal["node", "operator", "viewer"] = "node", created_ns: int = 10) -> KeyInfo:
+    return KeyInfo(public_key=public * 40, name="lab1", role=role, created_ns=created_ns)
 
 
-def test_a_node_and_an_operator_may_have_the_same_name(catalogue: Catalogue) -> None:
+def test_a_name_has_one_lasting_key(catalogue: Catalogue) -> None:
+    """The broker sees to that; the catalogue is where two brokers of one mind would show."""
+    first, second = key("k"), key("l", created_ns=20)
+    catalogue.access.save([first])
+    catalogue.access.save([first])
+    with pytest.raises(StoreError, match="another has it: node 'lab1'"):
+        catalogue.access.save([second])
+    assert catalogue.access.all_keys() == (first,)
+
+    catalogue.access.save([replace(first, expires_ns=30), second])
+    catalogue.access.save([replace(first, expires_ns=30, revoked_ns=30)])
+    assert catalogue.access.all_keys() == (replace(first, expires_ns=30, revoked_ns=30), second)
+    catalogue.access.save(gone=[first.public_key])
+    assert catalogue.access.all_keys() == (second,)
+
+
+def test_people_and_nodes_may_have_the_same_name(catalogue: Catalogue) -> None:
     """An engineer called lab1 is no reason to rename a machine."""
-    catalogue.add_key(Key(public_key="k" * 40, name="lab1", role="node", created_ns=1))
-    catalogue.add_key(Key(public_key="l" * 40, name="lab1", role="operator", created_ns=2))
-    assert [key.role for key in catalogue.keys()] == ["node", "operator"]  # noqa: SIM118 - no mapping
+    for role in ("node", "operator", "viewer"):
+        catalogue.access.save([key(role[0], role)])
+    assert [one.role for one in catalogue.access.all_keys()] == ["node", "operator", "viewer"]
+
+
+def test_what_an_invitation_makes_is_kept_with_its_use_or_not_at_all(catalogue: Catalogue) -> None:
+    """A crash between the two would let a token work twice."""
+    invited = InvitationInfo(
+        digest="d" * 64, role="node", name="", made_by="ann", created_ns=1, expires_ns=9, uses=1
+    )
+    catalogue.access.save(invited=[invited])
+    used = replace(invited, uses=0, used_by="lab1")
+    catalogue.access.save([key("k")], [used])
+    with pytest.raises(StoreError):
+        catalogue.access.save([key("l")], [invited])
+    assert catalogue.access.invitations() == (used,)
+    assert catalogue.access.all_keys() == (key("k"),)
 
 
 words = st.text(st.characters(codec="utf-8"), max_size=20)

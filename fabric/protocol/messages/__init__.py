@@ -8,6 +8,8 @@ A chapter is a module; a new message goes into its chapter's union, and is on th
 """
 
 # Whoever sends or takes messages imports them from here: a list of all names would be kept in four places.
+from fabric.protocol.messages.access import *  # noqa: F403
+from fabric.protocol.messages.access import AccessMessage
 from fabric.protocol.messages.clock import *  # noqa: F403
 from fabric.protocol.messages.joining import *  # noqa: F403
 from fabric.protocol.messages.joining import JoiningMessage
@@ -22,4 +24,12 @@ from fabric.protocol.messages.steps import PartMessage
 from fabric.protocol.messages.storing import *  # noqa: F403
 from fabric.protocol.messages.storing import StoringMessage
 
-Message = JoiningMessage | ReservationMessage | PartMessage | PhaseMessage | StoringMessage | ReadingMessage
+Message = (
+    JoiningMessage
+    | AccessMessage
+    | ReservationMessage
+    | PartMessage
+    | PhaseMessage
+    | StoringMessage
+    | ReadingMessage
+)

@@ -8,13 +8,17 @@ from fabric.protocol.messages.clock import NodeClock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrol:
-    """Unknown key to broker: let this key be the node ``name``.  May be repeated until it is answered."""
+    """Unknown key to broker: let this key be the node ``name``.  May be repeated until it is answered.
+
+    With ``login`` it is a person's, who becomes an operator or a viewer, as the invitation says.
+    """
 
     kind: ClassVar[str] = "enrol"
 
     protocol: int
-    name: str
+    name: str  # a person may leave it out: then it is the invitation's, or the login
     secret: bytes  # from the join token
+    login: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,7 @@ class Enrolled:
     kind: ClassVar[str] = "enrolled"
 
     name: str
+    role: Literal["node", "operator", "viewer"] = "node"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,7 @@ class AgentHello:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorHello:
-    """Controller or tail to broker, first on every connection."""
+    """Controller, tail or viewer to broker, first on every connection."""
 
     kind: ClassVar[str] = "operator_hello"
 
@@ -88,7 +93,7 @@ class Rejected:
 
     kind: ClassVar[str] = "rejected"
 
-    code: Literal["version", "name_in_use", "not_allowed", "bad_token", "malformed"]
+    code: Literal["version", "name_in_use", "not_allowed", "bad_token", "malformed", "revoked"]
     sentence: str
 
 
@@ -119,7 +124,7 @@ class Goodbye:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """Agent or controller to broker: what time is it?"""
+    """Agent or controller or viewer to broker: what time is it?"""
 
     kind: ClassVar[str] = "probe"
 

@@ -47,7 +47,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsRequest:
-    """Operator to broker: the newest runs, or the one whose id is or begins with ``run``."""
+    """Operator or viewer to broker: the newest runs, or the one whose id is or begins with ``run``."""
 
     kind: ClassVar[str] = "runs_request"
 
@@ -99,7 +99,7 @@ class StepInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """Operator to broker: all that the catalogue has of one run, by its whole id."""
+    """Operator or viewer to broker: all that the catalogue has of one run, by its whole id."""
 
     kind: ClassVar[str] = "run_request"
 
@@ -124,7 +124,7 @@ class RunDetails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentRequest:
-    """Operator to broker: a text that is stored with a run, from a byte on."""
+    """Operator or viewer to broker: a text that is stored with a run, from a byte on."""
 
     kind: ClassVar[str] = "document_request"
 

@@ -30,7 +30,7 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodesRequest:
-    """Operator to broker: nodes by name, from the one after ``after`` on."""
+    """Operator or viewer to broker: nodes by name, from the one after ``after`` on."""
 
     kind: ClassVar[str] = "nodes_request"
 
@@ -75,7 +75,10 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """Broker to operator: it is done, and kept.  Answers `Drain`, `Label` and `DeleteRun`."""
+    """Broker to operator: it is done, and kept.
+
+    Answers `Drain`, `Label`, `DeleteRun`, `Invite`, `Revoke`, `Rotate` and `RotateNode`.
+    """
 
     kind: ClassVar[str] = "done"
 
@@ -124,6 +127,7 @@ class Denied:
         "drained",
         "unknown_node",
         "unknown_run",
+        "unknown_key",
         "not_yours",
         "open",
         "closed",

@@ -98,15 +98,19 @@ class FakePeer:
     def push(self, socket: zmq.Socket[Any], frames: list[bytes]) -> None:
         until(lambda: send_now(socket, frames), socket, zmq.POLLOUT)
 
+    def take(self) -> None:
+        """Take what has come."""
+        for frames in receive_frames(self.control, 100):
+            if len(frames) > 1:
+                self.replayed.append(frames)
+            else:
+                self.waiting.append(decode(frames[0]))
+
     def expect(self, kind: type[M]) -> M:
         """Return the next message of a kind; others are kept for later, but for beats."""
 
         def found() -> bool:
-            for frames in receive_frames(self.control, 100):
-                if len(frames) > 1:
-                    self.replayed.append(frames)
-                else:
-                    self.waiting.append(decode(frames[0]))
+            self.take()
             return any(isinstance(message, kind) for message in self.waiting)
 
         until(found, self.control, zmq.POLLIN)

@@ -1,0 +1,65 @@
+"""Which descriptors carry whose connections, so that a key's connections can be cut.
+
+ZeroMQ asks for a key at the handshake only, and has no call that ends one connection of a listening socket.
+But it tells of every message by which descriptor it came, and a TCP connection that is shut down is over
+for ZeroMQ, too: the peer connects again, and its key is asked for again.
+"""
+
+import os
+import socket
+from collections.abc import Iterable
+
+from fabric.transport import Received
+
+
+class Callers:
+    """The connections that have said something: as many as the process has descriptors, at most."""
+
+    def __init__(self, ports: Iterable[int]) -> None:
+        """Take the ports at which this process listens: nothing else is ever cut."""
+        self._ports = frozenset(ports)
+        self._key_of: dict[int, str] = {}
+        self._fds_of: dict[str, set[int]] = {}
+
+    def note(self, key: str, received: Received) -> None:
+        """Take note of whose connection a message came by."""
+        fd = received.descriptor
+        known = self._key_of.get(fd)
+        if known == key or fd < 0:
+            return
+        if known is not None:  # that connection is over, and the kernel has given its number to another
+            self._drop(known, fd)
+        self._key_of[fd] = key
+        self._fds_of.setdefault(key, set()).add(fd)
+
+    def cut(self, key: str) -> int:
+        """Shut down the connections of a key that have said something; return how many those were."""
+        fds = self._fds_of.pop(key, set())
+        for fd in fds:
+            del self._key_of[fd]
+        return sum(self.hang_up(fd) for fd in fds)
+
+    def hang_up(self, fd: int) -> bool:
+        """Shut one connection down, if it still is one of a port of ours.
+
+        Between a message and this moment the number may have come to another peer of ours: that one then
+        connects again, as after any break.
+        """
+        try:
+            copy = os.dup(fd)
+        except OSError:
+            return False
+        try:
+            with socket.socket(fileno=copy) as line:
+                if line.getsockname()[1] not in self._ports or not line.getpeername():
+                    return False
+                line.shutdown(socket.SHUT_RDWR)
+        except OSError:  # no socket, or nobody at the other end
+            return False
+        return True
+
+    def _drop(self, key: str, fd: int) -> None:
+        fds = self._fds_of[key]
+        fds.discard(fd)
+        if not fds:
+            del self._fds_of[key]

@@ -1,0 +1,62 @@
+"""What is done with the words about keys and invitations."""
+
+from broker.effects import Effect, Note, Peer, SaveAccess, Send, ToNode
+from broker.limits import OVERLAP_MAX_S
+from broker.parts import Parts
+from fabric.protocol.messages import Denied, Done, Invite, KeyInfo, KeysRequest, Revoke, Rotate, RotateNode
+
+
+def invite(parts: Parts, peer: Peer, message: Invite, now_ns: int) -> list[Effect]:
+    """Let who shows a secret enrol."""
+    return parts.access.invite(peer, message, now_ns)
+
+
+def keys_request(parts: Parts, peer: Peer, message: KeysRequest, now_ns: int) -> list[Effect]:  # noqa: ARG001
+    """Tell of keys and invitations."""
+    return parts.access.list_keys(peer, message)
+
+
+def revoke(parts: Parts, peer: Peer, message: Revoke, now_ns: int) -> list[Effect]:
+    """End a key or an invitation."""
+    return parts.access.revoke(peer, message, now_ns)
+
+
+def rotate(parts: Parts, peer: Peer, message: Rotate, now_ns: int) -> list[Effect]:
+    """Give the peer another key."""
+    return parts.access.rotate(peer, message, now_ns)
+
+
+def rotate_node(parts: Parts, peer: Peer, message: RotateNode, now_ns: int) -> list[Effect]:
+    """Have a node make itself a new key."""
+    known = parts.registry.node(message.node)
+    if known is None:
+        sentence = f"no node {message.node!r:.80} has ever been here"
+        return [Send(peer, Denied(request=message.request, code="unknown_node", sentence=sentence))]
+    if not known.is_heard(now_ns):
+        sentence = f"node {known.name} is away; only an agent that is there can make itself a key"
+        return [Send(peer, Denied(request=message.request, code="away", sentence=sentence))]
+    if not 0 <= message.overlap_s <= OVERLAP_MAX_S:
+        sentence = f"an overlap is 0 s to {OVERLAP_MAX_S:.0f} s"
+        return [Send(peer, Denied(request=message.request, code="invalid", sentence=sentence))]
+    return [ToNode(known.name, message), Send(peer, Done(request=message.request))]
+
+
+def saved(parts: Parts, effect: SaveAccess, now_ns: int) -> list[Effect]:
+    """Let a change count that is kept; a node whose key was revoked is away at once."""
+    effects = parts.access.saved(effect)
+    for key in effect.keys:
+        if key.revoked_ns is not None and key.role == "node":
+            effects += _shut_out(parts, key, now_ns)
+    return effects
+
+
+def _shut_out(parts: Parts, key: KeyInfo, now_ns: int) -> list[Effect]:
+    if parts.access.stands("node", key.name):
+        return []  # by another key: it will be here again in a moment
+    known = parts.registry.node(key.name)
+    if known is None or known.peer is None:
+        return []
+    parts.registry.left(known.peer)
+    held = parts.runs.holding(key.name)
+    told = [] if held is None else held.node_left(key.name, f"the key of {key.name} was revoked", now_ns)
+    return [Note("node_shut_out", key.name, ""), *told]
