@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from agents.launcher import gates, libc
+from agents.launcher import gates, headstart, libc
 from agents.launcher.bare import signal
 from agents.launcher.step import ARMED, ARMING, EXEC_STOP, FAILED, RELEASED, RUNNING, Step
 from agents.launcher.waiting import EARLY_NS
@@ -76,15 +76,19 @@ class Releases:
             t0_ns, keys = due
             steps = [self._registry.steps[key] for key in keys]
             doors = [_door(step) for step in steps]
+            ahead = [
+                step.pid for step in steps if t0_ns and step.way == EXEC_STOP and headstart.give(step.pid)
+            ]
             woke_ns = self._waiter.wait_until(t0_ns) if t0_ns else 0
             instants, results = gates.open_all(doors)
             for step, instant_ns, result in zip(steps, instants, results, strict=True):
                 if result >= 0:
                     self._released(step, woke_ns, instant_ns)
             if t0_ns and all(step.way == EXEC_STOP for step in steps):
-                self._rest()  # else there are instants of execs to be seen
+                self._rest(ahead)  # else there are instants of execs to be seen
+            headstart.take_back(ahead)
 
-    def _rest(self) -> None:
+    def _rest(self, ahead: list[int]) -> None:
         """Let those run who were released here, and elsewhere on this machine at the same instant."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
         for pause_ns in QUIET_NS:
@@ -93,6 +97,7 @@ class Releases:
             if next_ns is not None and next_ns < wake_ns + EARLY_NS:
                 break
             libc.sleep_until(wake_ns)
+            headstart.take_back(ahead)
             if not is_crowded():
                 break
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

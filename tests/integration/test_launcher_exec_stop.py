@@ -83,6 +83,22 @@ def test_a_program_cannot_tell_how_it_was_held(plain_lab: Any, gate_lab: Any, us
     assert {"TracerPid:\t0", "SigPnd:\t0000000000000000", "SigIgn:\t0000000000000000"} <= set(found[0])
 
 
+def test_a_step_is_an_ordinary_process_soon_after_its_release(plain_lab: Any) -> None:
+    """Its head start ends by itself, and what it starts meanwhile never had one."""
+    lab = plain_lab
+    code = (
+        "import os\n"
+        "child = os.fork()\n"
+        "if child == 0: os._exit(os.sched_getscheduler(0))\n"
+        "status = os.waitpid(child, 0)[1]\n"
+        "while os.sched_getscheduler(0): pass\n"
+        "print('ordinary', status)"
+    )
+    armed = lab.arm("a", lab.python(code))
+    lab.client.release(["a"], time.monotonic_ns() + 20_000_000)
+    assert lab.read(armed.stdout_fd) == b"ordinary 0\n"
+
+
 def test_no_code_of_a_library_runs_before_the_release(plain_lab: Any, tmp_path: Path) -> None:
     """Loaded is not begun: an initialiser may open files and connections, or look at the clock."""
     compiler = shutil.which("cc")
