@@ -120,12 +120,16 @@ class Logs:
         return entry
 
     def read(self, run: str, number: int, limit_bytes: int) -> Sequence[Entry]:
-        """Return entries from the one with record ``number`` on.
+        """Return durable entries from the one with record ``number`` on.
+
+        A loss of power may give the numbers of others to other records.
 
         Raises:
             StoreError: If they cannot be read.
         """
-        return self._log(run).read(number, limit_bytes)
+        opened = self._log(run)
+        found = opened.read(number, limit_bytes)
+        return [entry for entry in found if entry.next_number <= opened.durable_number]
 
     def durable(self, run: str) -> int:
         """Return the number of a run's last durable record.

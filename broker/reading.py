@@ -73,8 +73,6 @@ class Readers:
             return
         next_number = request.number
         for entry in entries[:REPLAY_ENTRIES]:
-            if entry.next_number > durable + 1:
-                break  # a loss of power may give its numbers to other records
             payload = b"" if request.without_bytes else entry.payload
             frames = (peer.routing, entry.head, entry.batch, payload)
             if not send_now(self._sockets.control, frames):

@@ -52,6 +52,8 @@ class Hub:
         self.entries: list[EntryHead] = []
         self.durable = 0  # entries
         self.stored: set[Id] = set()
+        self.on_disk: dict[tuple[str, int], int] = {}
+        """The last durable record of each journal."""
         self.life = 0
         self.alive = False
         self.is_open = True
@@ -76,7 +78,14 @@ class Hub:
         for head in self.entries[keep:]:
             self.stored.difference_update(_ids(head))
         del self.entries[keep:]
-        self.durable = keep
+        self._reach_disk(keep)
+
+    def _reach_disk(self, count: int) -> list[EntryHead]:
+        """Take note that so many entries are on the disk; return the new ones."""
+        added, self.durable = self.entries[self.durable : count], count
+        for head in added:
+            self.on_disk[head.node, head.incarnation] = head.first + head.count - 1
+        return added
 
     def hear(self, source: str, batch: Batch | Append) -> None:
         """Take records."""
@@ -139,8 +148,8 @@ class Hub:
         self.world.after(self.world.random.choice((2, 10, 10, 500)) * MS, call)
 
     def _committed(self, count: int) -> None:
-        published, self.durable, self._commits = self.entries[self.durable : count], count, False
-        for head in published:
+        self._commits = False
+        for head in self._reach_disk(count):
             for reader in self.lab.readers:
                 reader.send("feed", head)
         self._do(self.sink.committed(RUN, self._end(self.entries[:count])))
@@ -311,6 +320,7 @@ class Reader:
         """Read from the beginning."""
         self.life += 1
         self.reads: list[Id] = []
+        self._counts: dict[tuple[str, int], int] = {}
         self.reader = RunReader(RUN)
         self._alarm = Alarm(self.world, self._expire)
         self.connect()
@@ -355,8 +365,8 @@ class Reader:
 
     def _read(self, number: int, node: str, incarnation: int) -> None:
         assert number == len(self.reads) + 1, f"{self.name} read {number} after {len(self.reads)}"
-        before = sum(one[:2] == (node, incarnation) for one in self.reads)
-        self.reads.append((node, incarnation, before + 1))
+        count = self._counts[node, incarnation] = self._counts.get((node, incarnation), 0) + 1
+        self.reads.append((node, incarnation, count))
         known = self.lab.known.setdefault(number, self.reads[-1])
         assert known == self.reads[-1], f"record {number} was {known} and is {self.reads[-1]}"
 
@@ -389,7 +399,7 @@ class RecordLab:
 
     def is_durable(self, record: Id) -> bool:
         """Whether the disk has a record; 0 is none."""
-        return record[2] == 0 or any(record in _ids(head) for head in self.hub.entries[: self.hub.durable])
+        return record[2] <= self.hub.on_disk.get(record[:2], 0)
 
     def _plan(self, trouble: Trouble) -> None:
         world, begin_ns, end_ns = self.world, trouble.at_ns, trouble.at_ns + trouble.lasts_ns
@@ -439,13 +449,12 @@ class RecordLab:
             assert reader.reads == log, f"{reader.name} has not read what is stored"
 
     def _is_shipped(self) -> bool:
-        journals = [one for source in self.sources.values() for one in source.journals.values()]
-        is_over = self.world.now_ns > WRITING_NS and all(source.alive for source in self.sources.values())
-        return (
-            is_over
-            and self.controller.is_shipped
-            and all(one.acknowledged == one.appended for one in journals)
-        )
+        sources = self.sources.values()
+        is_over = self.world.now_ns > WRITING_NS and all(source.alive for source in sources)
+        if not is_over or not self.controller.is_shipped:
+            return False
+        journals = [one for source in sources for one in source.journals.values()]
+        return all(one.acknowledged == one.appended for one in journals)
 
     def _is_read(self) -> bool:
         return self.hub.alive and all(reader.reader.complete for reader in self.readers)

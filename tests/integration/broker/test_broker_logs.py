@@ -53,6 +53,18 @@ def test_what_was_written_is_committed_up_to_its_last_number(logs: Logs) -> None
     assert logs.open(RUN) == LogState(2, {("lab1", 1): 2})
 
 
+def test_nothing_is_read_before_it_is_durable(logs: Logs) -> None:
+    """A reader keeps what it has read; after a loss of power its number might be another record's."""
+    logs.write(store(1))
+    assert logs.read(RUN, 1, 100) == []
+    assert logs.durable(RUN) == 0
+    logs.commit()
+    wait(logs)
+    logs.write(store(2))
+    assert [entry.number for entry in logs.read(RUN, 1, 10_000)] == [1]
+    assert logs.durable(RUN) == 1
+
+
 def test_what_comes_while_a_commit_is_under_way_is_in_the_next_one(logs: Logs) -> None:
     """One commit for all that came in seven milliseconds: that is what makes it cheap."""
     logs.write(store(1))
