@@ -21,6 +21,8 @@ class Topics:
         self._known.clear()
         if kind == b"\0":
             self._wanted.discard(topic)
+        elif kind != b"\1":
+            return  # a message of a subscriber: nobody here has a use for one
         elif len(self._wanted) < MAX_TOPICS:
             self._wanted.add(topic)
         else:

@@ -21,6 +21,18 @@ FORGET_NS: Final = 60 * S
 SAVE_HEARD_NS: Final = 60 * S
 """So often the catalogue is told when nodes were last heard of."""
 
+STRANGERS: Final = 4096
+"""Most connections that have not spoken with a known key yet: a quarter of the descriptors at most."""
+
+STRANGERS_OF_ADDRESS: Final = 1024
+"""... of one address: a hundred agents on one machine come with 300 connections at once."""
+
+KNOWN_CREDIT: Final = 4
+"""An address may have so many more strangers for each connection of it that is known."""
+
+STRANGER_NS: Final = 10 * S
+"""Who has not said a word with a known key on control by then is hung up on: hellos come at once."""
+
 MAX_KEYS: Final = 16_384
 """Most keys that are remembered; of more, the revoked ones that are the oldest are forgotten."""
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Self
 
 from broker.broker import Broker
+from broker.doorkeeper import Doorkeeper
 from broker.effects import Peer, SaveAccess, SaveHeard, Send
 from broker.gate import Gate, UserId
 from broker.hands import Hands
@@ -60,6 +61,8 @@ class Server:
         self._takes_records = False
         self._loop = Loop(clock)
         self._loop.add(sockets.zap.socket, sockets.zap.serve)
+        self._doorkeeper = Doorkeeper(sockets, self._hands.callers)
+        self._doorkeeper.attend(self._loop)
         self._loop.add(sockets.control, self._control_came)
         self._loop.add(sockets.go, self._go_subscribed)
         self._loop.add(sockets.feed, self._feed_subscribed)
@@ -113,6 +116,7 @@ class Server:
         now_ns = self._clock.now_ns()
         self._hands.carry_out([SaveHeard(self._broker.heard_of())], now_ns)
         self._loop.close()
+        self._doorkeeper.close()
         self._sockets.close()
 
     # --- a turn -------------------------------------------------------------------------------------
@@ -123,11 +127,12 @@ class Server:
         Records are taken last and few at a time: goes and the answers to them must not wait for them.
         """
         self._listen_to_sink()
-        waits = (self._broker.deadline_ns, self._hands.deadline_ns)
+        waits = (self._broker.deadline_ns, self._hands.deadline_ns, self._doorkeeper.deadline_ns)
         self._loop.turn(min((at for at in waits if at is not None), default=None))
         now_ns = self._clock.now_ns()
         self._hands.carry_out(self._broker.expire(now_ns), now_ns)
         self._hands.carry_on(now_ns)
+        self._doorkeeper.expire(now_ns)
         if self._traffic.too_many_frames > self._dropped:
             self._dropped = self._traffic.too_many_frames
             self._hands.refuse("message_refused", "", "too many frames", now_ns)
@@ -221,6 +226,8 @@ class Server:
             self._hands.callers.hang_up(received.descriptor)
             return None
         self._hands.callers.note(user.key, received)
+        if user.role != "unknown":
+            self._doorkeeper.spoke(received)
         return user
 
     # --- the end ------------------------------------------------------------------------------------

@@ -37,13 +37,14 @@ class BrokerProcess:
         self.directory = directory
         self.listen = "tcp://127.0.0.1:0"
         self.process: subprocess.Popen[str] | None = None
+        self.before: tuple[str, ...] = ()  # what runs it
 
     def start(self, *more: str) -> None:
         read, write = os.pipe()
         arguments = ("--state-dir", self.directory / "state", "--operator-file", self.directory / "operator")
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "broker", "--listen", self.listen),
+                *(*self.before, sys.executable, "-m", "broker", "--listen", self.listen),
                 *("--announce-fd", str(write), *arguments, *more),
             ],
             pass_fds=[write],

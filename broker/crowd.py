@@ -1,0 +1,98 @@
+"""Who stands at the doors and has not said who he is: how many, of one address and in all, and how long.
+
+A connection takes a descriptor from the moment at which it is accepted, whatever comes of it.  One that has
+spoken with a known key is known; its address may have more that wait, for a lab behind one address comes back
+all at once.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from broker.limits import KNOWN_CREDIT, STRANGER_NS
+
+
+@dataclass(frozen=True, slots=True)
+class _Guest:
+    address: str
+    since_ns: int
+    must_speak: bool
+
+
+class Crowd:
+    """The open connections by descriptor.  ``now_ns`` is fabric time.
+
+    Args:
+        most: Strangers in all.
+        most_of_address: Strangers of one address of which nobody is known.
+    """
+
+    def __init__(self, most: int, most_of_address: int) -> None:
+        self._most, self._most_of_address = most, most_of_address
+        self._waiting: dict[int, _Guest] = {}  # as they came
+        self._of_address: dict[str, dict[int, None]] = {}  # those that wait, as they came
+        self._known: dict[int, str] = {}
+        self._known_of: Counter[str] = Counter()
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When `expire` has something to do."""
+        first = next(iter(self._waiting.values()), None)
+        return None if first is None else first.since_ns + STRANGER_NS
+
+    def arrived(self, fd: int, address: str, now_ns: int, *, must_speak: bool) -> list[int]:
+        """Take note of a new connection; return which to hang up on.
+
+        Of an address that has too many it is the newest; of all addresses the oldest of the one that has the
+        most, so that a crowd does not keep others out.
+        """
+        self.gone(fd)
+        theirs = self._of_address.setdefault(address, {})
+        room = self._most_of_address + KNOWN_CREDIT * self._known_of[address]
+        self._waiting[fd] = _Guest(address, now_ns, must_speak)
+        theirs[fd] = None
+        if len(theirs) > room:
+            self.gone(fd)
+            return [fd]
+        if len(self._waiting) > self._most:
+            largest = max(self._of_address.values(), key=len)
+            oldest = next(iter(largest))
+            self.gone(oldest)
+            return [oldest]
+        return []
+
+    def known(self, fd: int) -> None:
+        """A known key has spoken by this connection."""
+        guest = self._waiting.get(fd)
+        if guest is not None:
+            self.gone(fd)
+            self._known[fd] = guest.address
+            self._known_of[guest.address] += 1
+
+    def gone(self, fd: int) -> None:
+        """This connection is over.  May be repeated."""
+        address = self._known.pop(fd, None)
+        if address is not None:
+            self._known_of[address] -= 1
+            if not self._known_of[address]:
+                del self._known_of[address]
+        guest = self._waiting.pop(fd, None)
+        if guest is not None:
+            theirs = self._of_address[guest.address]
+            del theirs[fd]
+            if not theirs:
+                del self._of_address[guest.address]
+
+    def expire(self, now_ns: int) -> list[int]:
+        """Return which to hang up on because they have said nothing.  Safe to call at any time.
+
+        Where a known key need not speak, ZeroMQ has closed whoever has not shown one by now.
+        """
+        silent: list[int] = []
+        while (deadline_ns := self.deadline_ns) is not None and now_ns >= deadline_ns:
+            fd, guest = next(iter(self._waiting.items()))
+            if guest.must_speak:
+                self.gone(fd)
+                silent.append(fd)
+            else:
+                self.known(fd)
+        return silent
