@@ -6,7 +6,7 @@ from broker import effects as fx
 from broker.broker import Broker, Settings
 from fabric.errors import DecodeError
 from fabric.protocol.codec import decode, encode
-from fabric.protocol.messages import Append, Batch, Denied, EntryHead, Replay, ReplayEnd, Runs
+from fabric.protocol.messages import Append, Batch, Denied, EntryHead, NodeInfo, Replay, ReplayEnd, Runs
 from tests.simulation.world import MS, Alarm, Network, World
 
 EPOCH_NS = 1_700_000_000 * 1000 * MS
@@ -50,6 +50,7 @@ class SimBroker:
         self.facts: dict[str, fx.RunFacts] = {}
         self.verdicts: dict[str, str] = {}
         self.logs: dict[str, Log] = {}
+        self.nodes: list[NodeInfo] = []  # of the catalogue
         self.epoch = 0
         self.alive = False
         self.life = 0
@@ -65,7 +66,7 @@ class SimBroker:
         self.offset_ns = EPOCH_NS + self.epoch * 37 * MS
         settings = Settings(epoch=self.epoch, software="sim", go_port=1, sink_port=2, feed_port=3)
         runs = [self._facts(run) for run in self.facts if run not in self.verdicts]
-        self.machine = Broker(settings, self.fabric_ns, runs=runs)
+        self.machine = Broker(settings, self.fabric_ns, nodes=self.nodes, runs=runs)
         self.alarm = Alarm(self.world, self._expire)
         self._rearm()
 
@@ -83,6 +84,8 @@ class SimBroker:
             del log.entries[log.durable :]
 
     def _die(self) -> None:
+        registry = self.machine._registry
+        self.nodes = [registry.info(name, None, self.fabric_ns) for name in registry.names()]
         self.alive = False
         self.life += 1
         self.peers.clear()

@@ -2,12 +2,27 @@
 
 import os
 
+import pytest
+
 from tests.simulation.record_lab import play
 from tests.simulation.shrink import check
-from tests.simulation.troubles import RECORD_KINDS, any_story
+from tests.simulation.troubles import RECORD_KINDS, Story, Trouble, any_story
+from tests.simulation.world import MS
 
 SEEDS = int(os.environ.get("FABRIC_SIMULATION_RECORDS", "300"))
 FIRST_SEED = int(os.environ.get("FABRIC_SIMULATION_FIRST_SEED", "0"))
+
+FOUND = (
+    # Readers were given records that were not durable: their numbers came again as others.
+    Story(seed=7, troubles=(Trouble("power", at_ns=1300 * MS, lasts_ns=50 * MS),)),
+)
+"""Stories that have failed once."""
+
+
+@pytest.mark.parametrize("story", FOUND)
+def test_what_was_mended_stays_so(story: Story) -> None:
+    """A short story of a seed that failed; see `scripts/soak`."""
+    play(story)
 
 
 def test_every_record_is_stored_once_and_read_once_by_everybody() -> None:
