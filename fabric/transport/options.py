@@ -130,7 +130,10 @@ def listening(socket_type: int, domain: Domain) -> dict[zmq.SocketOption, int]:
     """
     published = _BY_TOPICAL_DOMAIN.get(domain)
     sending = {} if published is None else {zmq.SNDHWM: published}
-    return {**_EVERY, **_LISTENING, **_BY_TYPE[socket_type], **sending}
+    # The same trap on the broker's side: an agent dies or gives up while the sink is full for it; the sink's
+    # second heartbeat on that connection then aborts the broker ("!_io_error").
+    reading = _HEARS_NO_HEARTBEAT if socket_type == zmq.PULL else {}
+    return {**_EVERY, **_LISTENING, **_BY_TYPE[socket_type], **sending, **reading}
 
 
 def connecting(socket_type: int) -> dict[zmq.SocketOption, int]:

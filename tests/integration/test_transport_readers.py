@@ -14,7 +14,7 @@ from broker.gate import Gate
 from broker.zap import ZapHandler
 from fabric.keys import KeyPair
 from fabric.transport import bound_port, listen, options, receive_now
-from tests.integration import slow_reader
+from tests.integration import slow_reader, slow_sink
 
 WITHIN_S = 20.0
 READER = """
@@ -36,6 +36,15 @@ def test_a_reader_that_pauses_with_a_full_queue_lives_and_reads_on() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout.split()[1]) >= options.FEED_HWM
+
+
+def test_a_broker_outlives_an_agent_that_dies_while_its_sink_is_full() -> None:
+    """ZeroMQ 4.3.5 aborts who beats on a connection that failed behind a full queue."""
+    done = subprocess.run(
+        [sys.executable, slow_sink.__file__], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("read ")
 
 
 def test_a_broker_lets_a_reader_go_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
