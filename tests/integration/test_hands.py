@@ -12,7 +12,7 @@ import pytest
 from agents.executor import Executor
 from agents.hands import Hands
 from agents.journal import Journal
-from agents.launching import Patience
+from agents.launching import Arming, Patience
 from agents.parts import Part
 from fabric.clock import MonotonicClock
 from fabric.loop import Loop
@@ -42,6 +42,7 @@ class Bench:
             directory,
             parts,
             patience=Patience(),
+            arming=Arming(),
             say=self._say,
             refresh_clock=lambda: None,
             fabric_now=lambda: (self.clock.now_ns(), 0),

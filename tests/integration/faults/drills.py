@@ -77,6 +77,20 @@ cmd = "echo done >> {files}/reset-other"
 """
 
 
+class _Armed:
+    """Says whether a launcher holds one step and is done with it: the step is stopped, and was so before."""
+
+    def __init__(self, launcher: int) -> None:
+        self._launcher = launcher
+        self._last = ""
+
+    def __call__(self) -> bool:
+        children = list(tree.children(self._launcher))
+        status = Path(f"/proc/{children[0]}/status").read_text() if len(children) == 1 else ""
+        was, self._last = self._last, status.partition("voluntary_ctxt_switches")[2]
+        return "State:\tt" in status and was == self._last
+
+
 @dataclass
 class Drill:
     """One fault in one stage."""
@@ -130,7 +144,7 @@ class Drill:
         until(lambda: self.has(sign), lambda: f"{sign} of {self.name}:\n{self.run.said()}")
         launcher = agent.launcher
         if self.stage == "ready":
-            until(lambda: len(tree.children(launcher)) == 1, "an armed step")
+            until(_Armed(launcher), "an armed step")
         if self.stage == "run":
             self.run.wait_said("before, too")
         what, how = self.fault.split("-")
