@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 import zmq
@@ -16,6 +18,7 @@ from fabric.keys import KeyPair
 from fabric.transport import bound_port, listen, options, receive_now
 from tests.integration import slow_reader, slow_sink
 
+ROOT = Path(__file__).resolve().parents[2]
 WITHIN_S = 20.0
 READER = """
 import json, sys, zmq
@@ -29,20 +32,22 @@ sys.stdin.read()
 """
 
 
+def alone(program: ModuleType) -> subprocess.CompletedProcess[str]:
+    """Run a module of the tests in a process that may abort."""
+    words = [sys.executable, "-m", program.__name__]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+
 def test_a_reader_that_pauses_with_a_full_queue_lives_and_reads_on() -> None:
     """ZeroMQ 4.3.5 aborts a process that connects again while its queue is full, as soon as it reads on."""
-    done = subprocess.run(
-        [sys.executable, slow_reader.__file__], capture_output=True, text=True, check=False, timeout=60
-    )
+    done = alone(slow_reader)
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout.split()[1]) >= options.FEED_HWM
 
 
 def test_a_broker_outlives_an_agent_that_dies_while_its_sink_is_full() -> None:
     """ZeroMQ 4.3.5 aborts who beats on a connection that failed behind a full queue."""
-    done = subprocess.run(
-        [sys.executable, slow_sink.__file__], capture_output=True, text=True, check=False, timeout=60
-    )
+    done = alone(slow_sink)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("read ")
 
