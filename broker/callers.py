@@ -5,10 +5,10 @@ But it tells of every message by which descriptor it came, and a TCP connection 
 for ZeroMQ, too: the peer connects again, and its key is asked for again.
 """
 
-import os
 import socket
 from collections.abc import Iterable
 
+from broker.borrowing import borrowed
 from fabric.transport import Received
 
 
@@ -46,15 +46,11 @@ class Callers:
         connects again, as after any break.
         """
         try:
-            copy = os.dup(fd)
-        except OSError:
-            return False
-        try:
-            with socket.socket(fileno=copy) as line:
+            with borrowed(fd) as line:
                 if line.getsockname()[1] not in self._ports or not line.getpeername():
                     return False
                 line.shutdown(socket.SHUT_RDWR)
-        except OSError:  # no socket, or nobody at the other end
+        except OSError:  # nothing, no socket, or nobody at the other end
             return False
         return True
 

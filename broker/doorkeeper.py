@@ -1,13 +1,12 @@
 """Watches connections come and go at the four sockets, and hangs up on those of whom there are too many."""
 
-import os
 import resource
-import socket
 from typing import Final
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from broker.borrowing import borrowed
 from broker.callers import Callers
 from broker.crowd import Crowd
 from broker.limits import STRANGERS, STRANGERS_OF_ADDRESS
@@ -109,11 +108,7 @@ def _monitor(sockets: Sockets, listening: Socket, domain: str) -> Socket:
 def _address(fd: int) -> str | None:
     """Return whence a connection comes; None if it has gone already."""
     try:
-        copy = os.dup(fd)
-    except OSError:
-        return None
-    try:
-        with socket.socket(fileno=copy) as line:
+        with borrowed(fd) as line:
             return str(line.getpeername()[0])
     except OSError:
         return None

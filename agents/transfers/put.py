@@ -81,7 +81,6 @@ class Put:
         self._send = send
         self._next = 0
         self._incoming: _Incoming | None = None
-        self._pulled_bytes = 0
 
     @property
     def failed(self) -> bool:

@@ -111,15 +111,6 @@ def annotate(annotations: Iterable[Annotation], environ: Mapping[str, str]) -> I
             ).command()
 
 
-def write_summary(result: Result, bundle: Path | None, path: Path) -> None:
-    """Append the summary of a run to the file that GitHub reads.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
-    _append(summary_blocks(result, bundle), path)
-
-
 def _append(blocks: Iterable[str], path: Path) -> None:
     """Append blocks, as far as there is room.
 

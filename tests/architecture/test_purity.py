@@ -29,7 +29,7 @@ SHELLS = {
         "upkeep",
     },
     "broker": {
-        *("__main__", "callers", "cli", "doorkeeper", "service", "server", "hands", "reading"),
+        *("__main__", "borrowing", "callers", "cli", "doorkeeper", "service", "server", "hands", "reading"),
         *("home", "identity", "logs", "opener", "sockets", "zap", "selftest"),
     },
     "agents": {

@@ -9,7 +9,7 @@ from fabric.cli.answers import answering
 from fabric.cli.checking import check_files
 from fabric.errors import UsageError
 from fabric.report import github
-from fabric.report.github import Annotation, annotate, annotations_of, report, summary_blocks, write_summary
+from fabric.report.github import Annotation, annotate, annotations_of, report, summary_blocks
 from fabric.trial.diagnostics import Diagnostic, TrialError
 from tests.unit.report_results import CHECK, METRIC, failed, result, step
 
@@ -117,11 +117,12 @@ def test_the_summary_stays_below_the_limit(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "summary.md"
     path.write_text("x" * 1000)
     steps = [failed(node=f"n{number}", last=["y" * 100]) for number in range(40)]
-    write_summary(failing(steps=steps), None, path)
+    environ = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(path)}
+    assert list(report(failing(steps=steps), None, environ))
     assert 3000 < path.stat().st_size <= 4000
     assert path.read_text().endswith("limit of 1 MiB.*\n")
     for _ in range(3):
-        write_summary(failing(steps=steps), None, path)
+        assert list(report(failing(steps=steps), None, environ))
     assert path.stat().st_size <= 4000
 
 
