@@ -2,23 +2,34 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from fabric.cli.options import common_options, option, reported_errors, settings
+from fabric.cli.options import option, reported_errors, settings
+from fabric.cli.service import config_options, ephemeral_option, log_options, say_checked, set_up_logs
+from fabric.errors import UsageError
+
+if TYPE_CHECKING:
+    from fabric.settings import Sections
 
 ADDRESS_HELP: Final = "Address of this machine in a network, for `network` in trials; repeatable."
 
 
+def _sections() -> "Sections":
+    from agents.settings import SECTIONS
+
+    return SECTIONS
+
+
 @click.command("fabric-agent", context_settings=settings("agent"))
-@click.argument("url", envvar="FABRIC_BROKER")
+@click.argument("broker", metavar="[URL]", envvar="FABRIC_BROKER", required=False)
 @option("--join", metavar="TOKEN", help="Token that the broker printed; needed at the first start only.")
 @option("--name", help="Name of this node.  Default: the machine's host name.")
 @option(
     "--label", "labels", metavar="LABEL", multiple=True, help="A word by which trials find it; repeatable."
 )
-@option("--addr", "addresses", metavar="NAME=ADDRESS", multiple=True, help=ADDRESS_HELP)
+@option("--addr", "networks", metavar="NAME=ADDRESS", multiple=True, help=ADDRESS_HELP)
 @option(
     "--state-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -39,17 +50,18 @@ ADDRESS_HELP: Final = "Address of this machine in a network, for `network` in tr
     help="Be awake in the last half millisecond before a start, to be on time to the microsecond.",
 )
 @option("--lifeline-fd", type=int, hidden=True)
-@option("--ephemeral", is_flag=True, hidden=True)
+@ephemeral_option
 @option("--launcher-patience", type=(float, float, float), hidden=True)  # lease, grace, silence in seconds
 @option("--disk-patience", type=float, hidden=True)  # seconds
-@common_options
+@config_options("agent", _sections)
+@log_options
 def main(
     *,
-    url: str,
+    broker: str | None,
     join: str | None,
     name: str | None,
     labels: tuple[str, ...],
-    addresses: tuple[str, ...],
+    networks: tuple[str, ...],
     state_dir: Path | None,
     arming: Literal["link", "exec", "gate"],
     spin: bool,
@@ -57,8 +69,9 @@ def main(
     ephemeral: bool,
     launcher_patience: tuple[float, float, float] | None,
     disk_patience: float | None,
-    verbose: bool,
-    quiet: bool,
+    config: Path | None,
+    check_config: bool,
+    **logs: Any,
 ) -> None:
     """Run on this machine what the fabric's broker at URL (tcp://host:7400) tells it to run.
 
@@ -66,20 +79,26 @@ def main(
     TERM ends it and all that it has started.
     """
     with reported_errors():
+        if check_config:
+            say_checked(config)
+            return
+        if broker is None:
+            hint = "the URL behind fabric-agent, or broker = under [agent] in its settings"
+            raise UsageError("where the broker is has to be said", hint=hint)
         from agents.launching import Arming, Patience
         from agents.run import Options, run_agent
 
+        set_up_logs(**logs)
         patience = Patience(*launcher_patience) if launcher_patience else Patience()
         options = Options(
-            url=url,
+            url=broker,
             join=join,
             name=name,
             labels=labels,
-            addresses=addresses,
+            addresses=networks,
             state_dir=state_dir,
             lifeline_fd=lifeline_fd,
             ephemeral=ephemeral,
-            verbosity=int(verbose) - int(quiet),
             arming=Arming(arming, spin),
             patience=replace(patience, disk_s=disk_patience) if disk_patience else patience,
         )

@@ -131,6 +131,13 @@ class Node:
         if self._refusal:
             raise FabricError(self._refusal)
 
+    @property
+    def status(self) -> str:
+        """What it does, for people."""
+        runs = f", runs: {' '.join(self._parts)}" if self._parts else ""
+        is_up = self._session.state == "up"
+        return f"{'connected to' if is_up else 'waits for'} the broker at {self._broker}{runs}"
+
     def stop(self, why: str) -> None:
         """Let `serve` return after this turn."""
         self._stopping = self._stopping or why

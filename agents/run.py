@@ -11,12 +11,12 @@ from pathlib import Path
 from agents.identity import Identity
 from agents.launching import Arming, Patience
 from agents.node import Node
+from agents.settings import checked_label, checked_name, read_address
 from agents.state import AgentState
 from fabric import config
 from fabric.errors import UsageError
 from fabric.keys import JoinToken
-from fabric.log import level_for, set_up
-from fabric.protocol.names import NODE, WORD
+from fabric.notify import Notifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,6 @@ class Options:
     state_dir: Path | None
     lifeline_fd: int | None = None
     ephemeral: bool = False
-    verbosity: int = 0
     patience: Patience
     arming: Arming = field(default_factory=Arming)
 
@@ -42,12 +41,11 @@ def run_agent(options: Options) -> None:
     Raises:
         FabricError: If an option, the state directory or the key is wrong, or the broker refuses.
     """
-    set_up(level_for(options.verbosity))
     options = _told_later(options)
     broker = config.parse_url(options.url)
-    name = _checked_name(options.name or socket.gethostname().split(".")[0])
-    labels = tuple(_checked_word(label, "label") for label in options.labels)
-    announced = dict(_address(text) for text in options.addresses)
+    name = checked_name(options.name or socket.gethostname().split(".")[0])
+    labels = tuple(checked_label(label) for label in options.labels)
+    announced = dict(read_address(text) for text in options.addresses)
     token = JoinToken.parse(options.join) if options.join else None
     state = AgentState.lock((options.state_dir or config.state_dir(f"agent-{name}")).absolute())
     try:
@@ -61,7 +59,8 @@ def run_agent(options: Options) -> None:
             patience=options.patience,
             arming=options.arming,
         )
-        _listen_for_the_end(node, options.lifeline_fd)
+        notifier = Notifier.find(lambda: node.status)
+        _listen_for_the_end(node, notifier, options.lifeline_fd)
         node.serve()
     finally:
         if options.ephemeral:
@@ -85,9 +84,15 @@ def _told_later(options: Options) -> Options:
     return replace(options, url=words[0], join=words[1])
 
 
-def _listen_for_the_end(node: Node, lifeline_fd: int | None) -> None:
-    signals = (signal.SIGTERM, signal.SIGINT)
-    node.loop.on_signals(signals, lambda number: node.stop(signal.Signals(number).name))
+def _listen_for_the_end(node: Node, notifier: Notifier | None, lifeline_fd: int | None) -> None:
+    def stop(number: int) -> None:
+        if notifier is not None:
+            notifier.stopping()
+        node.stop(signal.Signals(number).name)
+
+    node.loop.on_signals((signal.SIGTERM, signal.SIGINT), stop)
+    if notifier is not None:
+        node.loop.on_turn(notifier.turned)
     if lifeline_fd is None:
         return
 
@@ -98,25 +103,3 @@ def _listen_for_the_end(node: Node, lifeline_fd: int | None) -> None:
 
     os.set_inheritable(lifeline_fd, False)
     node.loop.add(lifeline_fd, lifeline)
-
-
-def _checked_name(name: str) -> str:
-    if not NODE.fullmatch(name):
-        raise UsageError(
-            f"{name!r:.80} cannot be a node's name",
-            hint="letters, digits, `.`, `_` and `-`; give one with --name",
-        )
-    return name
-
-
-def _checked_word(word: str, what: str) -> str:
-    if not WORD.fullmatch(word):
-        raise UsageError(f"{word!r:.80} cannot be a {what}", hint="letters, digits, `.`, `_` and `-`")
-    return word
-
-
-def _address(text: str) -> tuple[str, str]:
-    network, equals, address = text.partition("=")
-    if not equals or not address:
-        raise UsageError(f"--addr {text!r:.80}: expected NAME=ADDRESS", hint="like --addr test=10.1.0.5")
-    return _checked_word(network, "network's name") if network else "", address

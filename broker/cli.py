@@ -2,10 +2,21 @@
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fabric.cli.options import common_options, option, reported_errors, settings
+from fabric.cli.options import option, reported_errors, settings
+from fabric.cli.service import config_options, ephemeral_option, log_options, say_checked, set_up_logs
+
+if TYPE_CHECKING:
+    from fabric.settings import Sections
+
+
+def _sections() -> "Sections":
+    from broker.settings import SECTIONS
+
+    return SECTIONS
 
 
 @click.command("fabric-broker", context_settings=settings("broker"))
@@ -26,8 +37,9 @@ from fabric.cli.options import common_options, option, reported_errors, settings
 @click.option("--operator-file", type=click.Path(dir_okay=False, path_type=Path), hidden=True)
 @click.option("--announce-fd", type=click.IntRange(min=3), hidden=True)
 @click.option("--lifeline-fd", type=click.IntRange(min=0), hidden=True)
-@click.option("--ephemeral", is_flag=True, hidden=True)
-@common_options
+@ephemeral_option
+@config_options("broker", _sections)
+@log_options
 def main(
     listen: str,
     state_dir: Path | None,
@@ -36,18 +48,21 @@ def main(
     announce_fd: int | None,
     lifeline_fd: int | None,
     ephemeral: bool,
-    verbose: bool,
-    quiet: bool,
+    config: Path | None,
+    check_config: bool,
+    **logs: Any,
 ) -> None:
     """Serve the lab: nodes and operators connect to the broker, and to nothing else.
 
     Prints the line that starts an agent on a node, then serves until it is interrupted.
     """
     with reported_errors():
+        if check_config:
+            say_checked(config)
+            return
         from broker.service import Request, serve
-        from fabric.log import level_for, set_up
 
-        set_up(level_for(verbose - quiet))
+        set_up_logs(**logs)
         request = Request(
             listen=listen,
             state_dir=state_dir,
@@ -56,7 +71,7 @@ def main(
             lifeline_fd=lifeline_fd,
             ephemeral=ephemeral,
         )
-        serve(request, partial(_say, quiet=quiet))
+        serve(request, partial(_say, quiet=logs["quiet"]))
 
 
 def _say(text: str, for_people: bool, *, quiet: bool) -> None:

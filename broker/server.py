@@ -22,6 +22,7 @@ from fabric.config import Address
 from fabric.errors import DecodeError, VersionMismatch
 from fabric.log import get_logger
 from fabric.loop import Loop
+from fabric.notify import Notifier
 from fabric.protocol.codec import decode, decode_as
 from fabric.protocol.messages import Batch, Rejected
 from fabric.transport import Received, Traffic, receive_now
@@ -59,6 +60,7 @@ class Server:
         self._dropped = 0
         self._stopping = False
         self._takes_records = False
+        self._notifier: Notifier | None = None
         self._loop = Loop(clock)
         self._loop.add(sockets.zap.socket, sockets.zap.serve)
         self._doorkeeper = Doorkeeper(sockets, self._hands.callers)
@@ -100,6 +102,11 @@ class Server:
     def stop_on_signals(self, *signals: int) -> None:
         """End `serve` when one of these comes."""
         self._loop.on_signals(signals, self._stop)
+
+    def report_to(self, notifier: Notifier) -> None:
+        """Tell a service manager that the loop turns, and when it ends."""
+        self._notifier = notifier
+        self._loop.on_turn(notifier.turned)
 
     def stop_at_end_of(self, fd: int) -> None:
         """End `serve` when the other end of this descriptor was closed."""
@@ -234,6 +241,8 @@ class Server:
 
     def _stop(self, number: int) -> None:
         log.info("stop_asked", signal=number)
+        if self._notifier is not None:
+            self._notifier.stopping()
         self._stopping = True
 
     def _lifeline_came(self, fd: int) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, Final, Literal, NamedTuple, Protocol, TextIO
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 Level = Literal["debug", "info", "warning", "error"]
 _LEVELS: Final[dict[Level, int]] = {
@@ -55,7 +55,21 @@ def level_for(verbosity: int, usual: Level = "info") -> Level:
     return levels[min(max(levels.index(usual) - verbosity, 0), len(levels) - 1)]
 
 
-def set_up(level: Level = "info", *, as_json: bool = False, stream: TextIO | None = None) -> None:
+class Target(Protocol):
+    """Where lines go: a text stream, or a log file."""
+
+    def write(self, text: str, /) -> object:
+        """Take one event, a line or several."""
+
+    def flush(self) -> object:
+        """Leave nothing behind."""
+
+    def isatty(self) -> bool:
+        """Say whether it is a terminal."""
+        ...
+
+
+def set_up(level: Level = "info", *, as_json: bool = False, stream: Target | None = None) -> None:
     """Send events of ``level`` and above to ``stream`` (default: stderr), one line each.
 
     Colours are for terminals and go away with ``NO_COLOR``.  Who then has nothing to say does not import
@@ -70,7 +84,7 @@ def set_up(level: Level = "info", *, as_json: bool = False, stream: TextIO | Non
 class _Wish(NamedTuple):
     level: Level
     as_json: bool
-    stream: TextIO | None
+    stream: Target | None
 
 
 _wishes: Final[list[_Wish]] = []
@@ -100,7 +114,27 @@ def _renderers(structlog: Any, *, as_json: bool, colors: bool) -> list[Any]:
     if as_json:
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+    return [_escaped, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+
+
+def _escaped(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Write what cannot be seen as an escape: a peer's text must make no line, and no colour, of its own.
+
+    JSON does so by itself, and tracebacks are made of lines.
+    """
+    return {
+        name: _visible(value) if isinstance(value, str) and name not in _LINES else value
+        for name, value in event.items()
+    }
+
+
+_LINES: Final = frozenset({"exception", "stack"})
+
+
+def _visible(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 class _LateLogger:
@@ -138,7 +172,7 @@ def _say_nothing(_event: str, **_values: object) -> None:
 class _Unbreakable:
     """A stream whose reader may go away: a closed stderr must not end a broker."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Target) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:

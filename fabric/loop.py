@@ -56,6 +56,7 @@ class Loop:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._signals: deque[int] = deque()
         self._on_signal: Callable[[int], None] | None = None
+        self._on_turn: Callback | None = None
         self._previous: dict[int, Any] = {}
         self._previous_wakeup = -1
         self.add(self._wake_read, self._woken)
@@ -86,6 +87,10 @@ class Loop:
             previous = signal.signal(number, self._note_signal)
             self._previous.setdefault(number, previous)
 
+    def on_turn(self, callback: Callback) -> None:
+        """Call back at the end of every turn: what is said there is said by a loop that really turns."""
+        self._on_turn = callback
+
     def wake(self) -> None:
         """End the wait of this turn or of the next one.  The one thing that other threads may call."""
         with suppress(BlockingIOError):  # the pipe is full of wake-ups
@@ -109,6 +114,8 @@ class Loop:
                 callback(now_ns)
         while self._signals and self._on_signal is not None:
             self._on_signal(self._signals.popleft())
+        if self._on_turn is not None:
+            self._on_turn(now_ns)
         return now_ns
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ itself, or brings the error of it.
 """
 
 # Importing pathlib costs this process 1 MB and 10 ms.
-# ruff: noqa: PTH115, PTH208
+# ruff: noqa: PTH115, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ PIPE_BYTES = 1 << 20
 """Room of a step's stdout and stderr: the most that Linux gives to a user without privilege."""
 
 _F_SETPIPE_SZ = 1031
+_OOM_SCORE = "/proc/self/oom_score_adj"
 _NO_EXEC = 127  # what a shell says of a program that cannot be executed
 
 
@@ -39,6 +40,7 @@ class Inherited:
         self.umask = os.umask(0o077)
         self.timer_slack_ns = libc.get_timer_slack()
         self.files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.is_spared = _oom_score() < 0  # as a service; its steps are not what must survive
 
 
 class Plan:
@@ -219,3 +221,15 @@ def _reset(plan: Plan, inherited: Inherited) -> None:
     libc.prctl(libc.PR_SET_TIMERSLACK, inherited.timer_slack_ns)
     resource.setrlimit(resource.RLIMIT_NOFILE, inherited.files)
     os.umask(inherited.umask if plan.umask is None else plan.umask)
+    if inherited.is_spared:
+        with open(_OOM_SCORE, "w") as file:
+            file.write("0")
+
+
+def _oom_score() -> int:
+    """Return how gladly the kernel kills this process when memory is short: 0 is as others."""
+    try:
+        with open(_OOM_SCORE) as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0

@@ -20,7 +20,10 @@ _GUTTER: Final = 5  # room for line numbers, as in the compilers that people kno
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
-    """One error (code ``E...``) or warning (``W...``).  Lines and columns count from 1, in characters."""
+    """One error (code ``E...``, or none) or warning (``W...``).
+
+    Lines and columns count from 1, in characters.
+    """
 
     path: str
     line: int  # 0: it is about the file as a whole
@@ -34,13 +37,14 @@ class Diagnostic:
     @property
     def is_error(self) -> bool:
         """Whether it keeps the trial from being run."""
-        return self.code.startswith("E")
+        return not self.code.startswith("W")
 
     def render(self) -> str:
         """Return the lines that are printed: place and message, the source with a caret, the way out."""
         severity = "error" if self.is_error else "warning"
         place = f"{self.path}:{self.line}:{self.col}" if self.line else self.path
-        lines = [_printable(f"{place}: {severity}[{self.code}]: {_shortened(self.message)}")]
+        code = f"[{self.code}]" if self.code else ""
+        lines = [_printable(f"{place}: {severity}{code}: {_shortened(self.message)}")]
         gutter = max(_GUTTER, len(str(self.line)))
         if self.source.strip():
             text, caret = _excerpt(self.source, self.col - 1, self.end_col - 1)

@@ -102,7 +102,7 @@ def test_every_option_is_described() -> None:
                 assert flag in text, f"{flag} of {name}"
 
 
-INSTEAD = ("-h", "--help", "--version", "--check", "--explain")
+INSTEAD = ("-h", "--help", "--version", "--check", "--check-config", "--explain")
 """What a command does instead of its work: in the environment it would keep everybody from working."""
 
 

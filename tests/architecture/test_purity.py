@@ -30,10 +30,10 @@ SHELLS = {
     },
     "broker": {
         *("__main__", "borrowing", "callers", "cli", "doorkeeper", "service", "server", "hands", "reading"),
-        *("home", "identity", "logs", "opener", "sockets", "zap", "selftest"),
+        *("home", "identity", "logs", "opener", "settings", "sockets", "zap", "selftest"),
     },
     "agents": {
-        *("__main__", "cli", "run", "node", "facts", "identity", "state"),
+        *("__main__", "cli", "run", "node", "facts", "identity", "settings", "state"),
         *("launching", "parts", "pipes", "recovery", "removal", "shipping", "sockets"),
         *("disks", "hands", "kernel_clock", "listeners", "looking", "owed", "probe_pipes", "timekeeping"),
     },

@@ -1,0 +1,83 @@
+"""Tells a service manager how a service is: systemd's notifications, without a library.
+
+A state is one datagram to the socket that is named in the environment.  What the loop sends is sent *by* the
+loop: a program that is stopped, or stuck in a callback, sends no sign of life, and is started again.
+
+Source: sd_notify(3), systemd.service(5) for ``Type=notify`` and ``WatchdogSec``.
+"""
+
+import os
+import socket
+from collections.abc import Callable, MutableMapping
+from typing import Final, Self
+
+STATUS_NS: Final = 1_000_000_000
+"""How often what a service does is looked at, in nanoseconds; it is sent when it has changed."""
+
+
+class Notifier:
+    """One service towards its manager.  `turned` belongs into every turn of the loop."""
+
+    def __init__(self, address: str, watchdog_us: int = 0, status: Callable[[], str] = lambda: "") -> None:
+        """Say nothing yet.
+
+        Args:
+            address: Path of a datagram socket, or ``@`` and the name of an abstract one.
+            watchdog_us: Longest silence before the manager ends this service, in microseconds; 0: any.
+            status: Returns a line for people; called once a second at most.
+        """
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
+        self._watchdog_ns = watchdog_us * 1000 // 2  # as its manual asks: twice in each interval
+        self._status = status
+        self._told = ""
+        self._is_ready = False
+        self._beat_ns = self._look_ns = 0
+
+    @classmethod
+    def find(
+        cls, status: Callable[[], str], environment: MutableMapping[str, str] = os.environ
+    ) -> Self | None:
+        """Return who speaks to the manager that has started this process; None if there is none.
+
+        The variables are taken away: a step of a trial must not speak for its agent.
+        """
+        address = environment.pop("NOTIFY_SOCKET", "")
+        limit = environment.pop("WATCHDOG_USEC", "")
+        pid = environment.pop("WATCHDOG_PID", "")
+        if not address.startswith(("/", "@")):
+            return None
+        is_meant = pid in ("", str(os.getpid()))
+        return cls(address, int(limit) if limit.isdecimal() and is_meant else 0, status)
+
+    def turned(self, now_ns: int) -> None:
+        """Say what is due, for the loop has turned: first that the service is ready.
+
+        ``now_ns`` is nanoseconds of any clock that does not step.
+        """
+        if not self._is_ready:
+            self._is_ready = self._send("READY=1")
+            self._beat_ns = now_ns
+        if self._watchdog_ns and now_ns >= self._beat_ns and self._send("WATCHDOG=1"):
+            self._beat_ns = now_ns + self._watchdog_ns
+        if now_ns >= self._look_ns:
+            self._look_ns = now_ns + STATUS_NS
+            self._tell(self._status())
+
+    def stopping(self) -> None:
+        """Say that the service ends now, which may take a while."""
+        self._send("STOPPING=1")
+
+    def _tell(self, status: str) -> None:
+        line = " ".join(status.split())
+        if line != self._told and self._send(f"STATUS={line}"):
+            self._told = line
+
+    def _send(self, state: str) -> bool:
+        """Return whether it was taken; what was not is sent again in a later turn."""
+        try:
+            self._socket.sendto(state.encode(), socket.MSG_NOSIGNAL, self._address)
+        except OSError:
+            return False
+        return True
