@@ -30,7 +30,7 @@ from fabric.protocol.messages import (
     Message,
     Prepare,
 )
-from fabric.protocol.records import PhaseFinished, Stream
+from fabric.protocol.records import Notice, PhaseFinished, Stream
 from fabric.timing.offset import Known
 
 BEGIN_NS: Final = 20_000_000
@@ -47,28 +47,28 @@ class Executor:
         self.assign = assign
         self.run = assign.run
         self._stamp = Stamp()
-        self._lanes = Lanes(assign.run, self._stamp)
-        self._parting = Parting(self._lanes, self._stamp, needs_reset=needs_reset)
+        self.lanes = Lanes(assign.run, self._stamp)
+        self.parting = Parting(self.lanes, self._stamp, needs_reset=needs_reset)
 
     @property
     def is_led(self) -> bool:
         """Whether it still does what the controller says."""
-        return self._parting.is_led
+        return self.parting.is_led
 
     @property
     def needs_reset(self) -> bool:
         """Whether a next life of the agent has to reset."""
-        return self._parting.needs_reset
+        return self.parting.needs_reset
 
     @property
     def phase(self) -> PhasePart | None:
         """The present phase, or the last one."""
-        return self._lanes.part
+        return self.lanes.part
 
     @property
     def steps(self) -> Steps:
         """The attempts that live here."""
-        return self._lanes.steps
+        return self.lanes.steps
 
     def reads_output(self, key: str) -> bool:
         """Whether `wrote` is to be told what this attempt writes."""
@@ -122,11 +122,16 @@ class Executor:
     def expire(self, now_ns: int) -> list[Effect]:
         """Begin the phase whose t0 has come; do what is due for its steps."""
         effects = self._begin_if_due(now_ns)
-        return self._settled(effects + self._lanes.expire(now_ns), now_ns)
+        return self._settled(effects + self.lanes.expire(now_ns), now_ns)
 
     def lease_ended(self, why: str, now_ns: int) -> list[Effect]:
         """Nothing was heard of the broker for the run's lease."""
-        return self._settled(self._parting.alone(self.assign, why, now_ns), now_ns)
+        return self._settled(self.parting.alone(self.assign, why, now_ns), now_ns)
+
+    def notice(self, message: str, now_ns: int) -> list[Effect]:
+        """Let people know of something that is as it should be."""
+        t, bound = self._stamp.fabric(now_ns)
+        return [Report(self.run, Notice(t_ns=t, bound_ns=bound, level="info", message=message))]
 
     # --- what the launcher saw --------------------------------------------------------------------------
 
@@ -161,7 +166,7 @@ class Executor:
         part = self.phase
         is_first = part is not None and part.state == "scheduled" and part.lane_of(step) is not None
         effects = self._begin(part, now_ns) if part is not None and is_first else []
-        return self._settled(effects + self._lanes.started(step, start, now_ns), now_ns)
+        return self._settled(effects + self.lanes.started(step, start, now_ns), now_ns)
 
     def start_failed(self, key: str, sentence: str, now_ns: int) -> list[Effect]:
         """The release came to nothing: its program could not be executed."""
@@ -214,15 +219,15 @@ class Executor:
         """All that it had started was killed.  There is a new one: what is reset is armed again with it."""
         part = self.phase
         prepared = part if part is not None and part.state in ("preparing", "ready", "holding") else None
-        effects = self._lanes.disarm_firsts(prepared) if prepared else []
+        effects = self.lanes.disarm_firsts(prepared) if prepared else []
         if prepared and not prepared.is_reset:
             effects += self._refuse(prepared, "", why)
         for step in self.steps:
             if not step.is_own and not (step.exit and step.tree_ended):
                 step.lost, step.tree_ended = step.lost or why, True
-                effects += self._lanes.finish_if_over(step, now_ns)
+                effects += self.lanes.finish_if_over(step, now_ns)
         if prepared and prepared.is_reset:
-            effects += self._lanes.arm_firsts(prepared)
+            effects += self.lanes.arm_firsts(prepared)
         return self._settled(effects, now_ns)
 
     def _told(self, key: str, take: Callable[[StepRun], None], now_ns: int) -> list[Effect]:
@@ -231,19 +236,19 @@ class Executor:
         if step is None:
             return []
         take(step)
-        return self._settled(self._lanes.finish_if_over(step, now_ns), now_ns)
+        return self._settled(self.lanes.finish_if_over(step, now_ns), now_ns)
 
     # --- output, looks and files ------------------------------------------------------------------------
 
     def wrote(self, key: str, stream: Stream, data: bytes, now_ns: int) -> list[Effect]:
         """An attempt of which that is wanted (`reads_output`) has written these bytes."""
         step = self.steps.get(key)
-        return self._settled(self._lanes.wrote(step, stream, data, now_ns), now_ns) if step else []
+        return self._settled(self.lanes.wrote(step, stream, data, now_ns), now_ns) if step else []
 
     def looked(self, key: str, what: str, seen: str, now_ns: int) -> list[Effect]:
         """Say ``what`` shows that a step is ready; or, if that is "", what was ``seen`` instead."""
         step = self.steps.get(key)
-        return self._settled(self._lanes.looked(step, what, seen, now_ns), now_ns) if step else []
+        return self._settled(self.lanes.looked(step, what, seen, now_ns), now_ns) if step else []
 
     def transferred(self, key: str, failed: bool, message: str, now_ns: int, lost: str = "") -> list[Effect]:
         """A put or a fetch is over; ``lost`` says why if that is not its own fault."""
@@ -273,22 +278,22 @@ class Executor:
     def _on_prepare(self, message: Prepare, now_ns: int) -> list[Effect]:
         part = self.phase
         if not self.is_led:
-            why = self._parting.abandoned or "the run is over on this node"
+            why = self.parting.abandoned or "the run is over on this node"
             return [preparing.refused(self.assign, message.phase, "", why)]
         if part is not None and part.is_for(message):
             return self._answer(part, now_ns)
         if part is not None and part.state in ("scheduled", "running", "holding"):
             # The controller has given that phase up, and no word of it came through.  It asks again.
-            return self._lanes.cancel(part, now_ns, everything=True)
+            return self.lanes.cancel(part, now_ns, everything=True)
         effects = self.steps.drop_armed()
-        part = self._lanes.part = PhasePart.prepared(message)
+        part = self.lanes.part = PhasePart.prepared(message)
         for step in self.steps:
             if step.step.step in message.end:
                 part.ending.add(step.key)
                 effects += self.steps.end(step, "stopped")
         if problem := checks.impossible(part):
             return effects + self._refuse(part, *problem)
-        effects += [*self._lanes.arm_firsts(part), RefreshClock(self.run)]
+        effects += [*self.lanes.arm_firsts(part), RefreshClock(self.run)]
         part.is_checked = part.is_reset  # which does what can be done
         return effects if part.is_checked else [*effects, Check(self.run, part.phase, checks.wanted(part))]
 
@@ -302,7 +307,7 @@ class Executor:
         part = self.phase
         if part is None or part.phase != message.phase or part.state in ("done", "refused"):
             return []
-        return self._lanes.cancel(part, now_ns, everything=message.everything)
+        return self.lanes.cancel(part, now_ns, everything=message.everything)
 
     # --- what follows -----------------------------------------------------------------------------------
 
@@ -320,10 +325,10 @@ class Executor:
             if part.state == "preparing" and part.is_prepared:
                 return self._be_ready
             if part.state == "running" and part.can_move:
-                return lambda now_ns: self._lanes.move_on(part, now_ns)
+                return lambda now_ns: self.lanes.move_on(part, now_ns)
             if part.state == "running" and part.is_idle:
                 return self._finish_phase
-        return self._parting.what_follows(self.assign)
+        return self.parting.what_follows(self.assign)
 
     def _be_ready(self, now_ns: int) -> list[Effect]:
         part = self.phase
@@ -347,14 +352,14 @@ class Executor:
         return self._begin(part, now_ns)
 
     def _begin(self, part: PhasePart, now_ns: int) -> list[Effect]:
-        self._parting.phase_begins(part)
-        return self._lanes.begin(part, now_ns)
+        self.parting.phase_begins(part)
+        return self.lanes.begin(part, now_ns)
 
     def _finish_phase(self, now_ns: int) -> list[Effect]:
         part = self.phase
         assert part is not None
         part.state = "done"
-        self._parting.phase_done(part)
+        self.parting.phase_done(part)
         t, bound = self._stamp.fabric(now_ns)
         record = PhaseFinished(t_ns=t, bound_ns=bound, phase=part.phase, failed=part.has_failed)
         return [Report(self.run, record)]
@@ -366,6 +371,6 @@ _HANDLERS: Final[Mapping[type, Callable[[Executor, Any, int], list[Effect]]]] = 
     Go: Executor._on_go,  # noqa: SLF001
     Abort: Executor._on_abort,  # noqa: SLF001
     Cancel: Executor._on_cancel,  # noqa: SLF001
-    Free: lambda self, _message, now_ns: self._parting.free(now_ns),
-    Abandon: lambda self, message, now_ns: self._parting.alone(self.assign, message.sentence, now_ns),
+    Free: lambda self, _message, now_ns: self.parting.free(now_ns),
+    Abandon: lambda self, message, now_ns: self.parting.alone(self.assign, message.sentence, now_ns),
 }

@@ -22,8 +22,10 @@ from agents.effects import (
     StopTransfer,
     Transfer,
 )
+from agents.launcher.events import AdoptedStep, Ended
 from agents.launching import Arming, Call, Launching, Patience, environment, run_of
 from agents.looking import Looking
+from agents.memo import Context
 from agents.parts import Part
 from agents.pipes import Pipes
 from agents.probe_pipes import ProbePipes
@@ -31,7 +33,7 @@ from agents.transfers import Transfers
 from fabric.clock import Clock
 from fabric.loop import Loop
 from fabric.protocol.messages import Message, Step
-from fabric.protocol.records import Stream
+from fabric.protocol.records import Record, Stream
 
 
 class Hands:
@@ -42,12 +44,14 @@ class Hands:
         clock: The local monotonic one.
         node: Name of this one.
         state_dir: Of the agent.
+        life: Its incarnation.
         parts: The runs, which come and go.
         patience: With the launcher, and of the launcher.
         arming: How it prepares and keeps an instant.
         say: Sends to the broker, if that is possible now.
         refresh_clock: Begins a burst of probes.
         fabric_now: Returns fabric time and its bound.
+        exchange: Returns what a next life is to know of the clock, as `agents.memo.Change` has it.
     """
 
     def __init__(
@@ -58,17 +62,20 @@ class Hands:
         state_dir: Path,
         parts: Mapping[str, Part],
         *,
+        life: int = 1,
         patience: Patience,
         arming: Arming,
         say: Callable[[Message], bool],
         refresh_clock: Callable[[], None],
         fabric_now: Callable[[], tuple[int, int]],
+        exchange: Callable[[], tuple[int, ...]] = tuple,
     ) -> None:
         self._loop = loop
         self._clock = clock
         self._parts = parts
         self._say = say
         self._refresh_clock = refresh_clock
+        self._exchange = exchange
         self._looking = Looking(state_dir)
         self._effects: deque[Effect] = deque()
         self._is_busy = False
@@ -81,6 +88,7 @@ class Hands:
             state_dir,
             send=say,
             stamp=fabric_now,
+            life=life,
             transferred=self._transferred,
             brought=self._brought,
         )
@@ -101,12 +109,19 @@ class Hands:
             self.drive(part, call(part.executor))
 
     def drive(self, part: Part, effects: list[Effect]) -> None:
-        """Do what the executor of a part asks for, and keep what the next life has to know.
+        """Do what the executor of a part asks for, after all that the next life has to know is kept.
 
-        What it asks for when it hears what came of an effect is done after all that it asked for before: an
-        answer that comes at once may take back what stands behind it.
+        Records are appended before anything else is done: a death leaves all that follows from an input, or
+        nothing that the next life cannot do itself.  What the executor asks for when it hears what came of an
+        effect is done after all that it asked for before: an answer that comes at once may take back what
+        stands behind it.
         """
-        self._effects.extend(effects)
+        records = tuple(effect.record for effect in effects if isinstance(effect, Report))
+        part.save()
+        self._write_down(part, records)
+        for record in records:
+            part.journal.append(record)
+        self._effects.extend(effect for effect in effects if not isinstance(effect, Report))
         if not self._is_busy:
             self._is_busy = True
             try:
@@ -114,14 +129,15 @@ class Hands:
                     self._do(self._effects.popleft())
             finally:
                 self._is_busy = False
-        part.save()
+
+    def _write_down(self, part: Part, records: tuple[Record, ...]) -> None:
+        launcher, clock = self.launching.client.name, self._exchange()
+        part.write_down(Context(launcher, clock, part.journal.appended, records))
 
     def _do(self, effect: Effect) -> None:
         match effect:
             case Send(message):
                 self._say(message)
-            case Report(run, record):
-                self._parts[run].journal.append(record)
             case RefreshClock():
                 self._refresh_clock()
             case Ship(run, reset_failed):
@@ -182,6 +198,15 @@ class Hands:
         else:
             self.pipes.open(key, attempt.step, attempt.attempt, part.journal, fds)
         self.drive(part, part.executor.armed(key, now_ns))
+
+    def adopted(self, step: AdoptedStep) -> None:
+        """A program of an earlier life was taken over, unless its executor does not know it."""
+        executor = self._parts[run_of(step.key)].executor
+        if executor.steps.get(step.key) is None and not self.pipes.has(step.key):
+            self.launching.client.drop(step.key)
+        for event in step.events:
+            if isinstance(event, Ended):
+                self._tree_ended(step.key, event.survivors)
 
     def _tree_ended(self, key: str, survivors: tuple[int, ...]) -> None:
         if survivors:

@@ -12,10 +12,12 @@ from agents.effects import Effect
 from agents.executor import Executor
 from agents.journal.limits import DISK_FULL_S
 from agents.launcher import events as le
+from agents.launcher import sweep
 from agents.launcher.asked import Asked
 from agents.launcher.client import LauncherClient, become_subreaper
 from agents.launcher.starting import Depth
-from agents.step_run import Exit, Start
+from agents.takeover import exit_of, start_of
+from fabric import __version__
 from fabric.log import get_logger
 from fabric.loop import Loop
 from fabric.protocol.messages import Step
@@ -34,7 +36,7 @@ class Patience:
     """How long agent and launcher wait for each other, and for a disk, in seconds."""
 
     lease_s: float = 15.0  # the agent is silent (stopped, hung): the launcher ends all steps
-    grace_s: float = 5.0  # the agent is gone, and no other one comes: the launcher ends all and itself
+    grace_s: float = 10.0  # the agent is gone, and no other one comes: the launcher ends all and itself
     silence_s: float = 10.0  # the launcher answers no beat: it is killed, and with it all that it has started
     disk_s: float = DISK_FULL_S  # the disk is full and no acknowledgement will change it: steps are ended
 
@@ -90,8 +92,13 @@ class Launching:
         self._tree_ended = tree_ended
         self._died = died
         self._quitting = False
+        self._fd = -1
         become_subreaper()
-        self.client = self._start()
+        self.client = self._connect()
+        self.found = self.client.adopted() if self.client.is_adopted else None
+        """What the launcher of an earlier life has, until `take_over` or `end_found`."""
+        if not self.client.is_adopted:
+            self._listen()
 
     def beat(self, now_ns: int) -> None:
         """Renew the lease, and end a launcher that is silent.  Due every second."""
@@ -137,14 +144,49 @@ class Launching:
         self._unwatch()
         self.client.kill_orphans()
 
-    def _start(self) -> LauncherClient:
-        client = self._connect()
-        if client.is_adopted:
-            self._end_old(client)
-            client = self._connect()
-        self._fd = client.fileno()
+    def leave(self) -> None:
+        """Leave the launcher alone with all that it runs: the next life of this agent comes at once."""
+        self._unwatch()
+        self.client.close()
+
+    # --- the launcher of an earlier life ----------------------------------------------------------------
+
+    def take_over(self, now_ns: int) -> None:
+        """Go on with it, and hear what it has said since."""
+        log.warning("launcher_taken_over", pid=self.client.pid, software=self.client.software)
+        self.found = None
+        self._listen()
+        self._spoke(now_ns)
+
+    def end_found(self, why: str) -> None:
+        """End it, if there is one, and all that it runs; start another one."""
+        found, self.found = self.found, None
+        for step in found.steps if found is not None else ():
+            os.close(step.stdout_fd)
+            os.close(step.stderr_fd)
+        if self._fd < 0:
+            log.warning(
+                "launcher_found", pid=self.client.pid, steps=len(found.steps) if found else 0, why=why
+            )
+            self._end_old(self.client)
+            self._start()
+
+    def renew(self) -> None:
+        """Replace a launcher of another version.  For a moment in which nothing runs."""
+        if self.client.is_adopted and self.client.software != __version__:
+            self._unwatch()
+            self.end_found("it is of another version, and nothing runs")
+
+    def _start(self) -> None:
+        self.client = self._connect()
+        if self.client.is_adopted:
+            self._end_old(self.client)
+            self.client = self._connect()
+        self._listen()
+
+    def _listen(self) -> None:
+        self._fd = self.client.fileno()
         self._loop.add(self._fd, self._spoke)
-        return client
 
     def _connect(self) -> LauncherClient:
         patience, arming = self._patience, self._arming
@@ -158,7 +200,6 @@ class Launching:
 
     def _end_old(self, client: LauncherClient) -> None:
         """End the launcher of an earlier life; it leaves what is in the pipes in its tail files."""
-        log.warning("launcher_found", pid=client.pid, hint="its steps are ended: nobody leads them any more")
         handle = os.pidfd_open(client.pid)
         client.close()
         os.kill(client.pid, SIGTERM)
@@ -166,6 +207,7 @@ class Launching:
         poll.register(handle, select.POLLIN)
         poll.poll(QUIT_S * 1000)
         os.close(handle)
+        sweep.reap(client.pid)
 
     def _replace(self, why: str) -> None:
         """End what it had started, have a new one for the resets, tell the runs."""
@@ -173,12 +215,13 @@ class Launching:
         survivors = self.client.kill_orphans()
         if survivors:
             log.error("processes_left", pids=survivors)
-        self.client = self._start()
+        self._start()
         self._died(why)
 
     def _unwatch(self) -> None:
         self._loop.remove(self._fd)
         self._loop.remove(self._fd, write=True)
+        self._fd = -1
 
     def _await_room(self) -> None:
         if self.client.wants_write:
@@ -212,7 +255,7 @@ class Launching:
             case le.Complaint(sentence):
                 log.error("launcher_complained", sentence=sentence)
             case le.Adopted():
-                pass  # an old launcher is ended before it is listened to
+                pass  # what an old launcher has is known before it is listened to
             case _:
                 self._take_step_event(event, now_ns)
 
@@ -224,12 +267,12 @@ class Launching:
             case le.ArmFailed(_, sentence):
                 self._tell(key, lambda executor: executor.arm_failed(key, sentence, now_ns))
             case le.Started():
-                start = _start(event)
+                start = start_of(event)
                 self._tell(key, lambda executor: executor.started(key, start, now_ns))
             case le.StartFailed(_, sentence):
                 self._tell(key, lambda executor: executor.start_failed(key, sentence, now_ns))
-            case le.Exited(_, code, signal, user_s, system_s, max_rss_kib, t_ns, limit):
-                end = Exit(code, signal, user_s, system_s, max_rss_kib, t_ns, limit)
+            case le.Exited():
+                end = exit_of(event)
                 self._tell(key, lambda executor: executor.exited(key, end, now_ns))
             case le.Ended(_, survivors, pipe_rest, _):
                 self._tell(key, lambda executor: executor.ended(key, survivors, pipe_rest, now_ns))
@@ -250,19 +293,6 @@ def environment(step: Step) -> dict[str, str]:
         if not name.startswith(not_ours) and name not in (*not_this, *_OF_A_SHELL)
     }
     return inherited | step.env
-
-
-def _start(event: le.Started) -> Start:
-    return Start(
-        pid=event.pid,
-        t_ns=event.t_ns,
-        event=event.event,
-        way=event.way,
-        way_why=event.way_why,
-        is_linked=event.is_linked,
-        ordered_ns=event.ordered_ns,
-        woke_ns=event.woke_ns,
-    )
 
 
 def _held(key: str, ok: bool, now_ns: int) -> Call:

@@ -4,6 +4,7 @@ import random
 from collections import OrderedDict
 from typing import Final
 
+from agents import inheriting
 from agents import session as ss
 from agents.disks import Disks
 from agents.executor import Executor
@@ -15,7 +16,7 @@ from agents.journal.directory import trim_undelivered
 from agents.launching import Arming, Patience
 from agents.owed import Owed
 from agents.parts import Part, nothing_freed, refused
-from agents.recovery import owed_resets, recover_journals
+from agents.recovery import owed_resets
 from agents.removal import remove_later, remove_leftovers
 from agents.shipping import Shipper
 from agents.sockets import Sockets
@@ -99,6 +100,7 @@ class Node:
         self._time = Timekeeping(self._session, self._clock)
         self._unsaid_hello: Message | None = None
         self._stopping = ""
+        self.hands_over = False
         self._refusal = ""  # for good
         self._beat_ns = 0
         self._resume_ns: int | None = None
@@ -108,11 +110,13 @@ class Node:
             identity.value.name,
             state.directory,
             self._parts,
+            life=state.incarnation,
             patience=patience,
             arming=arming,
             say=self._sockets.say,
             refresh_clock=self._refresh_clock,
             fabric_now=self._time.now,
+            exchange=self._time.exchange,
         )
         self._disks = Disks(self._hands.pipes, self._time.now, self._hands.tell, patience.disk_s)
 
@@ -138,15 +142,18 @@ class Node:
         is_up = self._session.state == "up"
         return f"{'connected to' if is_up else 'waits for'} the broker at {self._broker}{runs}"
 
-    def stop(self, why: str) -> None:
-        """Let `serve` return after this turn."""
+    def stop(self, why: str, *, hands_over: bool = False) -> None:
+        """Let `serve` return after this turn; with ``hands_over`` all goes on: a next life comes at once."""
         self._stopping = self._stopping or why
+        self.hands_over = hands_over
 
     def _turn(self) -> None:
         now_ns = self.loop.turn(self._deadline_ns())
         self._session_do(self._session.expire(now_ns))
         for part in list(self._parts.values()):
-            self._hands.drive(part, part.executor.expire(now_ns))
+            due_ns = part.executor.deadline_ns
+            if due_ns is not None and now_ns >= due_ns:
+                self._hands.drive(part, part.executor.expire(now_ns))
             self._check_lease(part, now_ns)
         if now_ns >= self._beat_ns:
             self._beat_ns = now_ns + round(BEAT_S * S)
@@ -154,6 +161,7 @@ class Node:
             self._owed.begin()
             if not self._parts:
                 self._owed.keep_room()
+                self._hands.launching.renew()
         if self._resume_ns is not None and now_ns >= self._resume_ns:
             self._resume_ns = None
             self._hands.pipes.resume()
@@ -170,17 +178,21 @@ class Node:
         return min(time for time in times if time is not None)
 
     def _leave(self) -> None:
-        """End what runs, keep what is not shipped for the next life, say goodbye."""
-        log.info("agent_stopped", why=self._stopping, runs=len(self._parts))
-        self._hands.launching.quit()
-        self._hands.transfers.close()
+        """End what runs, keep what is not shipped for the next life, say goodbye; or leave all to it."""
+        log.info("agent_stopped", why=self._stopping, runs=len(self._parts), hands_over=self.hands_over)
+        if self.hands_over:
+            self._hands.launching.leave()
+        else:
+            self._hands.launching.quit()
+            self._hands.transfers.close()
         now_ns = self._clock.now_ns()
         if self._session.state == "up":
             self._shipper.push(now_ns)
-            self._sockets.say(Goodbye(sentence=self._stopping))
+            if not self.hands_over:
+                self._sockets.say(Goodbye(sentence=self._stopping))
         self._sockets.close()
         for part in self._parts.values():
-            part.save()
+            part.close()
         for journal in self._shipper.journals:
             journal.close()
         self.loop.close()
@@ -188,11 +200,13 @@ class Node:
     # --- after a restart ---------------------------------------------------------------------------------
 
     def _recover(self) -> None:
-        """Ship what earlier lives left, and do the resets that they owe."""
-        journals = recover_journals(self._state.directory)
+        """Go on with what the last life had, or ship what earlier ones left and do resets that they owe."""
+        journals = Journal.recover(self._state.directory)
+        now_ns, root = self._clock.now_ns(), self._state.directory
+        runs = inheriting.begin(journals, self._parts, self._hands, self._time, root=root, now_ns=now_ns)
         for journal in journals:
             self._shipper.add(journal)
-        self._owed.begin(owed_resets(journals))
+        self._owed.begin(owed_resets(journal for journal in journals if journal.run not in runs))
         remove_leftovers(self._state.directory, lambda run: run in self._parts or self._owed.has(run))
         log.info("journals_recovered", count=len(journals))
 
@@ -357,16 +371,18 @@ class Node:
 
     def _shipped(self, journal: Journal) -> None:
         """Everything that was reported is stored: if nothing follows, the journal has served."""
-        if journal.incarnation != self._state.incarnation:
-            if not self._owed.has(journal.run):  # else a next life has to know of the reset
-                self._shipper.remove(journal.run, journal.incarnation)
-            return
         part = self._parts.get(journal.run)
-        if part is None or not part.shipping:
+        if part is None or part.journal is not journal:
+            if journal.incarnation != self._state.incarnation and not self._owed.has(journal.run):
+                self._shipper.remove(
+                    journal.run, journal.incarnation
+                )  # else a next life has to know of the reset
+            return
+        if not part.shipping:
             return
         del self._parts[journal.run]
         self._hands.transfers.forget(journal.run)
-        freed = part.freed(self._state.incarnation)
+        freed = part.freed()
         self._freed[journal.run] = freed
         while len(self._freed) > FREED_KEPT:
             self._freed.popitem(last=False)

@@ -25,8 +25,8 @@ class Parting:
         self.freeing = False
         self._lanes = lanes
         self._stamp = stamp
-        self._reset_failed = False
-        self._has_shipped = False
+        self.reset_failed = False
+        self.has_shipped = False
 
     @property
     def is_led(self) -> bool:
@@ -41,7 +41,7 @@ class Parting:
         """A reset that failed is due again, but not if it was done alone: it would fail for ever."""
         if part.is_reset:
             self.needs_reset = part.has_failed and part.phase != LOCAL_RESET
-            self._reset_failed = part.has_failed
+            self.reset_failed = part.has_failed
 
     def alone(self, assign: Assign, why: str, now_ns: int) -> list[Effect]:
         """Nobody leads this run any more: end it as the trial says, then reset."""
@@ -69,7 +69,7 @@ class Parting:
         """Return what is to be done now; each changes the state on which that depends."""
         if self.abandoned and not self.freeing and not self._goes_on:
             return lambda now_ns: self._reset_alone(assign, now_ns)
-        if self.freeing and not self._lanes.steps and not self._has_shipped:
+        if self.freeing and not self._lanes.steps and not self.has_shipped:
             return lambda _now_ns: self._ship(assign.run)
         return None
 
@@ -93,5 +93,5 @@ class Parting:
         return effects + self._lanes.arm_firsts(part)
 
     def _ship(self, run: str) -> list[Effect]:
-        self._has_shipped = True
-        return [Ship(run, self._reset_failed)]
+        self.has_shipped = True
+        return [Ship(run, self.reset_failed)]

@@ -1,15 +1,18 @@
 """A node's part of a run: executor, journal, scratch directory, and what the next life must know."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.executor import Executor
 from agents.journal import Journal
+from agents.memo import FORMAT, Context, Head, Scribe
+from agents.memofile import MemoFile
 from agents.removal import scratch_of
 from agents.state import AgentState
+from fabric import __version__
 from fabric.log import get_logger
-from fabric.protocol.codec import encode
+from fabric.protocol.codec import encode, pack
 from fabric.protocol.messages import Assign, Freed, Refused
 
 log = get_logger()
@@ -25,6 +28,8 @@ class Part:
     shipping: bool = False  # nothing is left but the journal
     reset_failed: bool = False
     _saved: tuple[bool, Assign] | None = None
+    _scribe: Scribe = field(default_factory=Scribe)
+    _memo: MemoFile | None = None
 
     @classmethod
     def open(cls, state: AgentState, executor: Executor) -> "Part":
@@ -57,12 +62,36 @@ class Part:
         self.journal.save_state(bytes([state[0]]) + encode(state[1]))
         self._saved = state
 
-    def freed(self, incarnation: int) -> Freed:
+    def write_down(self, context: Context) -> None:
+        """Keep what a next life needs to take this part over.  Due before anything is done that follows.
+
+        With a full disk it gives up: then a next life ends the part instead.
+        """
+        memo = self._memo
+        if memo is None:
+            memo = self._memo = MemoFile(self.journal.path)
+        if memo.is_given_up:
+            return
+        if not self.journal.backlog.is_empty:  # what waits in memory is lost by a death
+            memo.give_up()
+        elif self._scribe.is_new_phase(self.executor) or memo.is_long or not memo.is_open:
+            head = pack(Head(format=FORMAT, software=__version__))
+            memo.write_anew((head, *map(pack, self._scribe.whole(self.executor, context))))
+        elif (change := self._scribe.changed(self.executor, context)) is not None:
+            memo.append(pack(change))
+
+    def close(self) -> None:
+        """Leave all for the next life; the journal is closed by who ships it."""
+        self.save()
+        if self._memo is not None:
+            self._memo.close()
+
+    def freed(self) -> Freed:
         """Return the message that says that this node is done with the run."""
         return Freed(
             run=self.executor.run,
             node=self.executor.assign.node,
-            incarnation=incarnation,
+            incarnation=self.journal.incarnation,
             records=self.journal.appended,
             reset_failed=self.reset_failed,
         )

@@ -8,7 +8,7 @@ A phase that cannot be prepared is refused; one that an agent does by itself goe
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -63,12 +63,23 @@ class PhasePart:
     asked: tuple[bool, bool] = (False, False)  # ``failed`` and ``stopped`` of the prepare
     refusal: tuple[str, str] | None = None  # step, sentence
     kept: bool = False  # holding: something of it has begun already
+    env: Mapping[str, str] = field(default_factory=dict)  # as it was asked for: of all steps
+    steps: tuple[Step, ...] = ()  # as it was asked for
 
     @classmethod
-    def of(cls, run: str, phase: str, steps: Iterable[Step], *, failed: bool, stopped: bool) -> "PhasePart":
-        """Sort the steps into lanes."""
-        part = cls(run, phase, failed, stopped, asked=(failed, stopped))
-        for step in steps:
+    def of(
+        cls,
+        run: str,
+        phase: str,
+        env: Mapping[str, str],
+        steps: tuple[Step, ...],
+        *,
+        failed: bool,
+        stopped: bool,
+    ) -> "PhasePart":
+        """Sort the steps into lanes; ``env`` is added to that of each."""
+        part = cls(run, phase, failed, stopped, asked=(failed, stopped), env=env, steps=steps)
+        for step in merge(env, steps):
             role = StepId.parse(step.step).role
             part.lanes.setdefault(role, Lane(role)).queue.append(step)
         return part
@@ -76,13 +87,19 @@ class PhasePart:
     @classmethod
     def prepared(cls, message: Prepare) -> "PhasePart":
         """Do what a prepare says."""
-        steps = merge(message.env, message.steps)
-        return cls.of(message.run, message.phase, steps, failed=message.failed, stopped=message.stopped)
+        return cls.of(
+            message.run,
+            message.phase,
+            message.env,
+            message.steps,
+            failed=message.failed,
+            stopped=message.stopped,
+        )
 
     @classmethod
     def alone(cls, assign: Assign, phase: str) -> "PhasePart":
         """Do the reset that needs nobody: no go, and no burst of questions for the time."""
-        part = cls.of(assign.run, phase, merge(assign.env, assign.reset), failed=True, stopped=True)
+        part = cls.of(assign.run, phase, assign.env, assign.reset, failed=True, stopped=True)
         part.clock_is_fresh = part.is_checked = True
         return part
 

@@ -89,10 +89,11 @@ class Pipes:
         return list(dict.fromkeys(found))
 
     def open(self, key: str, step: Step, attempt: int, journal: Journal, fds: dict[Stream, int]) -> None:
-        """Take over the read ends of a step."""
+        """Take over the read ends of a step, behind what the journal has of its streams already."""
         for stream, fd in fds.items():
-            spool = journal.open_stream(step.step, attempt, stream)
-            self._pipes[fd] = Pipe(key, stream, fd, journal, spool, step, step.output == "drop")
+            had = journal.stream_state(step.step, attempt, stream).end
+            spool = journal.open_stream(step.step, attempt, stream, had)
+            self._pipes[fd] = Pipe(key, stream, fd, journal, spool, step, step.output == "drop", had)
             self._watch(fd, True)
 
     def readable(self, fd: int) -> None:

@@ -50,6 +50,16 @@ class Readiness:
         self._limit_ns = now_ns + round(self.when.within_s * 1000 * MS)
         self._next_ns = None if self._pattern else now_ns
 
+    def go_on(self, limit_ns: int, now_ns: int) -> None:
+        """The step has started in an earlier life of the agent: look again at once."""
+        self._limit_ns = limit_ns
+        self._next_ns = None if self._pattern else now_ns
+
+    @property
+    def limit_ns(self) -> int:
+        """When its time is up; 0 before the step has started."""
+        return self._limit_ns or 0
+
     @property
     def reads_output(self) -> bool:
         """Whether it wants the bytes that the step writes."""

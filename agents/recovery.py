@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from agents.journal import Journal, OpenStep, StreamState
 from fabric.errors import DecodeError
@@ -14,14 +13,13 @@ from fabric.protocol.records import FileEnded, Notice, Output, StepFinished, Str
 log = get_logger()
 
 
-def recover_journals(directory: Path) -> list[Journal]:
-    """Return the journals that earlier lives left, completed: every step in them has an end.
+def end_journals(journals: Iterable[Journal]) -> None:
+    """Complete the journals that earlier lives left: every step in them gets an end.
 
     The launcher of those lives must be gone.  The time of what is added is this machine's wall clock without
     a bound, for nothing better is known before the first welcome.
     """
     t_ns = time.time_ns()
-    journals = Journal.recover(directory)
     for journal in journals:
         if journal.damage:
             log.error("journal_damaged", run=journal.run, what=journal.damage)
@@ -30,21 +28,20 @@ def recover_journals(directory: Path) -> list[Journal]:
         for step in journal.open_steps():
             for record in _lost(step, t_ns):
                 journal.append(record)
-    return journals
 
 
 def owed_resets(journals: Iterable[Journal]) -> list[Assign]:
     """Return the parts of runs whose reset is due; the latest life of each run knows."""
     owed: dict[str, Assign | None] = {}
     for journal in journals:  # the oldest first
-        saved = _saved(journal)
-        if saved is not None:
-            assign, needs_reset = saved
+        state = saved(journal)
+        if state is not None:
+            assign, needs_reset = state
             owed[journal.run] = assign if needs_reset else None
     return [assign for assign in owed.values() if assign is not None]
 
 
-def _saved(journal: Journal) -> tuple[Assign, bool] | None:
+def saved(journal: Journal) -> tuple[Assign, bool] | None:
     """Return what `Part.save` has kept: the part of the run, and whether its reset is due."""
     state = journal.load_state()
     if not state:
@@ -54,6 +51,21 @@ def _saved(journal: Journal) -> tuple[Assign, bool] | None:
     except DecodeError:
         return None  # of another version
     return (assign, bool(state[0])) if isinstance(assign, Assign) else None
+
+
+def cut_files(step: OpenStep, t_ns: int, bound_ns: int) -> Iterator[FileEnded]:
+    """Yield the ends of files that were being fetched: whoever goes on begins them again."""
+    for file, state in step.files:
+        yield FileEnded(
+            t_ns=t_ns,
+            bound_ns=bound_ns,
+            step=step.step,
+            attempt=step.attempt,
+            file=file,
+            size=state.end,
+            sha256="",
+            problem="the agent was restarted while it was fetched",
+        )
 
 
 def _lost(step: OpenStep, t_ns: int) -> Iterator[Output | FileEnded | StepFinished]:
@@ -70,17 +82,7 @@ def _lost(step: OpenStep, t_ns: int) -> Iterator[Output | FileEnded | StepFinish
                 offset=state.end,
                 size=0,
             )
-    for file, state in step.files:
-        yield FileEnded(
-            t_ns=t_ns,
-            bound_ns=-1,
-            step=step.step,
-            attempt=step.attempt,
-            file=file,
-            size=state.end,
-            sha256="",
-            problem="the agent was restarted while it was fetched",
-        )
+    yield from cut_files(step, t_ns, -1)
     yield StepFinished(
         t_ns=t_ns,
         bound_ns=-1,

@@ -4,9 +4,11 @@ import os
 import shutil
 import signal
 import socket
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NoReturn
 
 from agents.identity import Identity
 from agents.launching import Arming, Patience
@@ -38,9 +40,13 @@ class Options:
 def run_agent(options: Options) -> None:
     """Serve until a signal, or the end of the lifeline.
 
+    SIGHUP begins again with the program that is installed now, in this very process: so a supervisor does not
+    notice it, and the launcher stays a child.  Steps go on meanwhile, see `agents.inheriting`.
+
     Raises:
         FabricError: If an option, the state directory or the key is wrong, or the broker refuses.
     """
+    can_begin_again = not options.ephemeral and not options.url.startswith("fd:")
     options = _told_later(options)
     broker = config.parse_url(options.url)
     name = checked_name(options.name or socket.gethostname().split(".")[0])
@@ -60,8 +66,10 @@ def run_agent(options: Options) -> None:
             arming=options.arming,
         )
         notifier = Notifier.find(lambda: node.status)
-        _listen_for_the_end(node, notifier, options.lifeline_fd)
+        _listen_for_the_end(node, notifier, options.lifeline_fd, can_begin_again=can_begin_again)
         node.serve()
+        if node.hands_over:
+            _begin_again(notifier, options.lifeline_fd)
     finally:
         if options.ephemeral:
             shutil.rmtree(state.directory, ignore_errors=True)
@@ -84,13 +92,25 @@ def _told_later(options: Options) -> Options:
     return replace(options, url=words[0], join=words[1])
 
 
-def _listen_for_the_end(node: Node, notifier: Notifier | None, lifeline_fd: int | None) -> None:
-    def stop(number: int) -> None:
-        if notifier is not None:
-            notifier.stopping()
-        node.stop(signal.Signals(number).name)
+def _begin_again(notifier: Notifier | None, lifeline_fd: int | None) -> NoReturn:
+    """Become the program that is installed now, called with the same words."""
+    if lifeline_fd is not None:
+        os.set_inheritable(lifeline_fd, True)
+    environment = os.environ | (notifier.handed_on if notifier is not None else {})
+    words = [sys.executable, *sys.orig_argv[1:]]
+    os.execve(sys.executable, words, environment)  # noqa: S606 - the very words of this process
 
-    node.loop.on_signals((signal.SIGTERM, signal.SIGINT), stop)
+
+def _listen_for_the_end(
+    node: Node, notifier: Notifier | None, lifeline_fd: int | None, *, can_begin_again: bool
+) -> None:
+    def stop(number: int) -> None:
+        hands_over = can_begin_again and number == signal.SIGHUP
+        if notifier is not None and not hands_over:
+            notifier.stopping()
+        node.stop(signal.Signals(number).name, hands_over=hands_over)
+
+    node.loop.on_signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), stop)
     if notifier is not None:
         node.loop.on_turn(notifier.turned)
     if lifeline_fd is None:

@@ -21,7 +21,7 @@ class Steps:
     def __init__(self, run: str) -> None:
         self._run = run
         self._live: dict[str, StepRun] = {}
-        self._over: dict[str, str] = {}  # spawned steps that are over, and how they ended
+        self.over: dict[str, str] = {}  # spawned steps that are over, and how they ended
 
     def __iter__(self) -> Iterator[StepRun]:
         return iter(list(self._live.values()))
@@ -39,7 +39,7 @@ class Steps:
 
     def how_ended(self, step: str) -> str | None:
         """Say how a spawned step ended; None if none of that name has."""
-        return self._over.get(step)
+        return self.over.get(step)
 
     @property
     def keys(self) -> list[str]:
@@ -86,11 +86,15 @@ class Steps:
         self._live[probe.key] = probe
         return [Arm(probe.key, command)]
 
+    def put_back(self, step: StepRun) -> None:
+        """Take an attempt in that an earlier life of the agent has begun."""
+        self._live[step.key] = step
+
     def forget(self, step: StepRun) -> None:
         """It is over, or will never be."""
         self._live.pop(step.key, None)
         if step.is_spawned and step.started_ns:
-            self._over[step.step.step] = step.message()
+            self.over[step.step.step] = step.message()
 
     # --- ending -----------------------------------------------------------------------------------------
 

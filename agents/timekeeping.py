@@ -6,7 +6,7 @@ from agents.kernel_clock import read_kernel_clock
 from agents.session import Session
 from fabric.clock import Clock
 from fabric.protocol.messages import NodeClock
-from fabric.timing.offset import Estimate, Known
+from fabric.timing.offset import Estimate, Exchange, Known
 
 
 class Timekeeping:
@@ -32,6 +32,20 @@ class Timekeeping:
         if self._session.time.clock.epoch is not None:
             return self._session.time.clock
         return Estimate(time.time_ns() - self._clock.now_ns(), -1, 0)
+
+    def exchange(self) -> tuple[int, ...]:
+        """Return what a next life needs to know the time: the broker's epoch, and T1 to T4 of an exchange."""
+        clock = self._session.time.clock
+        if clock.epoch is None or clock.last is None:
+            return ()
+        last = clock.last
+        return clock.epoch, last.t1_ns, last.t2_ns, last.t3_ns, last.t4_ns
+
+    def remember(self, exchange: tuple[int, ...]) -> None:
+        """Take what an earlier life has left; the local clock is the same as long as its launcher lives."""
+        if len(exchange) == 5:  # noqa: PLR2004 - as `exchange` has it
+            epoch, *instants = exchange
+            self._session.time.clock.add(epoch, Exchange(*instants))
 
     def now(self) -> tuple[int, int]:
         """Return fabric time and its bound; bound -1 if none is known."""

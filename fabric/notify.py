@@ -34,6 +34,8 @@ class Notifier:
         self._told = ""
         self._is_ready = False
         self._beat_ns = self._look_ns = 0
+        self.handed_on: dict[str, str] = {}
+        """Variables for a program that this process becomes: it goes on to speak."""
 
     @classmethod
     def find(
@@ -43,13 +45,16 @@ class Notifier:
 
         The variables are taken away: a step of a trial must not speak for its agent.
         """
-        address = environment.pop("NOTIFY_SOCKET", "")
-        limit = environment.pop("WATCHDOG_USEC", "")
-        pid = environment.pop("WATCHDOG_PID", "")
+        taken = {
+            name: environment.pop(name, "") for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+        }
+        address, limit, pid = taken.values()
         if not address.startswith(("/", "@")):
             return None
         is_meant = pid in ("", str(os.getpid()))
-        return cls(address, int(limit) if limit.isdecimal() and is_meant else 0, status)
+        made = cls(address, int(limit) if limit.isdecimal() and is_meant else 0, status)
+        made.handed_on = {name: value for name, value in taken.items() if value}
+        return made
 
     def turned(self, now_ns: int) -> None:
         """Say what is due, for the loop has turned: first that the service is ready.

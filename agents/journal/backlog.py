@@ -19,6 +19,11 @@ class Backlog:
         self._records: deque[tuple[bytes, Record]] = deque()
         self._bytes = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._records
+
     def check(self, body: bytes) -> None:
         """Refuse what would be too much.
 

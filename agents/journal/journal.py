@@ -59,7 +59,7 @@ class Journal:
         )
         self._reader = Reader(self._segments, left.acknowledged + 1)
         self._acknowledged_fd = directory.open_acknowledged(self.path)
-        self._backlog = Backlog(self._segments, self._ledger)
+        self.backlog = Backlog(self._segments, self._ledger)
 
     @classmethod
     def create(cls, root: Path, run: str, incarnation: int, limits: Limits | None = None) -> "Journal":
@@ -92,7 +92,7 @@ class Journal:
         """Return the journals that earlier lives left, the oldest first.
 
         A record that was not written whole is cut off.  Call `recover_tails` on each once the launcher of
-        that life is gone, then ship it; it takes records but no new streams.
+        that life is gone, or taken over: then it goes on, with each stream at the end of its `stream_state`.
         """
         limits = limits or Limits()
         return [
@@ -116,15 +116,15 @@ class Journal:
         body = codec.encode_record(record)
         if len(body) > MAX_BODY_BYTES:
             raise DecodeError(f"{record.kind}: {len(body)} bytes are over the limit of {MAX_BODY_BYTES}")
-        self._backlog.check(body)
+        self.backlog.check(body)
         span = span_of(record) if isinstance(record, Output | FileChunk) else None
         if span:
             self._spool.record(self._window.appended + 1, span)
         elif isinstance(record, FileEnded):
             self._spool.end(StreamKey.of_file(record.step, record.attempt, record.file))
         number = self._window.append(size_bytes(body, span))
-        self._backlog.add(body, record)
-        self._backlog.write()
+        self.backlog.add(body, record)
+        self.backlog.write()
         return number
 
     def open_stream(self, step: str, attempt: int, stream: Stream, offset: int = 0) -> SpoolStream:
@@ -262,7 +262,7 @@ class Journal:
 
         Bytes without a record could not be shipped, so they would hold the disk's last page for ever.
         """
-        return self._backlog.write() and self._segments.make_room(self._ledger)
+        return self.backlog.write() and self._segments.make_room(self._ledger)
 
     # --- shipping ---------------------------------------------------------------------------------------
 
@@ -275,7 +275,7 @@ class Journal:
         Raises:
             StoreError: If something was deleted or damaged behind the journal's back.
         """
-        self._backlog.write()
+        self.backlog.write()
         first = self._window.sent + 1
         packed: list[bytes] = []
         spans: list[Span] = []

@@ -133,10 +133,19 @@ class Spool:
             if stream.end != offset:
                 raise ValueError(f"spool: {key} is open already")
             return stream
+        self._drop_empty(key, offset)
         stream = self._streams[key] = SpoolStream(self, key, offset)
         if offset:
             stream.reserve()  # the file's name tells the next life where this part begins
         return stream
+
+    def _drop_empty(self, key: StreamKey, offset: int) -> None:
+        """Delete the file without a byte that an earlier life may have made for what comes next."""
+        files = self._files.get(key, [])
+        if files and files[-1].start == offset == files[-1].end:
+            self._done = [file for file in self._done if file is not files[-1]]
+            heapq.heapify(self._done)
+            self._delete(files[-1])
 
     def writable(self, stream: SpoolStream) -> tuple[SpoolFile, int]:
         """Return the file that takes the next bytes of a stream, and its descriptor."""

@@ -63,7 +63,7 @@ class Channel:
                 self.is_open = False
                 return
             # The descriptors go with the first byte, so never a second time with the rest.
-            _close_all(fds)
+            close_all(fds)
             self.backlog_bytes -= sent
             self._queue[0] = (data[sent:], ())
             if sent == len(data):
@@ -87,10 +87,10 @@ class Channel:
         """Close the socket and every descriptor that did not reach its receiver."""
         self.is_open = False
         self._sock.close()
-        _close_all(self._fds)
+        close_all(self._fds)
         self._fds.clear()
         for _, fds in self._queue:
-            _close_all(fds)
+            close_all(fds)
         self._queue.clear()
         self.backlog_bytes = 0
 
@@ -121,6 +121,7 @@ class Channel:
         return claimed
 
 
-def _close_all(fds: Iterable[int]) -> None:
+def close_all(fds: Iterable[int]) -> None:
+    """Close some descriptors."""
     for fd in fds:
         os.close(fd)

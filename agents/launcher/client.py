@@ -11,9 +11,9 @@ from pathlib import Path
 from signal import SIGKILL, pidfd_send_signal
 from typing import Any, Final
 
-from agents.launcher import events, libc, starting, sweep, wire
+from agents.launcher import events, libc, starting, sweep, tree, wire
 from agents.launcher.asked import PLAIN, Asked
-from agents.launcher.channel import Channel
+from agents.launcher.channel import Channel, close_all
 from agents.launcher.events import (
     Adopted,
     AdoptedStep,
@@ -59,12 +59,16 @@ class LauncherClient:
         self._process = process
         self._events: list[Event] = []
         self._adopting: list[AdoptedStep] = []
-        self._to_adopt: int | None = None
+        self._hello: dict[str, Any] | None = None  # until all that it has is known
         self._has_died = False
         self.is_adopted = process is None
+        self.software = ""
+        """Version of the program that it is, as soon as it has greeted."""
         self.heard_ns = time.monotonic_ns()
         self.pid = _peer_pid(sock) if process is None else process.pid
         self._handle = _open_handle(self.pid)
+        self.name = f"{self.pid}.{tree.began(self.pid)}"
+        """One that no other launcher of this machine has had since it was booted."""
 
     @classmethod
     def start(
@@ -208,16 +212,29 @@ class LauncherClient:
 
     def _hear(self, raw: dict[str, Any], fds: tuple[int, ...]) -> None:
         if raw["ev"] == "hello":
-            self._to_adopt = raw["steps"]
+            self._greet(raw)
+        elif raw["ev"] == "step" and self._hello is None:
+            close_all(fds)  # it speaks in a way that is not known here
         elif raw["ev"] == "step":
             self._adopting.append(events.read_step(raw, fds))
         elif (event := events.read(raw, fds)) is not None:
             self._events.append(event)
             if isinstance(event, StartFailed):
                 self.drained(event.key)  # there is nothing to read
-        if self.is_adopted and self._to_adopt == len(self._adopting):
-            self._to_adopt = None
-            self._events.append(Adopted(tuple(self._adopting)))
+        hello = self._hello
+        if self.is_adopted and hello is not None and hello["steps"] == len(self._adopting):
+            self._hello = None
+            about = (hello.get("wire", 1), hello.get("software", ""), hello.get("ending", False))
+            self._events.append(Adopted(tuple(self._adopting), *about))
+
+    def _greet(self, hello: dict[str, Any]) -> None:
+        """Take the first words; of a launcher of another time nothing more is understood."""
+        self.software = hello.get("software", "")
+        version = hello.get("wire", 1)
+        if version == wire.VERSION or not self.is_adopted:
+            self._hello = hello
+        else:
+            self._events.append(Adopted((), version, self.software))
 
     # --- life and death ---------------------------------------------------------------------------------
 
@@ -235,6 +252,8 @@ class LauncherClient:
             _kill(self._handle)
         if self._process is not None:
             self._process.wait()
+        else:  # it may be a child of this process all the same, which has been another program before
+            sweep.reap(self.pid)
         self.close()
 
     def kill_orphans(self, keep: Collection[int] = ()) -> list[int]:
@@ -267,9 +286,24 @@ class LauncherClient:
             for event in self._events:
                 if isinstance(event, Complaint):
                     raise LauncherError(f"the launcher in {self._state_dir} refuses: {event.sentence}")
-            if self._to_adopt is not None or self._events:
+            if self._hello is not None or self._events:
                 return not self._has_died
         return False
+
+    def adopted(self) -> Adopted | None:
+        """Wait for all that an adopted launcher has to tell; None if it does not.  Before any `receive`."""
+        until_s = time.monotonic() + GREETING_S
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        while not self._has_died:
+            for event in self._events:
+                if isinstance(event, Adopted):
+                    self._events.remove(event)
+                    return event
+            if not poll.poll(max(0.0, until_s - time.monotonic()) * 1000):
+                return None
+            self._read()
+        return None
 
 
 def _peer_pid(sock: socket.socket) -> int:

@@ -118,6 +118,8 @@ class AdoptedStep:
     stderr_fd: int
     has_tail: bool
     events: tuple[StepEvent, ...]
+    planned_ns: int | None = None  # for when its release is planned; 0: for at once
+    is_ending: bool = False  # somebody has asked for its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,9 @@ class Adopted:
     """The launcher lived already when the client came; these are all of its steps."""
 
     steps: tuple[AdoptedStep, ...]
+    wire: int = 1  # version of what it says and understands
+    software: str = ""
+    has_ended_all: bool = False  # nobody led it for so long that it has ended these steps
 
 
 Event = (
@@ -208,4 +213,6 @@ def read_step(raw: Raw, fds: tuple[int, ...]) -> AdoptedStep:
         stderr_fd=fds[1],
         has_tail=raw["tail"],
         events=tuple(_STEP_EVENTS[report["ev"]](report) for report in raw["reports"]),
+        planned_ns=raw.get("planned"),
+        is_ending=raw.get("ending", False),
     )

@@ -52,6 +52,7 @@ class Loop:
         mark: str,
         depth: str,
         spins: bool,
+        software: str,
     ) -> None:
         self._path = path
         self._epoll = select.epoll()
@@ -70,6 +71,8 @@ class Loop:
         self._agent_mask = 0
         self._is_quitting = False
         self._quits_for_good = False
+        self._software = software
+        self._has_ended_all = False  # because its agent was silent or away; until that was all
         listener.setblocking(False)
         self._watch(signals, self._on_signals)
         self._watch(listener.fileno(), self._on_connect)
@@ -108,6 +111,7 @@ class Loop:
         else:
             self._is_quitting = True
             self._tails.start()
+        self._has_ended_all = True
         self._ends.end_all()
 
     def _leave(self) -> None:
@@ -167,9 +171,21 @@ class Loop:
         self._is_quitting = self._quits_for_good
         self._tails.stop()
         steps = list(self._registry.steps.values())
-        self._emit({"ev": "hello", "pid": os.getpid(), "cgroup": self._cgroups.path, "steps": len(steps)}, ())
+        self._emit(self._hello(len(steps)), ())
         for step in steps:
-            self._emit(step.description(), step.pipes)
+            planned = self._registry.schedule.instant_of(step.key)
+            self._emit({**step.description(), "planned": planned}, step.pipes)
+
+    def _hello(self, steps: int) -> dict[str, Any]:
+        return {
+            "ev": "hello",
+            "pid": os.getpid(),
+            "cgroup": self._cgroups.path,
+            "steps": steps,
+            "wire": wire.VERSION,
+            "software": self._software,
+            "ending": self._has_ended_all,
+        }
 
     def _on_agent(self) -> None:
         channel = self._agent
@@ -236,6 +252,7 @@ class Loop:
     def _drained(self, words: dict[str, Any]) -> None:
         self._ends.drained(words["key"])
         if not self._registry.steps:
+            self._has_ended_all = False
             gc.collect()  # it is off while work is near
 
     def _emit(self, event: dict[str, Any], fds: tuple[int, ...]) -> None:

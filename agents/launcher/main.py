@@ -25,9 +25,9 @@ def main() -> None:
 
     Arguments: descriptor of the listening socket, its path, the mark of this launcher (which names the state
     directory), lease and grace in seconds, 1 or 0 for cgroups or none, how far steps are brought before their
-    release (link, exec or gate), and 1 or 0 for spinning or none.
+    release (link, exec or gate), 1 or 0 for spinning or none, and its version.
     """
-    listener_fd, path, mark, lease_s, grace_s, cgroups, depth, spins = sys.argv[1:9]
+    listener_fd, path, mark, lease_s, grace_s, cgroups, depth, spins, software = sys.argv[1:10]
     inherited = child.Inherited()
     os.chdir("/")
     _be_what_it_has_to_be()
@@ -53,6 +53,7 @@ def main() -> None:
             mark=mark,
             depth=depth,
             spins=spins == "1",
+            software=software,
         ).run()
     except BaseException:
         # A mistake in the launcher must not leave a process behind.

@@ -24,6 +24,10 @@ class Schedule:
                 return True
         return False
 
+    def instant_of(self, key: str) -> int | None:
+        """Return for when a release is planned, None if it is not."""
+        return next((t0_ns for t0_ns, keys in self._keys.items() if key in keys), None)
+
     @property
     def next_ns(self) -> int | None:
         """Return the earliest instant, or None."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from agents.launcher import cgroup, sweep, tree
+from fabric import __version__
 
 SOCKET_NAME: Final = "launcher.sock"
 
@@ -61,7 +62,8 @@ def launch(
         os.chmod(path, _PRIVATE)  # nobody can connect before listen
         listener.listen(_BACKLOG)
         name = str(state_dir.absolute() / SOCKET_NAME)
-        words = (listener.fileno(), name, mark, lease_s, grace_s, int(cgroups), depth, int(spins))
+        limits = (lease_s, grace_s, int(cgroups), depth, int(spins))
+        words = (listener.fileno(), name, mark, *limits, __version__)
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _CODE, *map(str, words)],
             stdin=subprocess.DEVNULL,

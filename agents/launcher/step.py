@@ -110,6 +110,7 @@ class Step:
             "key": self.key,
             "pid": self.pid,
             "state": self.state,
+            "ending": self.kill_at_ns is not None,
             "tail": any(path and os.path.exists(path) for path in self.tail_paths),
             "reports": list(self.reports.values()),
         }

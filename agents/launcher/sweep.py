@@ -32,7 +32,7 @@ def kill_below(keep: Collection[int] = ()) -> list[int]:
         parents = {os.getpid(), *members}
         for pid in members[len(top) :]:
             tree.send(pid, (signal.SIGKILL,), parents)
-        left = [pid for pid in top if not _reap(pid)]
+        left = [pid for pid in top if not reap(pid)]
         if not top:
             return []
         if time.monotonic_ns() >= until_ns:
@@ -71,7 +71,8 @@ def _kill_if_marked(pid: int, name: str, value: str) -> None:
         os.close(handle)
 
 
-def _reap(pid: int) -> bool:
+def reap(pid: int) -> bool:
+    """Bury a child if it is dead; say whether there is none of that number."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:

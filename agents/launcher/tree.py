@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STEP_MARK = "FABRIC_STEP"
 LAUNCHER_MARK = "FABRIC_LAUNCHER"
 
-_PPID, _SESSION = 1, 3  # fields of /proc/pid/stat, counted behind the name
+_PPID, _SESSION, _BEGAN = 1, 3, 19  # fields of /proc/pid/stat, counted behind the name
 
 
 def children(pid: int) -> list[int]:
@@ -66,6 +66,12 @@ def session(pid: int) -> int:
     """Return the session's id (the pid of its leader), or 0 if the process is gone."""
     fields = _stat(pid)
     return int(fields[_SESSION]) if fields else 0
+
+
+def began(pid: int) -> int:
+    """Return when a process began, in clock ticks since the boot, or 0 if it is gone."""
+    fields = _stat(pid)
+    return int(fields[_BEGAN]) if fields else 0
 
 
 def is_dead(pid: int) -> bool:

@@ -11,6 +11,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+VERSION = 2
+"""Of what agent and launcher say to each other; a launcher says its own in its first words.
+
+An agent may be newer than its launcher: one that is restarted leads the launcher of its predecessor.  What is
+added so that both sides can do without it changes nothing here.  2: a launcher tells for when a release is
+planned, and whether it has begun to end everything.
+"""
+
 HEAD_BYTES = 5
 """Four bytes of length (big-endian, of the JSON alone), one byte that counts descriptors."""
 

@@ -59,6 +59,7 @@ class Fetch:
         base: Where relative patterns begin.
         patterns: What is wanted.
         stamp: Tells the time for the records.
+        first: Number of the first file, less one: those up to there are an earlier life's.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class Fetch:
         base: str,
         patterns: Sequence[str],
         stamp: Stamp,
+        first: int = 0,
     ) -> None:
         self.files = 0
+        self._first = first
         self.bytes = 0
         self.problems: list[str] = []  # the first ones
         self.full_disk: FullDisk | None = None
@@ -180,23 +183,24 @@ class Fetch:
 
     def _begin(self, path: str, fd: int, status: os.stat_result) -> None:
         t_ns, bound_ns = self._stamp()
+        number = self._first + self.files
         self._journal.append(
             FileBegun(
                 t_ns=t_ns,
                 bound_ns=bound_ns,
                 step=self._step,
                 attempt=self._attempt,
-                file=self.files,
+                file=number,
                 path=self._shown(path),
                 size=status.st_size,
                 mode=stat.S_IMODE(status.st_mode),
                 mtime_ns=status.st_mtime_ns,
             )
         )
-        stream = self._journal.open_file(self._step, self._attempt, self.files)
+        stream = self._journal.open_file(self._step, self._attempt, number)
         size = 0 if _is_of_proc(status) else status.st_size
         made_up = size == 0 or status.st_blocks == 0
-        self._reading = _Reading(self.files, path, fd, size, made_up, stream)
+        self._reading = _Reading(number, path, fd, size, made_up, stream)
 
     def _read(self, reading: _Reading) -> int | None:
         """Read and store a chunk; return its size, None if the disk takes none."""

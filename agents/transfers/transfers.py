@@ -12,6 +12,9 @@ from agents.transfers.limits import READ_BYTES, TURN_BYTES
 from agents.transfers.put import Put, Stock
 from fabric.protocol.messages import FilePart, FileRequest, Step
 
+LIFE_FILES: Final = 1_000_000
+"""In the journal of an earlier life the files that this one fetches have numbers of their own."""
+
 _FULL_NS: Final = round(FULL_PAUSE_S * 1e9)
 
 
@@ -31,6 +34,7 @@ class Transfers:
             is deleted.
         send: Say something to the broker; False if that is not possible now.
         stamp: Returns fabric time and its bound.
+        life: Incarnation of this agent.
         transferred: Called with key, whether it failed, and a few words, at the end of a put or a fetch; the
             last of its arguments says instead that a disk of this node was full, or is empty.
         brought: Called with the key when what a `Bring` wanted is in the journal, or a disk was full.
@@ -43,6 +47,7 @@ class Transfers:
         *,
         send: Callable[[FileRequest], bool],
         stamp: Stamp,
+        life: int,
         transferred: Callable[[str, bool, str, str], None],
         brought: Callable[[str, str], None],
     ) -> None:
@@ -50,6 +55,7 @@ class Transfers:
         self._parts = directory / "parts"
         self._send = send
         self._stamp = stamp
+        self._life = life
         self._transferred = transferred
         self._brought = brought
         self._jobs: dict[str, _Job] = {}
@@ -137,6 +143,7 @@ class Transfers:
             base=str(scratch / (step.dir or "")),
             patterns=patterns,
             stamp=self._stamp,
+            first=0 if journal.incarnation == self._life else self._life * LIFE_FILES,
         )
 
     def _stock(self, run: str) -> Stock:

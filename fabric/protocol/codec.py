@@ -153,6 +153,23 @@ def _check_version(kind: str, theirs: Any) -> None:
         )
 
 
+def pack(value: Any) -> bytes:
+    """Return a dataclass that is no message as bytes: for a file of this machine's own."""
+    packed: bytes = msgpack.packb(_fields_of(value), default=_plain)
+    return packed
+
+
+def unpack(data: bytes, wanted: type[M]) -> M:
+    """Return what `pack` has packed, checked as a message is.
+
+    Raises:
+        DecodeError: If it is anything but a well-formed value of that type.
+    """
+    cls: type = wanted
+    value: M = _reader(cls)(_unpack(data), cls.__name__)
+    return value
+
+
 # --- writing --------------------------------------------------------------------------------------------
 
 

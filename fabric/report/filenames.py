@@ -67,6 +67,10 @@ class Names:
         names[-1] = self._free(names[:-1], names[-1], is_file=True)
         return "/".join(names)
 
+    def give_back(self, path: str) -> None:
+        """Let another file have a path that was taken."""
+        self._files.discard(path.casefold())
+
     def _free(self, parents: list[str], name: str, *, is_file: bool) -> str:
         count, tried = 1, name
         while True:

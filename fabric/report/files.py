@@ -149,6 +149,7 @@ class FetchedFiles:
             target.unlink()  # a metric and a fetch, or two attempts, brought the same bytes
             return
         if problem:
+            self._names.give_back(fetched.path)  # it may come again, and whole
             fetched.path = self._names.take(fetched.path + "~partial")
             target = target.rename(self._directory / fetched.path)
             why = f"{problem}; {fetched.offset} bytes of it are in {fetched.path}"

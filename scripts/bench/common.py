@@ -96,6 +96,16 @@ class Lab:
         assert access is not None
         return access
 
+    def kill_broker(self) -> None:
+        """End it as a crash does."""
+        self.processes["broker"].kill()
+        self.processes["broker"].wait()
+
+    def start_broker_again(self) -> None:
+        """Start it at the same address with the same state, without waiting for it."""
+        state_dir = str(self.directory / "broker")
+        self._spawn("broker", "broker", "--listen", self.access.url, "--state-dir", state_dir)
+
     def _start_agents(self, urls: Mapping[str, str], cpus: Sequence[int] | None) -> None:
         with Operator(self.access) as operator:
             for first in range(0, len(self.nodes), WAVE):

@@ -35,7 +35,18 @@ SHELLS = {
     "agents": {
         *("__main__", "cli", "run", "node", "facts", "identity", "settings", "state"),
         *("launching", "parts", "pipes", "recovery", "removal", "shipping", "sockets"),
-        *("disks", "hands", "kernel_clock", "listeners", "looking", "owed", "probe_pipes", "timekeeping"),
+        *(
+            "disks",
+            "hands",
+            "inheriting",
+            "kernel_clock",
+            "listeners",
+            "looking",
+            "memofile",
+            "owed",
+            "probe_pipes",
+            "timekeeping",
+        ),
     },
 }
 MORE_PURE = {
@@ -43,6 +54,7 @@ MORE_PURE = {
     "agents.transfers.limits",
     "agents.transfers.pull",
     "agents.journal.window",
+    "agents.launcher.events",
     "agents.launcher.lease",
     "agents.launcher.schedule",
     "agents.launcher.shellwords",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agents.journal import Journal, JournalFull, Limits, Moved
-from agents.recovery import recover_journals
+from agents.recovery import end_journals
 from fabric.protocol import codec
 from fabric.protocol.messages import Batch
 from fabric.protocol.records import (
@@ -99,7 +99,8 @@ def test_a_file_of_a_dead_agent_is_shipped_as_far_as_it_came(tmp_path: Path) -> 
     cut.put(memoryview(b" unrecorded"))  # it died between the spool and the record
     journal.close()
 
-    (recovered,) = recover_journals(tmp_path / "state")
+    (recovered,) = Journal.recover(tmp_path / "state")
+    end_journals([recovered])
     found = shipped(recovered)
     assert not recovered.damage
     assert bytes_of(found, 1) == b"whole"

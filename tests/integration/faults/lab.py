@@ -203,6 +203,12 @@ class Agent:
         self.process.kill()
         self.process.wait()
 
+    def begin_again(self) -> None:
+        """Have it replace itself by the program that is installed; returns when the broker has let it in."""
+        self._joined = self._said().count("broker_joined")
+        os.kill(self.pid, signal.SIGHUP)
+        self.wait_joined()
+
     def end(self) -> None:
         """End it as its user does, wherever it stands."""
         if self.process is None or self.process.poll() is not None:
