@@ -13,6 +13,7 @@ from agents import takeover
 from agents.executor import Executor
 from agents.hands import Hands, is_probe
 from agents.journal import Journal
+from agents.launcher import wire
 from agents.launcher.events import Adopted, AdoptedStep
 from agents.launching import run_of
 from agents.memofile import read_memo
@@ -48,6 +49,8 @@ def heirs(journals: Sequence[Journal], found: Adopted | None, launcher: str) -> 
     """
     if found is None:
         return "its launcher is gone"
+    if found.wire != wire.VERSION:
+        return f"its launcher speaks version {found.wire}, this agent {wire.VERSION}"
     if found.has_ended_all:
         return "its launcher has ended them, for no agent came in time"
     made: list[Heir] = []

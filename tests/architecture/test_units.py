@@ -76,5 +76,6 @@ def test_a_restart_of_the_agent_kills_no_step() -> None:
     """Systemd would else end the whole cgroup of the service with its main process."""
     service = settings(FOLDER / "testfabric-agent.service")
     assert service["KillMode"] == "process"
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert service["Delegate"] == "yes"
     assert service["TasksMax"] == "infinity"

@@ -93,9 +93,11 @@ def test_ready_is_said_again_until_it_is_taken(tmp_path: Path) -> None:
 def test_the_variables_are_read_once_and_taken_away(manager: socket.socket) -> None:
     """A step of a trial would else speak for its agent."""
     env = {"NOTIFY_SOCKET": address(manager), "WATCHDOG_USEC": "2000", "WATCHDOG_PID": str(os.getpid())}
+    before = dict(env)
     notifier = Notifier.find(lambda: "", env)
     assert env == {}
     assert notifier is not None
+    assert notifier.handed_on == before, "an agent that becomes another version goes on to speak"
     notifier.turned(0)
     assert heard(manager) == ["READY=1", "WATCHDOG=1"]
     assert Notifier.find(lambda: "", env) is None
