@@ -37,6 +37,7 @@ def take_over(executor: Executor, known: Known, now_ns: int) -> list[Effect]:
     """Return what is to be done now; the pipes of the programs are read already."""
     said = f"the agent on {executor.assign.node} was restarted and goes on with its part of the run"
     effects = executor.notice(said, now_ns)
+    waiting = [step for step in executor.steps if _waits(step, known)]
     for step in executor.steps:
         if step.is_own:
             effects += _own(executor, step, now_ns)
@@ -46,7 +47,7 @@ def take_over(executor: Executor, known: Known, now_ns: int) -> list[Effect]:
             effects += _files(executor, step, now_ns)
         else:
             effects.append(Arm(step.key, step.step))
-    effects += _phase(executor, known, now_ns)
+    effects += _phase(executor, waiting, now_ns)
     return effects + executor.expire(now_ns)
 
 
@@ -128,9 +129,8 @@ def exit_of(event: Exited) -> Exit:
 # --- the phase ------------------------------------------------------------------------------------------
 
 
-def _phase(executor: Executor, known: Known, now_ns: int) -> list[Effect]:
+def _phase(executor: Executor, waiting: list[StepRun], now_ns: int) -> list[Effect]:
     part = executor.phase
-    waiting = [step for step in executor.steps if _waits(step, known)]
     if part is not None and part.state == "scheduled" and waiting:
         firsts = {step.key for step in part.currents() if step.state == "scheduled" and not step.is_own}
         if firsts == {step.key for step in waiting} and part.t0_local_ns < now_ns + LATE_NS:
