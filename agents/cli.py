@@ -50,6 +50,12 @@ def _sections() -> "Sections":
     help="Be awake in the last half millisecond before a start, to be on time to the microsecond.",
 )
 @option("--lifeline-fd", type=int, hidden=True)
+@click.option(
+    "--doctor",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Only look at this node, and say what is wrong and what to do.",
+)
 @ephemeral_option
 @option("--launcher-patience", type=(float, float, float), hidden=True)  # lease, grace, silence in seconds
 @option("--disk-patience", type=float, hidden=True)  # seconds
@@ -66,6 +72,7 @@ def main(
     arming: Literal["link", "exec", "gate"],
     spin: bool,
     lifeline_fd: int | None,
+    doctor: bool,
     ephemeral: bool,
     launcher_patience: tuple[float, float, float] | None,
     disk_patience: float | None,
@@ -82,6 +89,8 @@ def main(
         if check_config:
             say_checked(config)
             return
+        if doctor:
+            raise SystemExit(_look(broker, name, state_dir, quiet=logs["quiet"]))
         if broker is None:
             hint = "the URL behind fabric-agent, or broker = under [agent] in its settings"
             raise UsageError("where the broker is has to be said", hint=hint)
@@ -103,3 +112,14 @@ def main(
             patience=replace(patience, disk_s=disk_patience) if disk_patience else patience,
         )
         run_agent(options)
+
+
+def _look(broker: str | None, name: str | None, state_dir: Path | None, *, quiet: bool) -> int:
+    """Print what the doctor finds on this node; return the exit code."""
+    from agents.doctor import look_at_node
+    from agents.run import directory_of, name_of
+    from fabric.cli.findings import tell
+    from fabric.config import parse_url
+
+    address = parse_url(broker) if broker else None
+    return tell(look_at_node(directory_of(state_dir, name_of(name)), address), quiet=quiet)

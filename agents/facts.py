@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agents.kernel_clock import in_words, read_kernel_clock
+from agents.surroundings import disk_free, surroundings
 from fabric import __version__
 
 
@@ -27,13 +28,18 @@ def facts() -> dict[str, str]:
         "boot": _read("/proc/sys/kernel/random/boot_id"),
         "byteorder": sys.byteorder,
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in (found | surroundings()).items() if value}
 
 
 def kernel_clock() -> dict[str, str]:
     """Return what the kernel says now of its own clock, as a fact; it is another one an hour later."""
     said = in_words(read_kernel_clock())
     return {"kernel_clock": said} if said else {}
+
+
+def facts_of_now(directory: Path) -> dict[str, str]:
+    """Return the facts that change: the kernel's clock, and the room in the agent's state directory."""
+    return kernel_clock() | disk_free(directory)
 
 
 def addresses(announced: Mapping[str, str], broker_host: str, broker_port: int) -> dict[str, str]:

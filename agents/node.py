@@ -8,7 +8,7 @@ from agents import inheriting
 from agents import session as ss
 from agents.disks import Disks
 from agents.executor import Executor
-from agents.facts import addresses, facts, kernel_clock
+from agents.facts import addresses, facts, facts_of_now
 from agents.hands import Hands
 from agents.identity import Identity
 from agents.journal import FULL_PAUSE_S, Journal
@@ -324,7 +324,7 @@ class Node:
             incarnation=self._state.incarnation,
             labels=self._labels,
             addresses=self._addresses,
-            facts=self._facts | kernel_clock(),
+            facts=self._facts | facts_of_now(self._state.directory),
             journals=self._shipper.heads,
             runs=tuple(run for run, part in self._parts.items() if part.executor.is_led),
         )

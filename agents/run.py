@@ -49,11 +49,11 @@ def run_agent(options: Options) -> None:
     can_begin_again = not options.ephemeral and not options.url.startswith("fd:")
     options = _told_later(options)
     broker = config.parse_url(options.url)
-    name = checked_name(options.name or socket.gethostname().split(".")[0])
+    name = name_of(options.name)
     labels = tuple(checked_label(label) for label in options.labels)
     announced = dict(read_address(text) for text in options.addresses)
     token = JoinToken.parse(options.join) if options.join else None
-    state = AgentState.lock((options.state_dir or config.state_dir(f"agent-{name}")).absolute())
+    state = AgentState.lock(directory_of(options.state_dir, name))
     try:
         identity = Identity(state.directory, name, broker, token)
         node = Node(
@@ -75,6 +75,20 @@ def run_agent(options: Options) -> None:
             shutil.rmtree(state.directory, ignore_errors=True)
             with suppress(OSError):
                 state.directory.parent.rmdir()  # if nobody else is left in it
+
+
+def name_of(said: str | None) -> str:
+    """Return the node's name: what was said, or the host's.
+
+    Raises:
+        UsageError: If it cannot be one.
+    """
+    return checked_name(said or socket.gethostname().split(".")[0])
+
+
+def directory_of(said: Path | None, name: str) -> Path:
+    """Return the state directory: what was said, or the usual one of a node of this name."""
+    return (said or config.state_dir(f"agent-{name}")).absolute()
 
 
 def _told_later(options: Options) -> Options:

@@ -57,6 +57,22 @@ class AgentState:
         return cls(directory, instance, incarnation, lock_fd)
 
 
+def holder(directory: Path) -> str:
+    """Return the pid of the agent that has this directory; "" if none has, or that cannot be seen."""
+    try:
+        fd = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        # Shared, and given back at once.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return os.read(fd, 20).decode(errors="replace").strip() or "?"
+    finally:
+        os.close(fd)
+    return ""
+
+
 def _kept(path: Path, default: str) -> str:
     """Return what the file says, or make it say the default."""
     try:

@@ -37,6 +37,12 @@ def _sections() -> "Sections":
 @click.option("--operator-file", type=click.Path(dir_okay=False, path_type=Path), hidden=True)
 @click.option("--announce-fd", type=click.IntRange(min=3), hidden=True)
 @click.option("--lifeline-fd", type=click.IntRange(min=0), hidden=True)
+@click.option(
+    "--doctor",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Only look at this machine, and say what is wrong and what to do.",
+)
 @ephemeral_option
 @config_options("broker", _sections)
 @log_options
@@ -47,6 +53,7 @@ def main(
     operator_file: Path | None,
     announce_fd: int | None,
     lifeline_fd: int | None,
+    doctor: bool,
     ephemeral: bool,
     config: Path | None,
     check_config: bool,
@@ -60,6 +67,8 @@ def main(
         if check_config:
             say_checked(config)
             return
+        if doctor:
+            raise SystemExit(_look(listen, state_dir, quiet=logs["quiet"]))
         from broker.service import Request, serve
 
         set_up_logs(**logs)
@@ -72,6 +81,15 @@ def main(
             ephemeral=ephemeral,
         )
         serve(request, partial(_say, quiet=logs["quiet"]))
+
+
+def _look(listen: str, directory: Path | None, *, quiet: bool) -> int:
+    """Print what the doctor finds on this machine; return the exit code."""
+    from broker.doctor import look_at_broker
+    from fabric.cli.findings import tell
+    from fabric.config import parse_listen_url, state_dir
+
+    return tell(look_at_broker(directory or state_dir("broker"), parse_listen_url(listen)), quiet=quiet)
 
 
 def _say(text: str, for_people: bool, *, quiet: bool) -> None:

@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, _Lazy]] = {
     "nodes": _Lazy("fabric.cli.nodes:main", "List the nodes and what they do."),
     "runs": _Lazy("fabric.cli.runs:main", "List the runs, or show one."),
     "keys": _Lazy("fabric.cli.keys:main", "Invite, list and revoke who may come in."),
+    "doctor": _Lazy("fabric.cli.doctor:main", "Look what is wrong with the lab."),
     "join": _Lazy("fabric.cli.join:main", "Become an operator or a viewer of a lab."),
 }
 

@@ -39,6 +39,7 @@ HELPED = [
     "fabric keys",
     "fabric keys invite",
     "fabric join",
+    "fabric doctor",
 ]
 
 
@@ -102,7 +103,7 @@ def test_every_option_is_described() -> None:
                 assert flag in text, f"{flag} of {name}"
 
 
-INSTEAD = ("-h", "--help", "--version", "--check", "--check-config", "--explain")
+INSTEAD = ("-h", "--help", "--version", "--check", "--check-config", "--doctor", "--explain")
 """What a command does instead of its work: in the environment it would keep everybody from working."""
 
 

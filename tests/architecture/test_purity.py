@@ -29,14 +29,26 @@ SHELLS = {
         "upkeep",
     },
     "broker": {
-        *("__main__", "borrowing", "callers", "cli", "doorkeeper", "service", "server", "hands", "reading"),
+        *(
+            "__main__",
+            "borrowing",
+            "callers",
+            "cli",
+            "doctor",
+            "doorkeeper",
+            "service",
+            "server",
+            "hands",
+            "reading",
+        ),
         *("home", "identity", "logs", "opener", "settings", "sockets", "zap", "selftest"),
     },
     "agents": {
-        *("__main__", "cli", "run", "node", "facts", "identity", "settings", "state"),
+        *("__main__", "cli", "run", "node", "facts", "identity", "settings", "state", "surroundings"),
         *("launching", "parts", "pipes", "recovery", "removal", "shipping", "sockets"),
         *(
             "disks",
+            "doctor",
             "hands",
             "inheriting",
             "kernel_clock",

@@ -6,12 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from agents.doctor import look_at_node
+from broker.doctor import look_at_broker
+from fabric.config import parse_url
+from fabric.doctor.findings import Finding
+from fabric.doctor.lab import look_at_lab
+from fabric.doctor.reaching import PORTS
 from fabric.loop import MAX_WAIT_MS
 
 BOUND_S = 30.0
@@ -103,7 +109,14 @@ def events(file: Path) -> list[str]:
     return [json.loads(line)["event"] for line in file.read_text().splitlines()]
 
 
-def test_services_live_by_their_files_and_show_that_they_live(manager: Manager, tmp_path: Path) -> None:
+def troubles(findings: Iterable[Finding]) -> list[str]:
+    """Return what is bad, as the doctor names it."""
+    return [one.about for one in findings if one.state == "bad"]
+
+
+def test_services_live_by_their_files_and_show_that_they_live(
+    manager: Manager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They are started by nobody and looked at by nobody: what they say of themselves has to be true."""
     (tmp_path / "broker.toml").write_text(
         '[broker]\nlisten = "tcp://127.0.0.1:0"\nstate_dir = "broker"\n'
@@ -125,6 +138,12 @@ def test_services_live_by_their_files_and_show_that_they_live(manager: Manager, 
     manager.hear("agents", "READY=1")
     manager.hear("agents", f"STATUS=connected to the broker at {line[1]}")
 
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    address = parse_url(line[1])
+    assert troubles(look_at_broker(tmp_path / "broker", address)) == []
+    assert troubles(look_at_node(tmp_path / "agent", address)) == []
+    assert troubles(look_at_lab(line[1])) == []
+
     agent.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, agent.pid, os.WSTOPPED | os.WNOWAIT)
     assert manager.is_silent("agents")
@@ -132,6 +151,10 @@ def test_services_live_by_their_files_and_show_that_they_live(manager: Manager, 
     manager.hear("agents", "WATCHDOG=1")
 
     manager.stop("agents")
+    assert troubles(look_at_lab(None)) == ["node lab1"]
+    (tmp_path / "agent" / "agent.json").chmod(0o644)
+    assert troubles(look_at_node(tmp_path / "agent", address)) == ["key"]
     manager.stop("broker")
+    assert troubles(look_at_lab(line[1])) == [f"port {port}" for port in PORTS]
     assert "broker_joined" in events(tmp_path / "agent.log")
     assert "broker_serves" in events(tmp_path / "broker.log")
