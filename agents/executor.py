@@ -9,6 +9,7 @@ An input changes what it is about.  What follows for lanes, phase and run is fou
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from agents import checks, going, preparing
@@ -59,6 +60,11 @@ class Executor:
     def needs_reset(self) -> bool:
         """Whether a next life of the agent has to reset."""
         return self.parting.needs_reset
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """All that were told for this run, by name: what is printed of them is masked."""
+        return self.assign.secrets
 
     @property
     def phase(self) -> PhasePart | None:
@@ -272,7 +278,8 @@ class Executor:
 
     def _on_assign(self, message: Assign, now_ns: int) -> list[Effect]:
         if self.is_led:
-            self.assign = message  # another cell's reset may be another one
+            # Another cell's reset may be another one.
+            self.assign = replace(message, secrets={**self.secrets, **message.secrets})
         return [Send(Assigned(run=self.run, node=message.node))]
 
     def _on_prepare(self, message: Prepare, now_ns: int) -> list[Effect]:
@@ -280,6 +287,8 @@ class Executor:
         if not self.is_led:
             why = self.parting.abandoned or "the run is over on this node"
             return [preparing.refused(self.assign, message.phase, "", why)]
+        if message.secrets:
+            self.assign = replace(self.assign, secrets={**self.secrets, **message.secrets})
         if part is not None and part.is_for(message):
             return self._answer(part, now_ns)
         if part is not None and part.state in ("scheduled", "running", "holding"):

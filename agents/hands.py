@@ -143,6 +143,7 @@ class Hands:
             case Ship(run, reset_failed):
                 part = self._parts[run]
                 part.shipping, part.reset_failed = True, reset_failed
+                part.save()  # from here on no secret is wanted any more
             case Check(run, phase):
                 self._check(run, phase, effect)
             case Look(key, step, pid):
@@ -178,14 +179,16 @@ class Hands:
 
     def _arm(self, key: str, step: Step) -> None:
         part = self._parts[run_of(key)]
-        if taken := self._looking.taken_port(step, part.executor.run):
+        unknown = sorted(set(step.secrets.values()) - part.executor.secrets.keys())
+        why_not = f"its secret {unknown[0]} is not known here" if unknown else ""
+        if why_not := why_not or self._looking.taken_port(step, part.executor.run):
             now_ns = self._clock.now_ns()
-            self.tell(key, lambda executor: executor.arm_failed(key, taken, now_ns))
+            self.tell(key, lambda executor: executor.arm_failed(key, why_not, now_ns))
             return
         tails = ("", "")
         if not is_probe(key):
             tails = part.journal.tail_prefixes(step.step, int(key.split("|")[2]))
-        self.launching.arm(key, step, part.scratch, tails)
+        self.launching.arm(key, step, part.scratch, tails, part.executor.secrets)
 
     def _armed(self, key: str, fds: dict[Stream, int], now_ns: int) -> None:
         part = self._parts.get(run_of(key))
@@ -194,9 +197,9 @@ class Hands:
                 os.close(fd)
             return
         if is_probe(key):
-            self._probes.open(key, fds)
+            self._probes.open(key, fds, part.mask)
         else:
-            self.pipes.open(key, attempt.step, attempt.attempt, part.journal, fds)
+            self.pipes.open(key, attempt.step, attempt.attempt, part.journal, fds, mask=part.mask)
         self.drive(part, part.executor.armed(key, now_ns))
 
     def adopted(self, step: AdoptedStep) -> None:
@@ -255,11 +258,14 @@ class Hands:
     def _check(self, run: str, phase: str, check: Check) -> None:
         part = self._parts[run]
         problems = (
-            (wanted.step.step, self._looking.why_not(wanted, run, environment(wanted.step), part.scratch))
-            for wanted in check.wanted
+            (one.step.step, self._looking.why_not(one, run, self._environment(part, one.step), part.scratch))
+            for one in check.wanted
         )
         refusal = next(((step, why) for step, why in problems if why), None)
         self.drive(part, part.executor.checked(phase, refusal, self._clock.now_ns()))
+
+    def _environment(self, part: Part, step: Step) -> dict[str, str]:
+        return environment(step, part.executor.secrets)
 
     def _look(self, key: str, step: Step, pid: int) -> None:
         where = self._parts[run_of(key)].scratch / (step.dir or "")

@@ -18,7 +18,7 @@ from agents.launcher.events import Adopted, AdoptedStep
 from agents.launching import run_of
 from agents.memofile import read_memo
 from agents.parts import Part
-from agents.recovery import cut_files, end_journals, saved
+from agents.recovery import cut_files, end_journals, mask_left, saved
 from agents.remembered import Memo
 from agents.removal import scratch_of
 from agents.timekeeping import Timekeeping
@@ -136,6 +136,7 @@ def _complete(heir: Heir, stamp: tuple[int, int]) -> None:
     journal, memo = heir.journal, heir.memo
     for record in memo.records[max(0, journal.appended - memo.appended) :]:
         journal.append(record)
+    mask_left(journal)
     journal.recover_tails(*stamp)
     for step in journal.open_steps():
         for ended in cut_files(step, *stamp):
@@ -151,7 +152,7 @@ def _part(heir: Heir, root: Path) -> Part:
 
 def _go_on(heir: Heir, part: Part, hands: Hands, now_ns: int) -> None:
     """Read what its programs write, and do what is to be done now."""
-    ended = [end for step in heir.steps.values() for end in _read_on(heir, step, hands)]
+    ended = [end for step in heir.steps.values() for end in _read_on(heir, step, part, hands)]
     hands.drive(part, takeover.take_over(heir.executor, heir.steps, now_ns))
     for key, stream, size in ended:
         hands.drive(part, heir.executor.stream_ended(key, stream, size, now_ns))
@@ -159,7 +160,7 @@ def _go_on(heir: Heir, part: Part, hands: Hands, now_ns: int) -> None:
         hands.adopted(step)
 
 
-def _read_on(heir: Heir, step: AdoptedStep, hands: Hands) -> list[tuple[str, Stream, int]]:
+def _read_on(heir: Heir, step: AdoptedStep, part: Part, hands: Hands) -> list[tuple[str, Stream, int]]:
     """Take the pipes of a program; close those that are read to their end, or wanted by nobody.
 
     Returns:
@@ -178,5 +179,5 @@ def _read_on(heir: Heir, step: AdoptedStep, hands: Hands) -> list[tuple[str, Str
         if had.ended and stream not in attempt.sizes:
             ended.append((step.key, stream, had.end))
     if attempt is not None and fds:
-        hands.pipes.open(step.key, attempt.step, attempt.attempt, heir.journal, fds)
+        hands.pipes.open(step.key, attempt.step, attempt.attempt, heir.journal, fds, mask=part.mask)
     return ended

@@ -2,7 +2,7 @@
 
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGTERM
@@ -109,7 +109,9 @@ class Launching:
         self.client.beat()
         self._await_room()
 
-    def arm(self, key: str, step: Step, scratch: Path, tails: tuple[str, str]) -> None:
+    def arm(
+        self, key: str, step: Step, scratch: Path, tails: tuple[str, str], secrets: Mapping[str, str]
+    ) -> None:
         """Have a step's process made ready.
 
         Args:
@@ -117,6 +119,7 @@ class Launching:
             step: What to start.
             scratch: Directory of its run on this node, in which it works if it names no other one.
             tails: Where its output goes when no agent is left to read it, as `LauncherClient.arm` takes it.
+            secrets: Values by name, of which it gets those that it wants.
         """
         ask = Asked(
             user=step.user,
@@ -126,7 +129,7 @@ class Launching:
             stdin_file=step.stdin_file,
             limits=step.limits,
         )
-        env = environment(step)
+        env = environment(step, secrets)
         self.client.arm(key, step.argv, env, str(scratch / (step.dir or "")), tails=tails, ask=ask)
 
     def drained(self, key: str) -> None:
@@ -283,8 +286,9 @@ _OF_A_SHELL: Final = ("PWD", "OLDPWD", "SHLVL", "_")
 """Variables that tell of the shell that the agent was started from; a step is somewhere else."""
 
 
-def environment(step: Step) -> dict[str, str]:
+def environment(step: Step, secrets: Mapping[str, str]) -> dict[str, str]:
     """Return a step's variables: what it inherits is nothing of the fabric's or of the agent's user only."""
+    wanted = {variable: secrets[name] for variable, name in step.secrets.items() if name in secrets}
     not_ours = ("FABRIC_", "XDG_", "SUDO_") if step.user else ("FABRIC_",)
     not_this = ("HOME", "USER", "LOGNAME", "SHELL", "MAIL") if step.user else ()
     inherited = {
@@ -292,7 +296,7 @@ def environment(step: Step) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(not_ours) and name not in (*not_this, *_OF_A_SHELL)
     }
-    return inherited | step.env
+    return inherited | step.env | wanted
 
 
 def _held(key: str, ok: bool, now_ns: int) -> Call:

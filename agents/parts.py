@@ -1,18 +1,20 @@
 """A node's part of a run: executor, journal, scratch directory, and what the next life must know."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agents.executor import Executor
 from agents.journal import Journal
+from agents.journal.masking import Mask
 from agents.memo import FORMAT, Context, Head, Scribe
 from agents.memofile import MemoFile
+from agents.recovery import keep
 from agents.removal import scratch_of
 from agents.state import AgentState
 from fabric import __version__
 from fabric.log import get_logger
-from fabric.protocol.codec import encode, pack
+from fabric.protocol.codec import pack
 from fabric.protocol.messages import Assign, Freed, Refused
 
 log = get_logger()
@@ -30,6 +32,7 @@ class Part:
     _saved: tuple[bool, Assign] | None = None
     _scribe: Scribe = field(default_factory=Scribe)
     _memo: MemoFile | None = None
+    _mask: tuple[frozenset[str], Mask] | None = None
 
     @classmethod
     def open(cls, state: AgentState, executor: Executor) -> "Part":
@@ -55,11 +58,16 @@ class Part:
         return part
 
     def save(self) -> None:
-        """Keep what a next life needs to reset alone; does nothing if nothing has changed."""
+        """Keep what a next life needs to reset alone; does nothing if nothing has changed.
+
+        Secrets are kept as long as something may run that wants them, or write them.
+        """
         state = (self.executor.needs_reset, self.executor.assign)
+        if self.shipping and state[1].secrets:
+            state = (state[0], replace(state[1], secrets={}))
         if state == self._saved:
             return
-        self.journal.save_state(bytes([state[0]]) + encode(state[1]))
+        keep(self.journal, state[1], needs_reset=state[0])
         self._saved = state
 
     def write_down(self, context: Context) -> None:
@@ -85,6 +93,16 @@ class Part:
         self.save()
         if self._memo is not None:
             self._memo.close()
+
+    @property
+    def mask(self) -> Mask | None:
+        """For what its steps write; None if it knows no secrets."""
+        values = frozenset(self.executor.secrets.values())
+        if not values:
+            return None
+        if self._mask is None or self._mask[0] != values:
+            self._mask = (values, Mask(values))
+        return self._mask[1]
 
     def freed(self) -> Freed:
         """Return the message that says that this node is done with the run."""

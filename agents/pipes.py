@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from agents.journal import Journal, JournalFull, SpoolStream
+from agents.journal.masked_transfer import MaskedTransfer
+from agents.journal.masking import Mask
 from fabric.protocol.messages import Step
 from fabric.protocol.records import Notice, Stream
 
@@ -88,11 +90,25 @@ class Pipes:
         found = (pipe.key for pipe in self._pipes.values() if pipe.paused and pipe.journal is journal)
         return list(dict.fromkeys(found))
 
-    def open(self, key: str, step: Step, attempt: int, journal: Journal, fds: dict[Stream, int]) -> None:
-        """Take over the read ends of a step, behind what the journal has of its streams already."""
+    def open(
+        self,
+        key: str,
+        step: Step,
+        attempt: int,
+        journal: Journal,
+        fds: dict[Stream, int],
+        *,
+        mask: Mask | None = None,
+    ) -> None:
+        """Take over the read ends of a step, behind what the journal has of its streams already.
+
+        With a mask nothing of its secrets gets any further.
+        """
         for stream, fd in fds.items():
             had = journal.stream_state(step.step, attempt, stream).end
             spool = journal.open_stream(step.step, attempt, stream, had)
+            if mask is not None:
+                spool.use(MaskedTransfer(mask, after_loss=had > 0))
             self._pipes[fd] = Pipe(key, stream, fd, journal, spool, step, step.output == "drop", had)
             self._watch(fd, True)
 
@@ -132,6 +148,7 @@ class Pipes:
     def give_up(self, key: str) -> None:
         """End the streams of a step though somebody still holds its pipes."""
         for pipe in self._of(key):
+            pipe.spool.flush()
             while self._take(pipe):
                 pass
             if pipe.paused:  # what it holds is lost, which is said

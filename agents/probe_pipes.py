@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from agents.journal.masking import Mask, Masker
 from fabric.protocol.records import Stream
 
 TURN_BYTES: Final = 1 << 16
@@ -29,15 +30,18 @@ class ProbePipes:
         self._heard = heard
         self._ended = ended
         self._pipes: dict[int, tuple[str, Stream]] = {}
+        self._maskers: dict[int, Masker] = {}
 
     def has(self, key: str) -> bool:
         """Whether a stream of the command is still read."""
         return any(name == key for name, _ in self._pipes.values())
 
-    def open(self, key: str, fds: dict[Stream, int]) -> None:
-        """Take over the read ends of a command."""
+    def open(self, key: str, fds: dict[Stream, int], mask: Mask | None = None) -> None:
+        """Take over the read ends of a command; with a mask nothing of its secrets is heard."""
         for stream, fd in fds.items():
             os.set_blocking(fd, False)
+            if mask is not None:
+                self._maskers[fd] = Masker(mask)
             self._pipes[fd] = (key, stream)
             self._watch(fd, True)
 
@@ -50,9 +54,14 @@ class ProbePipes:
             data = os.read(fd, TURN_BYTES)
         except BlockingIOError:
             return True
-        if data:
+        masker = self._maskers.get(fd)
+        if masker is not None:
+            certain = masker.feed(data) if data else masker.finish()
+            if certain:
+                self._heard(key, stream, certain)
+        elif data:
             self._heard(key, stream, data)
-        else:
+        if not data:
             self._close(fd)
             self._ended(key, stream, 0)
         return True
@@ -71,5 +80,6 @@ class ProbePipes:
 
     def _close(self, fd: int) -> None:
         del self._pipes[fd]
+        self._maskers.pop(fd, None)
         self._watch(fd, False)
         os.close(fd)

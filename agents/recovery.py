@@ -2,11 +2,15 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from agents.journal import Journal, OpenStep, StreamState
+from agents.journal.directory import SPOOL
+from agents.journal.masked_transfer import mask_tails
+from agents.journal.masking import Mask
 from fabric.errors import DecodeError
 from fabric.log import get_logger
-from fabric.protocol.codec import decode
+from fabric.protocol.codec import decode, encode
 from fabric.protocol.messages import Assign
 from fabric.protocol.records import FileEnded, Notice, Output, StepFinished, Stream
 
@@ -24,10 +28,31 @@ def end_journals(journals: Iterable[Journal]) -> None:
         if journal.damage:
             log.error("journal_damaged", run=journal.run, what=journal.damage)
             journal.append(Notice(t_ns=t_ns, bound_ns=-1, level="error", message=journal.damage))
+        mask_left(journal)
+        _forget_secrets(journal)
         journal.recover_tails(t_ns, -1)
         for step in journal.open_steps():
             for record in _lost(step, t_ns):
                 journal.append(record)
+
+
+def mask_left(journal: Journal) -> None:
+    """Take the secrets out of what the launcher of an earlier life has drained, before it is recorded."""
+    state = saved(journal)
+    if state is not None and state[0].secrets:
+        mask_tails(journal.path / SPOOL, Mask(state[0].secrets.values()))
+
+
+def _forget_secrets(journal: Journal) -> None:
+    """Keep them no longer, unless a reset wants them."""
+    state = saved(journal)
+    if state is not None and state[0].secrets and not state[1]:
+        keep(journal, replace(state[0], secrets={}), needs_reset=False)
+
+
+def keep(journal: Journal, assign: Assign, *, needs_reset: bool) -> None:
+    """Keep the part of a run for the next life, and whether its reset is due."""
+    journal.save_state(bytes([needs_reset]) + encode(assign))
 
 
 def owed_resets(journals: Iterable[Journal]) -> list[Assign]:

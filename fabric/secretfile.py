@@ -13,6 +13,8 @@ from fabric.errors import FabricError
 MAX_BYTES: Final = 64 * 1024
 """Largest file that is read: a hundred times what any of ours needs."""
 
+_ENROL: Final = "if others could log in here, remove the file and enrol anew"
+
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -37,7 +39,7 @@ def read_secret(path: Path, wanted: frozenset[str]) -> dict[str, str] | None:
     Raises:
         FabricError: If others may read it, or it is not what `write_secret` writes.
     """
-    text = _read_private(path)
+    text = read_private(path)
     if text is None:
         return None
     try:
@@ -88,26 +90,38 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _read_private(path: Path) -> bytes | None:
+def read_private(path: Path, what: str = "a secret key", otherwise: str = _ENROL) -> bytes | None:
+    """Return what is in a file that only its owner has access to; None if there is no such file.
+
+    Args:
+        path: Of the file.
+        what: It holds, for the error.
+        otherwise: What else to do, behind the ``chmod``.
+
+    Raises:
+        FabricError: If others have access to it, it is too large, or cannot be read.
+    """
     try:
         # NONBLOCK: opening must not wait for the other end if somebody put a FIFO here.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            _check_private(
-                path, os.fstat(file.fileno())
-            )  # of what was opened, not of what the name means by now
-            return file.read(MAX_BYTES)
+            # Of what was opened, not of what the name means by now.
+            _check_private(path, os.fstat(file.fileno()), what, otherwise)
+            found = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise FabricError(f"cannot read {path}: {error.strerror or error}") from error
+    if len(found) > MAX_BYTES:
+        raise FabricError(f"{path} is larger than {MAX_BYTES} bytes")
+    return found
 
 
-def _check_private(path: Path, status: os.stat_result) -> None:
+def _check_private(path: Path, status: os.stat_result, what: str, otherwise: str) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise FabricError(f"{path} is not a regular file")
     if status.st_mode & _OTHERS:
         mode = stat.S_IMODE(status.st_mode)
         raise FabricError(
-            f"{path} holds a secret key, but others than its owner have access to it (mode {mode:04o})",
-            hint=f"chmod 600 {path}; if others could log in here, remove the file and enrol anew",
+            f"{path} holds {what}, but others than its owner have access to it (mode {mode:04o})",
+            hint=f"chmod 600 {path}; {otherwise}",
         )

@@ -74,6 +74,7 @@ def set_aside(root: Path, path: Path) -> Path:
     target = root / "undelivered" / path.parent.name / path.name
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.rename(target)
+    (target / _STATE).unlink(missing_ok=True)  # it is for a next life that takes the run up, and has secrets
     _remove_if_empty(path.parent)
     return target
 
@@ -143,6 +144,7 @@ def save_state(path: Path, state: bytes) -> None:
     """
     new = path / f"{_STATE}.new"
     try:
+        new.touch(mode=0o600)  # it may hold secrets
         new.write_bytes(state)
         new.replace(path / _STATE)
     except OSError:

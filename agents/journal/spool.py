@@ -47,6 +47,14 @@ class SpoolStream:
         self._transfer = Transfer()
         self._gap: tuple[int, int, str] | None = None
 
+    def use(self, transfer: Transfer) -> None:
+        """Have its bytes moved in another way, before the first of them."""
+        self._transfer = transfer
+
+    def flush(self) -> None:
+        """Let the next `move` take what was kept back: it is the last one."""
+        self._transfer.flush()
+
     def reserve(self) -> None:
         """Make the file for the next bytes, if the disk is not full."""
         try:

@@ -74,9 +74,12 @@ class Transfer:
             return data
         os.set_blocking(source_fd, False)
         try:
-            return _read(source_fd, limit_bytes)
+            return read_now(source_fd, limit_bytes)
         except BlockingIOError:
             return None
+
+    def flush(self) -> None:
+        """Let out what is kept back; here nothing is."""
 
     def _step(self, source_fd: int, target_fd: int, offset: int, limit_bytes: int) -> int:
         if self.can_splice:
@@ -93,13 +96,18 @@ class Transfer:
 
     def _copy(self, source_fd: int, target_fd: int, offset: int, limit_bytes: int) -> int:
         if not self.carry:
-            self.carry = _read(source_fd, limit_bytes)
+            self.carry = read_now(source_fd, limit_bytes)
         written = os.pwrite(target_fd, self.carry[:limit_bytes], offset) if self.carry else 0
         self.carry = self.carry[written:]
         return written
 
 
-def _read(fd: int, limit_bytes: int) -> bytes:
+def read_now(fd: int, limit_bytes: int) -> bytes:
+    """Return what a pipe or a terminal holds; nothing at the end of its stream.
+
+    Raises:
+        BlockingIOError: If nothing is there now.
+    """
     try:
         return os.read(fd, limit_bytes)
     except OSError as error:

@@ -51,23 +51,29 @@ def only_trial(ctx: click.Context, parameter: click.Parameter, paths: Sequence[P
         from fabric.cli.options import reported_errors
 
         with reported_errors():
-            ctx.exit(check_files(paths))
+            ctx.exit(check_files(paths, ctx.params.get("secrets")))
     if len(paths) > 1:
         raise click.UsageError("one trial is run at a time; --check takes several", ctx)
     return paths[0]
 
 
-def check_files(paths: Sequence[Path]) -> int:
-    """Read trials, print what is wrong with them, and return the exit code."""
+def check_files(paths: Sequence[Path], secrets: Path | None = None) -> int:
+    """Read trials, print what is wrong with them, and return the exit code.
+
+    Args:
+        paths: The files.
+        secrets: Where the values of their secrets are, besides the environment.
+    """
     from fabric.cli.answers import tell_refusal, tell_warnings
     from fabric.cli.options import print_error
+    from fabric.cli.secrets import open_vault
     from fabric.errors import FabricError
     from fabric.trial.importers.foreign import open_trial
 
-    code = 0
+    code, vault = 0, open_vault(secrets)
     for path in paths:
         try:
-            trial, _ = open_trial(path, {})
+            trial, _ = open_trial(path, {}, vault.why_not)
             summary = summarize(trial)
         except FabricError as error:
             print_error(error)
@@ -84,6 +90,7 @@ def check_files(paths: Sequence[Path]) -> int:
 def summarize(trial: "Trial") -> str:
     """Return what a trial consists of: ``24 cells, 5 repeats, 3 phases, 2 roles, 7 steps``."""
     from fabric.trial.cells import cells_of
+    from fabric.trial.secrets import secrets_of
 
     used = {step.phase for step in trial.steps}
     parts = [
@@ -97,6 +104,8 @@ def summarize(trial: "Trial") -> str:
         counted(len(trial.checks), "check"),
         counted(len(trial.warnings), "warning"),
     ]
+    secrets = secrets_of(trial)
+    parts.append(f"{counted(len(secrets), 'secret')} ({' '.join(secrets)})")
     return ", ".join(part for part in parts if part and not part.startswith("0 "))
 
 

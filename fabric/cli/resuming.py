@@ -11,6 +11,7 @@ from fabric.cli.options import option
 if TYPE_CHECKING:
     from fabric.controller.resuming import Resumption
     from fabric.trial.model import Trial
+    from fabric.vault import Vault
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +45,14 @@ def check_resume(context: click.Context, *, local: bool, plan: bool) -> None:
 
 
 def resumption(
-    name: str, path: Path | None, broker: str | None, directory: Path, *, patience_s: float, quiet: bool
+    name: str,
+    path: Path | None,
+    broker: str | None,
+    directory: Path,
+    *,
+    vault: "Vault",
+    patience_s: float,
+    quiet: bool,
 ) -> "Resumption":
     """Ask the broker what there is to go on with.
 
@@ -53,6 +61,7 @@ def resumption(
         path: Of its trial file; None: where it was.
         broker: The URL that the user gave, if any.
         directory: Of bundles.
+        vault: Where its secrets are looked for; they were not kept.
         patience_s: How long to wait for the broker.
         quiet: Do not say what is waited for.
     """
@@ -70,13 +79,18 @@ def resumption(
     try:
         connection.wait_up()
         return find_resumption(
-            connection, name, lambda file: _open(file, path), directory, patience_s=patience_s, tell=tell
+            connection,
+            name,
+            lambda file: _open(file, path, vault),
+            directory,
+            patience_s=patience_s,
+            tell=tell,
         )
     finally:
         connection.close()
 
 
-def _open(file: str, path: Path | None) -> "Trial":
+def _open(file: str, path: Path | None, vault: "Vault") -> "Trial":
     """Read the trial: from the file that the user names, or from where the run had it.
 
     Raises:
@@ -90,4 +104,4 @@ def _open(file: str, path: Path | None) -> "Trial":
             f"the trial file of the run, `{file}`, is not here",
             hint="go to where the run was started, or name it: fabric-run --resume RUN TRIAL",
         )
-    return open_trial(path or Path(file), {})[0]
+    return open_trial(path or Path(file), {}, vault.why_not)[0]

@@ -21,11 +21,13 @@ from fabric.cli.options import (
 )
 from fabric.cli.planning import Wishes, check_plan_options, plan_options, show_plan
 from fabric.cli.resuming import check_resume, resume_option, resumption
+from fabric.cli.secrets import open_vault, secrets_option
 from fabric.protocol.limits import LEASE_S
 
 if TYPE_CHECKING:
     from fabric.controller.local import LocalFabric
     from fabric.trial.model import Trial
+    from fabric.vault import Vault
 
 
 @click.command("fabric-run", context_settings=settings("run"))
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE,...",
     help="Other values for a variable of [matrix] or [env]; repeatable.",
 )
+@secrets_option
 @option("--repeat", type=click.IntRange(min=1), help="How often; default: as the trial says.")
 @option(
     "--ui",
@@ -96,6 +99,7 @@ def main(
     phases: str | None,
     only: tuple[str, ...],
     sets: tuple[str, ...],
+    secrets: Path | None,
     repeat: int | None,
     ui: str,
     form: str,
@@ -123,8 +127,10 @@ def main(
         from fabric.trial.plan import select_phases
 
         answer = stack.enter_context(answering(form))
-        old = resumption(resume, trial, broker, output, patience_s=patience, quiet=quiet) if resume else None
-        loaded = old.trial if old else _load(trial, nodes, sets)
+        vault, old = open_vault(secrets), None
+        if resume:
+            old = resumption(resume, trial, broker, output, vault=vault, patience_s=patience, quiet=quiet)
+        loaded = old.trial if old else _load(trial, nodes, sets, vault)
         wanted = old.phases if old else phases.split(",") if phases else loaded.phases
         selected = select_phases(wanted, loaded.phases)
         if plan:
@@ -133,7 +139,7 @@ def main(
             return
         options = Options(
             broker=broker, local=private, repeats=repeat, only=only, directory=output, patience_s=patience,
-            wait=waiting(wait), lease_s=lease, resumes=old,
+            wait=waiting(wait), lease_s=lease, resumes=old, secrets=vault.values,
         )  # fmt: skip
         with watching(ui, loaded, verbose=verbose, quiet=quiet) as watch:
             _warn(loaded, quiet=quiet)
@@ -150,14 +156,14 @@ def _private_fabric() -> "LocalFabric":
     return LocalFabric()
 
 
-def _load(path: Path | None, nodes: "Sequence[str]", sets: "Sequence[str]") -> "Trial":
+def _load(path: Path | None, nodes: "Sequence[str]", sets: "Sequence[str]", vault: "Vault") -> "Trial":
     """Read what is to be run, with other values for some variables and other nodes for some roles."""
     from fabric.trial.cells import set_variables
     from fabric.trial.importers.foreign import open_trial
     from fabric.trial.plan import override_nodes
 
     assert path is not None, "the command line has one: see only_trial"
-    trial, others = open_trial(path, dict(map(assignment, nodes)))
+    trial, others = open_trial(path, dict(map(assignment, nodes)), vault.why_not)
     return override_nodes(set_variables(trial, sets), others)
 
 

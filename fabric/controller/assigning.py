@@ -7,7 +7,7 @@ from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect
 from fabric.protocol.limits import BARRIER_S
 from fabric.protocol.messages import Assign, Assigned, Refused
-from fabric.protocol.shared_env import factor
+from fabric.protocol.shared_env import factor, wanted_secrets
 from fabric.trial.cells import Cell
 
 S: Final = 1_000_000_000
@@ -57,6 +57,7 @@ class Assigning:
                 lease_s=self._lease_s,
                 env=env,
                 reset=reset,
+                secrets=wanted_secrets(reset, desk.plan.secrets),
             )
             effects += desk.ask(("assign", node), assign, now_ns)
         return effects

@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from fabric.errors import FabricError
 from fabric.keys import OperatorAccess
+from fabric.vault import PREFIX
 
 START_S: Final = 30.0
 """The broker serves within a second; a machine with many agents needs longer."""
@@ -159,6 +160,7 @@ class LocalFabric:
             stderr=self._log,
             pass_fds=fds,
             start_new_session=True,  # Ctrl-C is for the controller; it tells the others
+            env={name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
         )
 
     def _last_line(self) -> str:

@@ -28,7 +28,7 @@ from fabric.protocol.messages import (
     Ready,
     Refused,
 )
-from fabric.protocol.shared_env import factor
+from fabric.protocol.shared_env import factor, wanted_secrets
 from fabric.trial.cells import Repeat
 
 S: Final = 1_000_000_000
@@ -109,6 +109,7 @@ class PhaseRun:
                 stopped=desk.progress.stopped,
                 env=env,
                 steps=own,
+                secrets=wanted_secrets(own, desk.plan.secrets),
             )
             effects += desk.ask(("prepare", node), prepare, now_ns)
         return effects

@@ -8,7 +8,7 @@ from fabric.controller.puts import with_files
 from fabric.errors import DecodeError, UsageError
 from fabric.protocol.codec import encode_readable
 from fabric.protocol.messages import Prepare, Step
-from fabric.protocol.shared_env import factor
+from fabric.protocol.shared_env import factor, wanted_secrets
 from fabric.trial.cells import Cell
 from fabric.trial.drafts import drafts
 
@@ -29,7 +29,15 @@ def check_sizes(plan: RunPlan) -> None:
         for node, phase, steps in _parts(plan, cell):
             env, own = factor(with_files({node: steps}, plan.puts)[node])
             message = Prepare(
-                run="r" * 64, node=node, phase=phase, end=(), failed=False, stopped=False, env=env, steps=own
+                run="r" * 64,
+                node=node,
+                phase=phase,
+                end=(),
+                failed=False,
+                stopped=False,
+                env=env,
+                steps=own,
+                secrets=wanted_secrets(own, plan.secrets),
             )
             try:
                 encode_readable(message)

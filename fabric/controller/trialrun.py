@@ -4,7 +4,7 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from fabric.report.fold import folded
 from fabric.trial.cells import Cell, cells_of
 from fabric.trial.localnodes import local_nodes
 from fabric.trial.model import Trial
+from fabric.trial.secrets import secrets_of
 
 NODES_S: Final = 30.0
 NODE_S: Final = 1.0
@@ -79,6 +80,8 @@ class Options:
     lease_s: float = LEASE_S
     resumes: Resumption | None = None
     """What is continued; then cells, repeats and seed are its own."""
+    secrets: Callable[[Iterable[str]], Mapping[str, str]] | None = None
+    """Returns the values of secrets by their names; raises UsageError.  None: there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +120,7 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         cells = cells_of(trial, options.only) if options.resumes is None else options.resumes.cells
         if options.resumes is not None:
             options.resumes.check_files(sources.puts)
+        values = _secrets(trial, options)
         connection = Connection(
             _access(trial, cells, options),
             program="fabric-run",
@@ -127,12 +131,24 @@ def run_trial(trial: Trial, phases: tuple[str, ...], options: Options, show: Sho
         connection.wait_up()
         for wait in races(connection, options.wait):
             plan = _plan(connection, trial, cells, phases, replace(options, wait=wait))
-            plan.puts = sources.puts
+            plan.puts, plan.secrets = sources.puts, values
             check_sizes(plan)
             outcome = _carry_out(connection, plan, sources, options, show)
             if not outcome.was_late:
                 break
         return outcome
+
+
+def _secrets(trial: Trial, options: Options) -> Mapping[str, str]:
+    """Return the values of the secrets that the trial wants; before anything is started.
+
+    Raises:
+        UsageError: If one cannot be had.
+    """
+    names = secrets_of(trial)
+    if names and options.secrets is None:
+        raise UsageError(f"{trial.path} wants secrets ({', '.join(names)}), and nobody has any")
+    return options.secrets(names) if names and options.secrets is not None else {}
 
 
 def _plan(

@@ -23,6 +23,11 @@ def factor(steps: Sequence[Step]) -> tuple[dict[str, str], tuple[Step, ...]]:
     )
 
 
+def wanted_secrets(steps: Iterable[Step], values: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the secrets that these steps want: a node is told of no other."""
+    return {name: values[name] for step in steps for name in step.secrets.values() if name in values}
+
+
 def merge(shared: Mapping[str, str], steps: Iterable[Step]) -> tuple[Step, ...]:
     """Return the steps with what `factor` took out of them."""
     return tuple(replace(step, env={**shared, **step.env}) for step in steps)

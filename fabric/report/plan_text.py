@@ -12,6 +12,7 @@ from fabric.trial.cells import Cell
 from fabric.trial.drafts import Draft, Form, drafts, values_of
 from fabric.trial.model import Trial, TrialStep
 from fabric.trial.resolve import Roles
+from fabric.trial.secrets import secret_variables
 from fabric.trial.shelltext import with_values
 from fabric.trial.variables import address, shared_variables
 
@@ -105,6 +106,18 @@ def _environment(plan: RunPlan) -> Iterator[str]:
     if of_cell:
         yield f"  of each cell: {', '.join(of_cell)}"
     yield "  of each node: me, my_name, my_role, my_index; of each repeat: repeat"
+    if secrets := _secrets(plan):
+        yield from _table("secrets", secrets)
+
+
+def _secrets(plan: RunPlan) -> list[tuple[str, str]]:
+    """Return the names of secrets, each with the nodes that are told it."""
+    told: dict[str, dict[str, None]] = {}
+    for step in plan.trial.steps if plan.trial.env or any(step.env for step in plan.trial.steps) else ():
+        for name in secret_variables(plan.trial, step).values() if step.phase in plan.phases else ():
+            nodes = (node for roles in plan.roles.values() for node in roles[step.role])
+            told.setdefault(name, {}).update(dict.fromkeys(nodes))
+    return [(name, f"for {folded(tuple(nodes), limit=_NAMES_CHARS)}") for name, nodes in told.items()]
 
 
 def _table(title: str, rows: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -220,7 +233,7 @@ def _more(draft: Draft) -> Iterator[str]:
     if step.dir is not None:
         yield f"in {step.dir}"
     for name in source.env:
-        yield f"with {name}={step.env[name]}"
+        yield f"with {name}={step.env.get(name, source.env[name])}"
     if step.stdin is not None:
         yield f"input {source.stdin!r:.80}"
     if step.stdin_file:

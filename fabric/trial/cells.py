@@ -12,6 +12,7 @@ from fabric.trial.draw import shuffled
 from fabric.trial.model import Trial
 from fabric.trial.nodespec import SpecError, expand
 from fabric.trial.problems import did_you_mean
+from fabric.trial.secrets import check_set
 
 MAX_CELLS: Final = 10_000
 """Most cells of a run: somebody wants to read what each came to."""
@@ -151,6 +152,7 @@ def set_variables(trial: Trial, assignments: Iterable[str]) -> Trial:
         if name in matrix:
             matrix[name] = _values(name, value)
         elif name in env:
+            check_set(name, env[name], value)
             env[name] = value
         else:
             known = [*matrix, *env]

@@ -8,14 +8,19 @@ from pathlib import Path
 from fabric.protocol.limits import MAX_TEXT_BYTES
 from fabric.trial.model import Trial
 from fabric.trial.parse import parse_trial
+from fabric.trial.secrets import LookSecret
 from fabric.trial.transfers import is_glob
 from fabric.trial.wholefile import not_utf8, too_large, whole_file
 
 __all__ = ["load_trial", "parse_trial"]
 
 
-def load_trial(path: Path) -> Trial:
+def load_trial(path: Path, look_secret: LookSecret | None = None) -> Trial:
     """Read a trial file, and look whether the files are beside it that it puts on nodes.
+
+    Args:
+        path: Of the file.
+        look_secret: Says why a secret cannot be had; None: not to be looked for.
 
     Raises:
         TrialError: If there is no such file, or anything is wrong with it.
@@ -34,7 +39,7 @@ def load_trial(path: Path) -> Trial:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise not_utf8(name, raw, error.start) from None
-    return parse_trial(text, name, lambda source: _about_source(path.parent, source))
+    return parse_trial(text, name, lambda source: _about_source(path.parent, source), look_secret)
 
 
 def _read(path: Path) -> bytes:

@@ -17,6 +17,7 @@ from fabric.trial.positions import Positions
 from fabric.trial.problems import Problems
 from fabric.trial.references import ReferenceChecker
 from fabric.trial.roles import check_roles, read_roles
+from fabric.trial.secrets import LookSecret, check_secrets
 from fabric.trial.settings import EXAMPLE, Order, part, read_order, read_settings
 from fabric.trial.steps import read_steps
 from fabric.trial.syntax import read_toml
@@ -34,13 +35,16 @@ _LONG_KEY: Final = re.compile(rf"(?:^|[\[{{,])[ \t]*((?:{_PART}\.[ \t]*){{{MAX_K
 _BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
-def parse_trial(text: str, path: str, look: Look | None = None) -> Trial:
+def parse_trial(
+    text: str, path: str, look: Look | None = None, look_secret: LookSecret | None = None
+) -> Trial:
     """Return the trial that a text describes.
 
     Args:
         text: Of the file.
         path: As diagnostics and messages shall name the file.
         look: Says what is wrong with a file beside the trial that a put names; None: not to be looked at.
+        look_secret: Says why a secret cannot be had; None: not to be looked for.
 
     Raises:
         TrialError: If anything is wrong with it; it has every error and warning, each at its place.
@@ -48,7 +52,7 @@ def parse_trial(text: str, path: str, look: Look | None = None) -> Trial:
     lines = _checked_text(text, path)
     problems = Problems(path, Positions(lines))
     document = read_toml(lines, problems)
-    trial = None if document is None else _build(document, text, look, problems)
+    trial = None if document is None else _build(document, text, look, look_secret, problems)
     if trial is None or problems.any_errors:
         raise TrialError(problems.found)
     return trial
@@ -74,7 +78,13 @@ def _checked_text(text: str, path: str) -> str:
     return text
 
 
-def _build(document: dict[str, Any], text: str, look: Look | None, problems: Problems) -> Trial | None:
+def _build(
+    document: dict[str, Any],
+    text: str,
+    look: Look | None,
+    look_secret: LookSecret | None,
+    problems: Problems,
+) -> Trial | None:
     order = read_order(document, problems)
     _check_sections(document, order, problems)
     roles = _roles(document, problems)
@@ -86,6 +96,8 @@ def _build(document: dict[str, Any], text: str, look: Look | None, problems: Pro
     references = ReferenceChecker(variables, env, problems)
     references.check_env(document.get("env"))
     found = find_steps(document, order.phases, tuple(roles), problems)
+    own = (((*step.where, "env"), step.table.get("env")) for step in found)
+    check_secrets([(("env",), document.get("env")), *own], look_secret, problems)
     metrics = check_metrics(found, order, problems)
     steps = read_steps(found, named, order, references, look=look, problems=problems)
     checks = read_checks(document.get("check"), metrics, problems)

@@ -13,6 +13,7 @@ from fabric.trial.nodespec import SpecError
 from fabric.trial.problems import did_you_mean
 from fabric.trial.resolve import Roles
 from fabric.trial.rolespec import check_spec
+from fabric.trial.secrets import secret_variables
 from fabric.trial.shellnames import expand
 from fabric.trial.spawned import find_spawned
 from fabric.trial.variables import (
@@ -185,6 +186,7 @@ def resolve_step(
         target=target,
         wait_s=step.wait_s,
         bring=tuple(brought),
+        secrets=secret_variables(trial, step),
     )
 
 

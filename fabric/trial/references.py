@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from fabric.trial.positions import Path
 from fabric.trial.problems import Problems, did_you_mean
+from fabric.trial.secrets import secrets_in
 from fabric.trial.shellnames import used_in_shell, used_in_value
 from fabric.trial.vocabulary import is_well_known
 
@@ -14,16 +15,20 @@ _SHELLS: Final = frozenset({"sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"})
 class ReferenceChecker:
     """Knows the variables that are set for the commands of one trial."""
 
-    def __init__(self, variables: Iterable[str], env: Iterable[str], problems: Problems) -> None:
+    def __init__(self, variables: Iterable[str], env: Mapping[str, str], problems: Problems) -> None:
         """Take the variables that the fabric and the matrix set, and those of [env]."""
         self._variables = frozenset(variables)
         self._env = frozenset(env)
+        self._secrets = frozenset(secrets_in(env))
         self._problems = problems
 
     def check(self, where: Path, table: Mapping[str, Any]) -> None:
         """Note every name that nothing sets.  ``table`` is a step as read: its values may be of any type."""
         env = table.get("env")
-        own = self._env | frozenset(env if isinstance(env, dict) else ())
+        env = env if isinstance(env, dict) else {}
+        own = self._env | frozenset(env)
+        own_secrets = frozenset(secrets_in({name: it for name, it in env.items() if isinstance(it, str)}))
+        secrets = (self._secrets - frozenset(env)) | own_secrets
         ready = table.get("ready")
         commands: list[tuple[Path, Any]] = [(("cmd",), table.get("cmd")), (("spawn",), table.get("spawn"))]
         commands.append((("ready", "cmd"), ready.get("cmd") if isinstance(ready, dict) else None))
@@ -35,12 +40,12 @@ class ReferenceChecker:
         for path, value in _values(table):
             # A step's own variables may be made of those of [env]; the rest of the step's own, too.
             known = self._variables | (self._env if path[0] == "env" else own)
-            self._check_value((*where, *path), value, known)
+            self._check_value((*where, *path), value, known, self._secrets if path[0] == "env" else secrets)
 
     def check_env(self, table: Any) -> None:
         """Note every name in [env] that nothing sets."""
         for name, value in table.items() if isinstance(table, dict) else ():
-            self._check_value(("env", name), value, self._variables)
+            self._check_value(("env", name), value, self._variables, frozenset())
 
     def _check_line(self, where: Path, command: str, own: frozenset[str]) -> None:
         for name, written in used_in_shell(command).items():
@@ -60,12 +65,16 @@ class ReferenceChecker:
                     message = f"${name} is not expanded in a list"
                     self._problems.at_value((*where, index), "W002", message, hint)
 
-    def _check_value(self, where: Path, value: Any, known: Collection[str]) -> None:
+    def _check_value(self, where: Path, value: Any, known: Collection[str], secrets: Collection[str]) -> None:
         """Outside of commands the fabric expands the names itself, and knows only its own."""
         for name in used_in_value(value) if isinstance(value, str) else ():
             if name not in known:
                 hint = did_you_mean(name, sorted(known), "write $$ for a dollar that stays one")
                 self._problems.within_value(where, f"${name}", "E037", f"nothing sets ${name} here", hint)
+            elif name in secrets:
+                hint = f"let a command use it: there the shell expands ${name}, and the fabric never has it"
+                message = f"${name} is a secret, which only programs are given"
+                self._problems.within_value(where, f"${name}", "E054", message, hint)
 
 
 def _calls_a_shell(arguments: list[Any]) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from fabric.trial.cells import Cell, Repeat
 from fabric.trial.model import Trial, TrialStep
+from fabric.trial.secrets import secret_name
 from fabric.trial.shellnames import expand
 
 NodeAddresses = Mapping[str, str]
@@ -48,10 +49,12 @@ def repeat_variable(repeat: Repeat) -> dict[str, str]:
 def environment(trial: Trial, step: TrialStep, variables: Mapping[str, str]) -> dict[str, str]:
     """Return what is added to the agent's environment: the variables, then [env], then the step's own.
 
-    The values of [env] and of the step may have `$names` of the variables, the step's of [env] too.
+    The values of [env] and of the step may have `$names` of the variables, the step's of [env] too.  A
+    variable that is a secret is not among them: see `fabric.trial.secrets.secret_variables`.
     """
     # Python programs buffer by the block when they write to a pipe; nobody would see them live.
     found = {"PYTHONUNBUFFERED": "1", **variables}
-    found |= {name: expand(value, variables) for name, value in trial.env.items()}
+    found |= {name: expand(value, variables) for name, value in trial.env.items() if not secret_name(value)}
     known = dict(found)
-    return found | {name: expand(value, known) for name, value in step.env.items()}
+    found |= {name: expand(value, known) for name, value in step.env.items()}
+    return {name: value for name, value in found.items() if not secret_name(step.env.get(name, ""))}

@@ -57,6 +57,7 @@ class Step:
     target: str = ""  # stop: StepId of a spawned step
     wait_s: float = 0.0
     bring: tuple[str, ...] = ()  # files that are fetched when the step has ended, for its metrics
+    secrets: dict[str, str] = field(default_factory=dict)  # variables, each with the name of its secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ class Assign:
     lease_s: float  # how long the agent works on without news from the broker
     reset: tuple[Step, ...]
     env: dict[str, str] = field(default_factory=dict)  # of all steps; a step's own variables win
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)  # by name, those that the steps want
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ class Prepare:
     stopped: bool  # ... and stopped the phases that follow (for `when`)
     steps: tuple[Step, ...]  # of all roles of the node; a role's in their order
     env: dict[str, str] = field(default_factory=dict)  # of all steps; a step's own variables win
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)  # by name, those that the steps want
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

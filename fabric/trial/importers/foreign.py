@@ -22,6 +22,7 @@ from fabric.trial.importers.notes import Notes
 from fabric.trial.load import load_trial, parse_trial
 from fabric.trial.model import Trial, TrialFile
 from fabric.trial.problems import did_you_mean
+from fabric.trial.secrets import LookSecret
 
 HEAD_BYTES: Final = 64 * 1024
 """So much of a file is looked at to see what it is."""
@@ -48,12 +49,15 @@ def is_foreign(path: Path) -> bool:
     return is_conductor(str(path), head.decode(errors="replace"))
 
 
-def open_trial(path: Path, nodes: Mapping[str, str]) -> tuple[Trial, Mapping[str, str]]:
+def open_trial(
+    path: Path, nodes: Mapping[str, str], look_secret: LookSecret | None = None
+) -> tuple[Trial, Mapping[str, str]]:
     """Load a trial, or import one.
 
     Args:
         path: A trial.toml, or a file that can be imported.
         nodes: Nodes as the user gave them.  For an import they may also be given by address.
+        look_secret: Says why a secret cannot be had; None: not to be looked for.
 
     Returns:
         The trial, and those of the nodes that are still to be put in place of its own.
@@ -64,7 +68,7 @@ def open_trial(path: Path, nodes: Mapping[str, str]) -> tuple[Trial, Mapping[str
     """
     if is_foreign(path):
         return import_trial(path, nodes).trial, {}
-    return load_trial(path), nodes
+    return load_trial(path, look_secret), nodes
 
 
 def import_trial(path: Path, nodes: Mapping[str, str], only: Sequence[str] = ()) -> Import:
