@@ -29,6 +29,7 @@ from fabric.protocol.messages import (
     Free,
     Go,
     Message,
+    PhaseDone,
     Prepare,
 )
 from fabric.protocol.records import Notice, PhaseFinished, Stream
@@ -371,7 +372,11 @@ class Executor:
         self.parting.phase_done(part)
         t, bound = self._stamp.fabric(now_ns)
         record = PhaseFinished(t_ns=t, bound_ns=bound, phase=part.phase, failed=part.has_failed)
-        return [Report(self.run, record)]
+        report = Report(self.run, record)
+        if not self.is_led:
+            return [report]
+        node, failed = self.assign.node, part.has_failed
+        return [report, Send(PhaseDone(run=self.run, node=node, phase=part.phase, failed=failed))]
 
 
 _HANDLERS: Final[Mapping[type, Callable[[Executor, Any, int], list[Effect]]]] = {

@@ -55,6 +55,7 @@ class Exit:
     max_rss_kib: int
     t_ns: int
     limit: str = ""  # of the step's limits the one that has ended it
+    seen_late_ns: int = 0  # it may have ended so much earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +239,7 @@ class StepRun:
     def finished(self, t_ns: int, bound_ns: int, *, retried: bool) -> StepFinished:
         """Return the record of its end; ``t_ns`` and ``bound_ns`` are fabric time."""
         end = self.exit or Exit(None, None, 0.0, 0.0, 0, self.done.t_ns if self.done else self.started_ns)
+        lasted_ns = max(0, end.t_ns - self.started_ns) if self.started_ns else 0
         return StepFinished(
             t_ns=t_ns,
             bound_ns=bound_ns,
@@ -248,7 +250,7 @@ class StepRun:
             exit_code=end.code,
             signal=end.signal,
             message=self.message(),
-            duration_ns=max(0, end.t_ns - self.started_ns) if self.started_ns else 0,
+            duration_ns=lasted_ns,
             stdout_bytes=self.sizes.get("stdout", 0),
             stderr_bytes=self.sizes.get("stderr", 0),
             user_s=end.user_s,
@@ -257,6 +259,7 @@ class StepRun:
             pipe_held=self.pipe_held,
             survivors=self.survivors,
             retried=retried,
+            seen_late_ns=min(end.seen_late_ns, lasted_ns),  # it has not ended before it began
         )
 
     @property

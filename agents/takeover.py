@@ -123,6 +123,7 @@ def exit_of(event: Exited) -> Exit:
         max_rss_kib=event.max_rss_kib,
         t_ns=event.t_ns,
         limit=event.limit,
+        seen_late_ns=event.seen_late_ns,
     )
 
 

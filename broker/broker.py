@@ -54,6 +54,7 @@ TABLE: Final[Mapping[type, Handler]] = {
     m.FileRequest: working.word,
     m.Ready: working.word,
     m.Refused: working.word,
+    m.PhaseDone: working.word,
     m.Freed: working.freed,
     m.Confirm: working.go_answer,
     m.Declined: working.go_answer,

@@ -35,6 +35,7 @@ MESSAGE_RIGHTS: Final[Mapping[Role, frozenset[type]]] = {
             m.Confirm,
             m.Declined,
             m.Aborted,
+            m.PhaseDone,
             m.Freed,
             m.Rotate,
         }

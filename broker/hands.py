@@ -12,6 +12,7 @@ from broker.effects import (
     AnswerReplay,
     AnswerRun,
     AnswerRuns,
+    Bytes,
     Effect,
     EraseRun,
     FindRun,
@@ -63,9 +64,12 @@ class Hands:
         self._readers = Readers(home, sockets, self._send)
         self._unpublished = Unpublished()
         self._finding: set[str] = set()  # runs whose logs are being opened for the broker
+        self._unwritten: list[Store] = []  # entries of this turn
         self._stuck: deque[Store] = deque()  # entries that could not be written, in their order
         self._broken: set[str] = set()  # runs whose logs have to be opened anew
         self._retry_ns = 0
+        self._heard: m.Message | None = None  # at present, and the frame in which it came
+        self._heard_frame: Bytes = b""
         self._ways: Mapping[type, Callable[[Any, int], None]] = {
             Send: self._send,
             PublishGo: self._publish_go,
@@ -98,6 +102,12 @@ class Hands:
         """Whether the disk refuses records: then none are taken from the sink."""
         return bool(self._stuck or self._broken)
 
+    def hear(self, peer: Peer, message: m.Message, frame: Bytes, now_ns: int) -> None:
+        """Let the broker take a message that came by control, and do what it decides."""
+        self._heard, self._heard_frame = message, frame
+        self.carry_out(self._broker.receive(peer, message, now_ns), now_ns)
+        self._heard, self._heard_frame = None, b""
+
     def carry_out(self, effects: list[Effect], now_ns: int) -> None:
         """Do all of it, in order."""
         for effect in effects:
@@ -108,6 +118,7 @@ class Hands:
         self._readers.carry_on(now_ns)
         if self.is_stalled and now_ns >= self._retry_ns:
             self._retry(now_ns)
+        self._write_out(now_ns)
         self._home.logs.commit()
 
     def take_commits(self, now_ns: int) -> None:
@@ -142,11 +153,14 @@ class Hands:
         if isinstance(message, m.ProbeReply):
             # T3 is when it goes out: the time since it came in is not a part of the way.
             message = replace(message, t3_ns=self._clock.now_ns())
-        try:
-            frame = encode(message)
-        except DecodeError as error:
-            _failed("message_too_large", error, peer=effect.peer.name)
-            return
+        if message is self._heard:
+            frame: Bytes = self._heard_frame  # it is passed on
+        else:
+            try:
+                frame = encode(message)
+            except DecodeError as error:
+                _failed("message_too_large", error, peer=effect.peer.name)
+                return
         if not send_now(self._sockets.control, (effect.peer.routing, frame)):
             self.carry_out(self._broker.unreachable(effect.peer, now_ns), now_ns)
 
@@ -159,15 +173,29 @@ class Hands:
 
     # --- records ------------------------------------------------------------------------------------
 
-    def _store(self, effect: Store, now_ns: int) -> None:
-        if self._stuck:
-            self._stuck.append(effect)  # behind those before it
+    def _store(self, effect: Store, _: int) -> None:
+        """Write it at the end of the turn: where many nodes end a step, one transaction does for all."""
+        self._unwritten.append(effect)
+
+    def _write_out(self, now_ns: int) -> None:
+        """Write what came in this turn, behind what is stuck."""
+        if not self._unwritten:
+            return
+        was_stuck = bool(self._stuck)
+        self._stuck.extend(self._unwritten)
+        self._unwritten.clear()
+        if was_stuck:
             return
         try:
-            self._write(effect)
+            self._write_stuck()
         except StoreError as error:
-            self._stuck.append(effect)
             self._stall(error, now_ns)
+
+    def _write_stuck(self) -> None:
+        self._home.logs.save_rows(self._stuck)
+        while self._stuck:
+            self._write(self._stuck[0])
+            self._stuck.popleft()
 
     def _write(self, effect: Store) -> None:
         entry = self._home.logs.write(effect)
@@ -187,9 +215,7 @@ class Hands:
         try:
             for run in list(self._broken):
                 self._reopen(run, now_ns)
-            while self._stuck:
-                self._write(self._stuck[0])
-                self._stuck.popleft()
+            self._write_stuck()
         except StoreError as error:
             self._retry_ns = now_ns + RETRY_NS
             log.debug("store_still_refused", error=str(error))
@@ -290,6 +316,7 @@ class Hands:
         self.carry_out(self._broker.marks_saved(effect), now_ns)
 
     def _erase_run(self, effect: EraseRun, now_ns: int) -> None:
+        self._write_out(now_ns)  # a late record of it may have come just now
         try:
             self._home.erase(effect.run)
         except StoreError as error:

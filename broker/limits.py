@@ -131,6 +131,9 @@ DETAIL_STEPS: Final = 200
 DETAIL_CHARS: Final = 500
 """Most characters of a failed step's message there."""
 
+WHY_CHARS: Final = 100
+"""Most characters of what is said of a phase's start there."""
+
 DOCUMENT_BYTES: Final = 128 * 1024
 """Most bytes of a stored text in one answer."""
 

@@ -1,6 +1,6 @@
 """The record logs of the runs: opened when they are wanted, made durable by one helper thread."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from broker.effects import LogState, Store
@@ -106,6 +106,14 @@ class Logs:
             failed.close()
         return self.open(run)
 
+    def save_rows(self, stores: Iterable[Store]) -> None:
+        """Note in the catalogue what entries say that are to be written; comes before `write`.
+
+        Raises:
+            StoreError: If it refuses.
+        """
+        self._catalogue.save_batches((store.run, store.head.node, store.rows) for store in stores)
+
     def write(self, store: Store) -> Entry:
         """Append an entry; readers see it when it is durable.
 
@@ -113,8 +121,6 @@ class Logs:
             StoreError: If it cannot be written now, or the log has to be opened anew.
         """
         opened = self._log(store.run)
-        if store.rows:
-            self._catalogue.save_records(store.run, store.head.node, store.rows)
         entry = opened.append(store.head, store.batch, store.payload)
         self._unsubmitted.add(store.run)
         return entry

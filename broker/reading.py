@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import Final
 
 from broker.effects import AnswerDocument, AnswerReplay, AnswerRun, AnswerRuns, Peer, Send
 from broker.home import Home
@@ -12,14 +13,17 @@ from broker.limits import (
     DOCUMENT_BYTES,
     MAX_REPLAYS,
     REPLAY_ENTRIES,
+    WHY_CHARS,
 )
 from broker.replay import ReplayQueue
 from broker.sizes import fitting
 from broker.sockets import Sockets
 from fabric.errors import StoreError
 from fabric.protocol import messages as m
-from fabric.store.rows import StoredStep
+from fabric.store.rows import StoredPhase, StoredStep
 from fabric.transport import send_now
+
+_TEXTS: Final = ("earliest_node", "latest_node", "delayed_by", "way")
 
 
 class Readers:
@@ -136,9 +140,7 @@ class Readers:
         return m.RunDetails(
             request=request.request,
             info=self._with_last(stored.info),
-            phases=tuple(
-                m.PhaseInfo(**asdict(phase)) for phase in catalogue.phases(request.run, DETAIL_PHASES)
-            ),
+            phases=tuple(map(_phase, catalogue.phases(request.run, DETAIL_PHASES))),
             failed=tuple(map(_step, catalogue.failed_steps(request.run, DETAIL_STEPS))),
             phase_count=phases,
             step_count=steps,
@@ -154,6 +156,11 @@ class Readers:
     def _deny(self, peer: Peer, request: int, code: str, sentence: str, now_ns: int) -> None:
         denied = m.Denied(request=request, code=code, sentence=sentence)  # type: ignore[arg-type]
         self._send(Send(peer, denied), now_ns)
+
+
+def _phase(phase: StoredPhase) -> m.PhaseInfo:
+    texts = {name: (getattr(phase, name) or "")[:WHY_CHARS] for name in _TEXTS}
+    return m.PhaseInfo(**(asdict(phase) | texts))
 
 
 def _step(step: StoredStep) -> m.StepInfo:

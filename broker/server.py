@@ -177,7 +177,7 @@ class Server:
         except (DecodeError, ValueError) as error:
             self._hands.refuse("message_refused", peer.name, str(error), now_ns)
             return
-        self._hands.carry_out(self._broker.receive(peer, message, now_ns), now_ns)
+        self._hands.hear(peer, message, frame, now_ns)
 
     def _records_came(self, now_ns: int) -> None:
         for received in receive_now(self._sockets.sink, BATCHES_PER_TURN, self._traffic):

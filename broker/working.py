@@ -18,6 +18,7 @@ from fabric.protocol.messages import (
     Free,
     Freed,
     OpenRun,
+    PhaseDone,
     Prepare,
     Ready,
     Refused,
@@ -71,9 +72,9 @@ def start_phase(parts: Parts, peer: Peer, message: StartPhase, now_ns: int) -> l
 
 
 def word(
-    parts: Parts, peer: Peer, message: Assigned | FileRequest | Ready | Refused, now_ns: int
+    parts: Parts, peer: Peer, message: Assigned | FileRequest | Ready | Refused | PhaseDone, now_ns: int
 ) -> list[Effect]:
-    """Pass a node's answer on to the controller of its run."""
+    """Pass a node's word on to the controller of its run."""
     if message.node != peer.name:
         return [_for_another(peer, message.node, message.kind)]
     run = parts.runs.get(message.run)

@@ -44,6 +44,8 @@ class Ends:
         self._starts = starts
         self._releases = releases
         self._unsettled: set[Step] = set()  # their end has begun
+        self.away_ns = 0
+        """So long nobody looked for ends before this turn: what is found may have ended then."""
 
     def drop(self, key: str) -> None:
         """Forget a step that was not released; one that was is killed."""
@@ -168,6 +170,7 @@ class Ends:
             "system": usage.ru_stime if usage else 0.0,
             "rss": usage.ru_maxrss if usage else 0,
             "t": now_ns,
+            "late": self.away_ns,
         }
         self._registry.report(step, event)
 

@@ -70,6 +70,7 @@ class Exited:
     max_rss_kib: int
     t_ns: int
     limit: str = ""  # of the step's limits the one that has ended it
+    seen_late_ns: int = 0  # it may have ended so much earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,9 @@ def _exited(raw: Raw) -> Exited:
         system_s=raw["system"],
         max_rss_kib=raw["rss"],
         t_ns=raw["t"],
-        limit=raw.get("limit", ""),  # a launcher of an earlier version does not say
+        # A launcher of an earlier version does not say what follows.
+        limit=raw.get("limit", ""),
+        seen_late_ns=raw.get("late", 0),
     )
 
 

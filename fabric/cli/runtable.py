@@ -1,6 +1,7 @@
 """Runs, for people."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from fabric.cli.instants import utc
 from fabric.cli.table import table
@@ -50,6 +51,11 @@ def details(known: RunDetails, whys: Sequence[str], now_ns: int) -> list[str]:
     return lines + list(_failed(known))
 
 
+_HEAD: Final = ("PHASE", "GO", "T0", "LEAD", "SKEW", "ENDED", "EARLIEST", "LATEST", "HELD", "WHY")
+_ALWAYS: Final = 6
+"""So many columns are shown in any case; of the others, those in which something stands."""
+
+
 def _phases(known: RunDetails, opened_ns: int) -> list[str]:
     if not known.phases:
         return []
@@ -61,12 +67,18 @@ def _phases(known: RunDetails, opened_ns: int) -> list[str]:
             duration(phase.lead_ns) if phase.lead_ns else "",
             _skew(phase),
             {None: "not over", True: "failed", False: "done"}[phase.failed],
+            phase.earliest_node,
+            phase.latest_node,
+            phase.way,
+            phase.delayed_by,
         )
         for phase in known.phases
     ]
+    shown = [column for column in range(len(_HEAD)) if column < _ALWAYS or any(row[column] for row in rows)]
+    cells = [tuple(row[column] for column in shown) for row in rows]
     more = known.phase_count - len(known.phases)
     earlier = [f"({more} earlier phases)"] if more else []
-    return ["", *earlier, *table(("PHASE", "GO", "T0", "LEAD", "SKEW", "ENDED"), rows)]
+    return ["", *earlier, *table(tuple(_HEAD[column] for column in shown), cells)]
 
 
 def _skew(phase: PhaseInfo) -> str:

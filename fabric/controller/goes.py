@@ -10,7 +10,7 @@ from fabric.protocol.records import PhaseStarted
 
 S: Final = 1_000_000_000
 
-PAUSES_NS: Final = (S // 2, 2 * S)
+PAUSES_NS: Final = (S // 10, 2 * S)
 """Before the second and the third try at a go: what hindered the first may pass."""
 
 ALLOWANCES_NS: Final = (0, 20_000_000, 100_000_000)

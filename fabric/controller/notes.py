@@ -12,6 +12,9 @@ from fabric.protocol.records import Record
 RESEND_NS: Final = 1_000_000_000
 """Records that are not acknowledged for so long are sent again."""
 
+HOLD_NS: Final = 100_000_000
+"""So long records may wait for the go of a phase: what the broker does for them would delay that."""
+
 BATCH: Final = 100
 """Most records in one message."""
 
@@ -26,11 +29,12 @@ class Notes:
         self._dropped = 0  # acknowledged and forgotten
         self._sent = 0
         self._due_ns: int | None = None
+        self._held_ns: int | None = None  # since when some wait
 
     @property
     def deadline_ns(self) -> int | None:
-        """When unanswered records are sent again."""
-        return self._due_ns
+        """When records are sent that wait, or those again that are unanswered."""
+        return self._due_ns if self._held_ns is None else self._held_ns + HOLD_NS
 
     def add(self, record: Record) -> None:
         """Take a record."""
@@ -54,8 +58,14 @@ class Notes:
         if message.incarnation == self._incarnation:
             self._sent = max(self._dropped, min(self._sent, message.number - 1))
 
-    def take(self, now_ns: int) -> Sequence[Append]:
-        """Return what is to be sent now."""
+    def take(self, now_ns: int, *, hold: bool = False) -> Sequence[Append]:
+        """Return what is to be sent now; with ``hold`` nothing that can wait for a moment."""
+        is_new = self._sent - self._dropped < len(self._records)
+        if hold and is_new:
+            self._held_ns = now_ns if self._held_ns is None else self._held_ns
+            if now_ns < self._held_ns + HOLD_NS:
+                return []
+        self._held_ns = None
         if self._due_ns is not None and now_ns >= self._due_ns:
             self._sent = self._dropped
         messages = []

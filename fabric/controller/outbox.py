@@ -4,6 +4,7 @@ The network loses messages, and a restarted broker forgets them; every message h
 """
 
 from collections.abc import Hashable
+from itertools import takewhile
 from typing import Final
 
 from fabric.protocol.messages import Message
@@ -16,10 +17,11 @@ class Outbox:
     """What was asked and not answered, by a key of the caller's."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, tuple[Message, int]] = {}
+        self._waiting: dict[Hashable, tuple[Message, int]] = {}  # what is due first, first
 
     def ask(self, key: Hashable, message: Message, now_ns: int) -> list[Message]:
         """Note a message and return it for sending."""
+        self._waiting.pop(key, None)
         self._waiting[key] = (message, now_ns + REPEAT_NS)
         return [message]
 
@@ -38,14 +40,12 @@ class Outbox:
     @property
     def deadline_ns(self) -> int | None:
         """When the next repetition is due."""
-        return min((due_ns for _, due_ns in self._waiting.values()), default=None)
+        return next((due_ns for _, due_ns in self._waiting.values()), None)
 
     def expire(self, now_ns: int) -> list[Message]:
         """Return what is due for repetition."""
-        due = [(key, message) for key, (message, due_ns) in self._waiting.items() if now_ns >= due_ns]
-        for key, message in due:
-            self._waiting[key] = (message, now_ns + REPEAT_NS)
-        return [message for _, message in due]
+        due = takewhile(lambda item: now_ns >= item[1][1], self._waiting.items())
+        return [self.ask(key, message, now_ns)[0] for key, (message, _) in list(due)]
 
     def repeat_all(self, now_ns: int) -> list[Message]:
         """Return everything unanswered: the connection is new."""

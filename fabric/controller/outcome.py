@@ -256,6 +256,7 @@ def _step(
             "signal": end.signal,
             "message": end.message,
             "duration_s": end.duration_ns / NS,
+            "seen_late_s": end.seen_late_ns / NS,
             "stdout_bytes": end.stdout_bytes,
             "stderr_bytes": end.stderr_bytes,
             "user_s": end.user_s,

@@ -8,7 +8,8 @@
 Every wait has a limit: a node that does not answer in time is given up (`overdue`), and the rest goes on.
 """
 
-from typing import Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
 
 from fabric.controller.barrier import Barrier
 from fabric.controller.desk import Desk
@@ -24,6 +25,7 @@ from fabric.protocol.messages import (
     Cancel,
     GoAborted,
     GoCommitted,
+    PhaseDone,
     Prepare,
     Ready,
     Refused,
@@ -65,6 +67,7 @@ class PhaseRun:
         self._refusing: set[str] = set()
         self._is_refused = False  # by a node, in the present attempt to prepare
         self._begun: tuple[str, ...] = ()  # have started a reset though its go was aborted
+        self._said: dict[str, bool] = {}  # nodes that say that they are done, and whether something failed
         self._barrier = Barrier((), 0)
         self._goes = Goes(desk, self.id)
 
@@ -82,10 +85,21 @@ class PhaseRun:
 
     # --- preparing --------------------------------------------------------------------------------------
 
+    @property
+    def is_void(self) -> bool:
+        """Whether nothing is to be done in it, so that there is nothing to start together."""
+        steps = self._desk.plan.steps(self._repeat, self._phase)
+        return not any(steps.get(node) or self._ends(node) for node in self._possible)
+
+    def pass_over(self) -> list[Effect]:
+        """Be over at once."""
+        self.state = "over"
+        return []
+
     def begin(self, now_ns: int) -> list[Effect]:
         """Send every node its part; again if trouble has changed what is to be done.
 
-        Where nothing is to be done there is nothing to start together: the phase is over at once.
+        Where nothing is left to be done the phase is over at once.
         """
         desk = self._desk
         self.state, self._is_refused = "preparing", False
@@ -94,7 +108,7 @@ class PhaseRun:
         steps = desk.plan.steps(self._repeat, self._phase)
         ends = {node: self._ends(node) for node in self._nodes}
         if not any(steps.get(node) or ends[node] for node in self._nodes):
-            return self._leave()
+            return self.leave()
         self._barrier = Barrier(self._nodes, now_ns + round((BARRIER_S + grace_s(desk.plan, ends)) * S))
         self.deadline_ns = self._barrier.deadline_ns
         effects: list[Effect] = []
@@ -113,6 +127,16 @@ class PhaseRun:
             )
             effects += desk.ask(("prepare", node), prepare, now_ns)
         return effects
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether what the nodes were asked to prepare, or would be, is what a repeat without trouble does.
+
+        Where a spawned step ends with the beginning of the phase, nothing can be prepared ahead of that.
+        """
+        progress, nodes = self._desk.progress, self._possible
+        is_as_asked = self._nodes in ((), nodes) and not (progress.failed or progress.stopped)
+        return is_as_asked and not any(map(self._ends, nodes))
 
     @property
     def _possible(self) -> tuple[str, ...]:
@@ -158,7 +182,7 @@ class PhaseRun:
         """Start if nobody has refused; else do what follows a failure, if something does."""
         if not self._is_refused:
             return self._start(now_ns)
-        return self.begin(now_ns) if self._follows_failures else self._leave()
+        return self.begin(now_ns) if self._follows_failures else self.leave()
 
     def _exclude(self, message: Refused, now_ns: int) -> list[Effect]:
         """Go on without a node that refuses, but have it reset with the others."""
@@ -174,7 +198,7 @@ class PhaseRun:
         desk = self._desk
         self._nodes = tuple(node for node in self._nodes if node in desk.alive and node not in self._begun)
         if not self._nodes:
-            return self._run(self._begun, now_ns) if self._begun else self._leave()
+            return self._run(self._begun, now_ns) if self._begun else self.leave()
         self.state = "starting"
         self.deadline_ns = now_ns + START_NS
         doubt = desk.doubts.about(self._nodes)
@@ -199,7 +223,7 @@ class PhaseRun:
             if message.started:
                 return [note, *self._partly_started(message, now_ns)]
         if self.cut_how:
-            return [note, *self._leave()]
+            return [note, *self.leave()]
         if self._goes.try_again(now_ns):
             self.deadline_ns = self._goes.again_ns
             return [note]
@@ -223,7 +247,7 @@ class PhaseRun:
         desk.is_last_repeat = True
         desk.progress.stop()
         if not self.is_reset:
-            return self._leave()
+            return self.leave()
         # The others have to clean up all the same.
         self.overdue = [(node, f"{node} could not start its reset") for node in message.reasons if node]
         self._goes.start_over(now_ns)
@@ -266,6 +290,20 @@ class PhaseRun:
         self._barrier.arrived(node)
         return self.go_on(now_ns)
 
+    def said(self, message: PhaseDone, _now_ns: int) -> list[Effect]:
+        """Take a node's word that it is done; its record follows, and counts."""
+        if message.phase == self.id:
+            self._said[message.node] = message.failed
+        return []
+
+    @property
+    def is_as_good_as_over(self) -> bool:
+        """Whether all nodes say that they are done, and nothing has failed."""
+        missing = self._barrier.missing
+        if self.state != "running" or self.cut_how or len(self._said) < len(missing):
+            return False
+        return missing.keys() <= self._said.keys() and not any(self._said.values())
+
     def go_on(self, now_ns: int) -> list[Effect]:
         """End if all nodes have finished and all of their metrics are known, for those may be failures."""
         is_done = self.state == "running" and self._barrier.is_complete and not self._desk.awaited
@@ -282,7 +320,7 @@ class PhaseRun:
         if self.is_reset or self.is_over or self.cut_how in (how, "hard"):
             return []
         if self.state == "preparing" or self._goes.again_ns:
-            return self.begin(now_ns) if how == "soft" and self._follows_failures else self._leave()
+            return self.begin(now_ns) if how == "soft" and self._follows_failures else self.leave()
         self.cut_how, self._why_cut = how, why
         told = tell_cut(self._desk, self.id, why, now_ns)
         return told + (self._cancel(now_ns) if self.state == "running" else [])
@@ -342,10 +380,20 @@ class PhaseRun:
             effects += self._desk.ask(("cancel", node), message, now_ns)
         return effects
 
-    def _leave(self) -> list[Effect]:
+    def leave(self) -> list[Effect]:
         """Be over without having started."""
         self.state = "over"
         for node in self._desk.alive:
             self._desk.outbox.answered(("prepare", node))
         self._desk.outbox.answered("start")
         return []
+
+
+WORDS: Final[Mapping[type, Callable[[PhaseRun, Any, int], list[Effect]]]] = {
+    Ready: PhaseRun.ready,
+    Refused: PhaseRun.refused,
+    GoCommitted: PhaseRun.committed,
+    GoAborted: PhaseRun.aborted,
+    PhaseDone: PhaseRun.said,
+}
+"""What is done with a message about the phase."""

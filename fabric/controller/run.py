@@ -11,6 +11,7 @@ the run's record log.  Instants are nanoseconds of the controller's monotonic cl
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
+from fabric.controller.ahead import Ahead
 from fabric.controller.assigning import Assigning
 from fabric.controller.desk import Desk, Progress
 from fabric.controller.effects import Effect, Over, Tell
@@ -20,7 +21,7 @@ from fabric.controller.failures import describe_timeout, judge, judge_metric, na
 from fabric.controller.measures import Measured
 from fabric.controller.opening import Opening
 from fabric.controller.partial import take_record
-from fabric.controller.phase import PhaseRun
+from fabric.controller.phase import WORDS, PhaseRun
 from fabric.controller.plan import RunPlan
 from fabric.controller.repeats import metric_note, repeat_ended, repeat_started, run_started
 from fabric.controller.roster import Roster
@@ -32,15 +33,11 @@ from fabric.protocol.messages import (
     Assigned,
     Denied,
     Freed,
-    GoAborted,
-    GoCommitted,
     Message,
     NodeBack,
     NodeInfo,
     NodeLost,
     OpenRun,
-    Ready,
-    Refused,
     RunClosed,
     RunOpened,
 )
@@ -78,6 +75,7 @@ class Run:
         self._result = result
         self._script = Script(plan.remaining, plan.phases)
         self._part: Opening | Assigning | PhaseRun | Ending | None = None
+        self._ahead = Ahead(self.desk)
         self._roster = Roster()
         self._stall = Stall()
         self._interrupts = 0
@@ -91,6 +89,11 @@ class Run:
     @property
     def _ending(self) -> Ending | None:
         return self._part if isinstance(self._part, Ending) else None
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether nodes are about to start a phase."""
+        return self._phase is not None and self._phase.state in ("preparing", "starting")
 
     @property
     def findings(self) -> Findings:
@@ -262,7 +265,9 @@ class Run:
                 effects += self._assigned(now_ns)
             else:
                 effects += self._next_phase(now_ns)
-        return effects
+        return (
+            effects if self._phase is None else effects + self._ahead.look(self._phase, self._script, now_ns)
+        )
 
     def _assigned(self, now_ns: int) -> list[Effect]:
         """All nodes of the cell have their part: begin it."""
@@ -278,8 +283,8 @@ class Run:
         return [repeat_started(self.desk, self._script.repeat, now_ns), *self._begin_phase(now_ns)]
 
     def _begin_phase(self, now_ns: int) -> list[Effect]:
-        self._part = phase = PhaseRun(self.desk, self._script.repeat, self._script.phase)
-        return phase.begin(now_ns)
+        self._part, effects = self._ahead.begin(self._script, now_ns)
+        return effects
 
     def _next_phase(self, now_ns: int) -> list[Effect]:
         desk, script, present = self.desk, self._script, self._script.repeat
@@ -298,7 +303,10 @@ class Run:
     def _on_phase_word(self, message: Any, now_ns: int) -> list[Effect]:
         if isinstance(self._part, Assigning):
             self._part.heard(message)
-        return [] if self._phase is None else _PHASE_WORDS[type(message)](self._phase, message, now_ns)
+        take = WORDS.get(type(message))
+        if take is None or self._phase is None or self._ahead.heard(message, now_ns):
+            return []
+        return take(self._phase, message, now_ns)
 
     def _step_finished(self, node: str, end: StepFinished, now_ns: int) -> list[Effect]:
         phase, stops = self._phase, judge(self.desk, node, end)
@@ -381,18 +389,10 @@ class Run:
         return [Over()]
 
 
-_PHASE_WORDS: Final[Mapping[type, Callable[[PhaseRun, Any, int], list[Effect]]]] = {
-    Assigned: lambda _phase, _message, _now_ns: [],
-    Ready: PhaseRun.ready,
-    Refused: PhaseRun.refused,
-    GoCommitted: PhaseRun.committed,
-    GoAborted: PhaseRun.aborted,
-}
-
 _HANDLERS: Final[Mapping[type, Callable[[Run, Any, int], list[Effect]]]] = {
     RunOpened: Run._on_opened,  # noqa: SLF001 - its own table
     Denied: Run._on_denied,  # noqa: SLF001
-    **dict.fromkeys(_PHASE_WORDS, Run._on_phase_word),  # noqa: SLF001
+    **dict.fromkeys((Assigned, *WORDS), Run._on_phase_word),  # noqa: SLF001
     NodeLost: Run._on_node_lost,  # noqa: SLF001
     NodeBack: Run._on_node_back,  # noqa: SLF001
     Freed: Run._on_freed,  # noqa: SLF001

@@ -128,8 +128,7 @@ class Session:
         self._files.work(now_ns)
         if self._connection.up:
             self._ask_time(now_ns)
-            for message in self._notes.take(now_ns):
-                self._connection.send(message)
+            self._append(now_ns)
         self._flush()
 
     def _deadline_ns(self) -> int | None:
@@ -236,8 +235,11 @@ class Session:
                 case Over():
                     self._over = True
         if self._connection.up:
-            for append in self._notes.take(self._connection.now_ns()):
-                self._connection.send(append)
+            self._append(self._connection.now_ns())
+
+    def _append(self, now_ns: int) -> None:
+        for append in self._notes.take(now_ns, hold=self._run.is_starting):
+            self._connection.send(append)
 
     def _read(self, effects: Sequence[ReaderEffect]) -> None:
         for effect in effects:

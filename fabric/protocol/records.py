@@ -176,6 +176,7 @@ class StepFinished:
     pipe_held: bool  # a descendant still held stdout or stderr when the program had ended
     survivors: tuple[int, ...]  # pids that could not be killed
     retried: bool = False  # another attempt follows, so this failure is not the step's
+    seen_late_ns: int = 0  # its program may have ended so much earlier than was seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

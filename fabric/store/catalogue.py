@@ -203,11 +203,20 @@ class Catalogue:
 
     def save_records(self, run: str, node: str, records: Iterable[Record]) -> None:
         """Note what a batch of records says of phases and steps, in one transaction.  May be repeated."""
-        wanted = [record for record in records if isinstance(record, _PROGRESS)]
+        self.save_batches([(run, node, records)])
+
+    def save_batches(self, batches: Iterable[tuple[str, str, Iterable[Record]]]) -> None:
+        """Do `save_records` for many batches, each with its run and node, in one transaction."""
+        wanted = [
+            (run, node, record)
+            for run, node, records in batches
+            for record in records
+            if isinstance(record, _PROGRESS)
+        ]
         if not wanted:
             return
         with self._database.transaction() as connection:
-            for record in wanted:
+            for run, node, record in wanted:
                 if isinstance(record, progress.PHASE_RECORDS):
                     progress.save_phase(connection, run, record)
                 else:

@@ -47,7 +47,15 @@ def save_phase(connection: Connection, run: str, record: PhaseRecord) -> None:
         return
     last_go = select(func.max(phases.c.go)).where(phases.c.run == run, phases.c.phase == record.phase)
     key = {"run": run, "phase": record.phase, "go": connection.execute(last_go).scalar() or 0}
-    values = {"failed": record.failed, "skew_ns": record.skew_ns, "skew_bound_ns": record.skew_bound_ns}
+    values = {
+        "failed": record.failed,
+        "skew_ns": record.skew_ns,
+        "skew_bound_ns": record.skew_bound_ns,
+        "earliest_node": record.earliest_node or None,
+        "latest_node": record.latest_node or None,
+        "delayed_by": record.delayed_by or None,
+        "way": record.way or None,
+    }
     upsert(connection, phases, key, values, t0_ns=0, lead_ns=0)
 
 

@@ -47,6 +47,10 @@ class StoredPhase:
     skew_ns: int | None
     skew_bound_ns: int | None
     failed: bool | None
+    earliest_node: str | None = None  # None, as the next ones: it has no skew
+    latest_node: str | None = None
+    delayed_by: str | None = None
+    way: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

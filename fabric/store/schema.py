@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 """All revisions that this testfabric can upgrade from, oldest first; the last is the one it uses."""
 
 metadata: Final = MetaData(
@@ -143,6 +143,10 @@ phases: Final = Table(
     Column("skew_ns", BigInteger),
     Column("skew_bound_ns", BigInteger),
     Column("failed", Boolean),  # null: not over
+    Column("earliest_node", String(63)),  # null, as the next ones: it has no skew
+    Column("latest_node", String(63)),
+    Column("delayed_by", Text),  # what made it the latest
+    Column("way", String(16)),  # how the programs were held until their start
     PrimaryKeyConstraint("run", "phase", "go"),
 )
 

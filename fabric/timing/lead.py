@@ -16,14 +16,13 @@ READY_NS: Final = 400_000_000
 """Of the time that the nodes took to be ready, up to so long, half is added to that lead: the shortest round
 trip of a quiet moment says little of nodes that have much to do."""
 
-MARGIN_NS: Final = 12_000_000
-"""What the lead has on top of what was measured: twice GUARD_MIN_NS, for half of the lead is for the guard
-where that is short."""
+SLACK_NS: Final = 3_000_000
+"""What nodes may take longer than they ever did, however fast they were."""
 
 GUARD_MIN_NS: Final = 6_000_000
 """Least guard: what an abort needs to travel and to reach a launcher that is about to spin."""
 
-REMEMBERED: Final = 4
+REMEMBERED: Final = 8
 """So many goes are remembered: the slowest of them is a likely worst case, and load that has gone is
 forgotten."""
 
@@ -40,8 +39,9 @@ class _Seen:
 class Pace:
     """How fast the nodes of a run confirm a go: the lead of the next one follows from that.
 
-    The first go of a run is careful.  Later ones take as long as the slowest of the last ones needed, three
-    times (go and confirmation; both once more, by unicast; an abort), and a margin.
+    The first go of a run is careful.  For later ones, what the slowest of the last ones needed is what an
+    abort may need, and half as much again what go and confirmation may: those that are silent by then, which
+    are few, are asked once more.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,8 @@ class Pace:
         spent_ns = max(seen.spent_ns * max(nodes, seen.nodes) // seen.nodes for seen in self._seen)
         usual_ns = max(min(seen.ready_ns, READY_NS) for seen in self._seen)
         more_ns = max(0, ready_ns - usual_ns) // 2  # they have more to do than they had then
-        return MARGIN_NS + 3 * max(spent_ns, max_rtt_ns) + more_ns
+        needed_ns = max(spent_ns, max_rtt_ns)
+        return max(GUARD_MIN_NS, needed_ns) + needed_ns * 3 // 2 + SLACK_NS + more_ns
 
 
 def lead_ns(max_rtt_ns: int, nodes: int) -> int:
@@ -82,7 +83,7 @@ def guard_ns(lead: int) -> int:
     An abort takes the way of a go and meets the same delays, so it gets as long as go and confirmation
     are thought to take.
     """
-    return min(max(GUARD_MIN_NS, lead // 3), lead // 2)
+    return min(max(GUARD_MIN_NS, lead * 2 // 5), lead // 2)
 
 
 def repeats_ns(lead: int) -> tuple[int, ...]:
@@ -91,4 +92,4 @@ def repeats_ns(lead: int) -> tuple[int, ...]:
     Not before they can be expected to have: where 64 agents share two processors, each go that is said twice
     makes all of them later.  A second time for lossy networks.
     """
-    return (lead * 35 // 100, lead // 2)
+    return (lead * 2 // 5, lead // 2)

@@ -39,6 +39,8 @@ class Lab:
         place: In which the directory is made.
         cpus: None, or a processor for each node, to which it is bound with all that it starts.
         links: Called with the lab when its broker is there; returns the address that each node is to use.
+        forked: Fork the agents from one process that has imported what they need (`nursery.py`), for there
+            are so many that their imports would take minutes.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class Lab:
         *,
         cpus: Sequence[int] | None = None,
         links: "Callable[[Lab], Mapping[str, str]] | None" = None,
+        forked: bool = False,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir=place))
         self.nodes = tuple(nodes)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._is_forked = forked
         try:
             self.access = self._start_broker()
             self._start_agents(links(self) if links else {}, cpus)
@@ -107,6 +111,8 @@ class Lab:
         self._spawn("broker", "broker", "--listen", self.access.url, "--state-dir", state_dir)
 
     def _start_agents(self, urls: Mapping[str, str], cpus: Sequence[int] | None) -> None:
+        if self._is_forked:
+            self._start_nursery()
         with Operator(self.access) as operator:
             for first in range(0, len(self.nodes), WAVE):
                 wave = self.nodes[first : first + WAVE]
@@ -115,13 +121,24 @@ class Lab:
                 operator.await_free(wave)
 
     def _start_agent(self, node: str, url: str, cpu: int | None) -> None:
-        self._spawn(
-            node,
-            "agents",
+        words = (
             url,
             *("--join", self._announced["join"], "--name", node, "--addr", "=127.0.0.1"),
             *("--state-dir", str(self.directory / node)),
-            cpu=cpu,
+        )
+        if not self._is_forked:
+            self._spawn(node, "agents", *words, cpu=cpu)
+            return
+        nursery = self.processes["nursery"]
+        assert nursery.stdin is not None
+        nursery.stdin.write(json.dumps([str(self.directory / f"{node}.log"), *words]).encode() + b"\n")
+        nursery.stdin.flush()
+
+    def _start_nursery(self) -> None:
+        self.processes["nursery"] = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("nursery.py"))],
+            stdin=subprocess.PIPE,
+            env=os.environ | {"XDG_CONFIG_HOME": str(self.directory)},
         )
 
     def _spawn(

@@ -86,7 +86,7 @@ COMMON = {"fabric.errors", "fabric.searching"}
 """What is neither machine nor shell."""
 
 STDLIB = {
-    *("__future__", "bisect", "codecs", "collections", "dataclasses", "datetime", "difflib", "enum"),
+    *("__future__", "bisect", "codecs", "collections", "copy", "dataclasses", "datetime", "difflib", "enum"),
     *("fractions", "functools", "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator"),
     *("pathlib", "re", "shlex", "signal", "statistics"),
     *("string", "struct", "tomllib", "types", "typing", "unicodedata", "warnings", "xml", "zlib"),

@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from agents.launcher.events import ArmFailed, Ended, Exited, Held, LauncherDied,
 
 ROOT = str(Path(__file__).resolve().parents[2])
 NOBODY = "nobody"
+NET_BIND = 1 << 10  # CAP_NET_BIND_SERVICE
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="being another user needs root")
 
@@ -405,6 +407,21 @@ def test_a_program_that_would_lose_its_privilege_waits_at_its_gate(
     assert said["way"] == "gate"
     assert said["why"] == f"{str(tool)!r} is a {what} program, which it would lose under trace"
     assert said["output"] == "0\n"
+
+
+@needs_root
+def test_a_program_with_capabilities_of_its_own_waits_at_its_gate(open_dir: Path) -> None:
+    """They are on its file as the set-user-id bit is, and no `ls` shows them."""
+    tool = open_dir / "tool"
+    shutil.copy("/usr/bin/grep", tool)
+    try:
+        os.setxattr(tool, "security.capability", struct.pack("<5I", 0x0200_0001, NET_BIND, 0, 0, 0))
+    except OSError as error:
+        pytest.skip(f"this system gives no file a capability: {error.strerror}")
+    said = _by_nobody(open_dir / "state", str(tool), "CapEff", "/proc/self/status")
+    assert said["way"] == "gate"
+    assert said["why"] == f"{str(tool)!r} has capabilities, which it would lose under trace"
+    assert int(said["output"].split()[1], 16) & NET_BIND
 
 
 @needs_root

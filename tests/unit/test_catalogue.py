@@ -292,7 +292,16 @@ def test_phases_and_steps_are_what_the_records_said_however_often(catalogue: Cat
         finished("1/load/client/0", 99),
         StepSkipped(t_ns=100, bound_ns=0, step="1/load/client/1", message="an earlier step failed"),
         PhaseEnded(
-            t_ns=101, bound_ns=0, phase="1/load", failed=True, skew_ns=4, skew_bound_ns=9, latest_node="lab1"
+            t_ns=101,
+            bound_ns=0,
+            phase="1/load",
+            failed=True,
+            skew_ns=4,
+            skew_bound_ns=9,
+            latest_node="lab1",
+            delayed_by="the go came late",
+            earliest_node="lab2",
+            way="gate",
         ),
     ]
     for _ in range(2):
@@ -301,6 +310,9 @@ def test_phases_and_steps_are_what_the_records_said_however_often(catalogue: Cat
     first, second = catalogue.phases(RUN)
     assert (first.go, first.failed, first.skew_ns) == (1, None, None)
     assert (second.go, second.failed, second.skew_ns, second.skew_bound_ns) == (2, True, 4, 9)
+    start = (second.earliest_node, second.latest_node, second.delayed_by, second.way)
+    assert start == ("lab2", "lab1", "the go came late", "gate")
+    assert first.earliest_node is None
     ran, skipped = catalogue.steps(RUN)
     assert (ran.started_ns, ran.finished_ns, ran.exit_code, ran.reason) == (91, 99, 3, "exited")
     assert ran.message == "exited with 3"

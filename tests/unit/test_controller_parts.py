@@ -5,7 +5,7 @@ from typing import Any
 
 from fabric.controller.entry import Read
 from fabric.controller.history import LAST_BYTES, History
-from fabric.controller.notes import BATCH, RESEND_NS, Notes
+from fabric.controller.notes import BATCH, HOLD_NS, RESEND_NS, Notes
 from fabric.controller.outbox import REPEAT_NS, Outbox
 from fabric.controller.script import Script
 from fabric.controller.skew import SkewMeter
@@ -165,6 +165,24 @@ def test_notes_are_sent_again_until_they_are_acknowledged() -> None:
     notes.acknowledged(Acknowledged(run=RUN, incarnation=7, number=BATCH + 1))
     notes.take(2 * RESEND_NS)
     assert notes.deadline_ns is None
+
+
+def test_records_wait_for_a_go_but_not_for_long() -> None:
+    """What the broker does to store them would delay the phase that starts just now."""
+    notes = Notes(RUN, 7)
+    notes.add(notice("1"))
+    assert notes.take(5, hold=True) == []
+    assert notes.deadline_ns == 5 + HOLD_NS
+    notes.add(notice("2"))
+    assert notes.take(7, hold=True) == []
+    (append,) = notes.take(8)
+    assert len(append.records) == 2
+    notes.add(notice("3"))
+    assert notes.take(9, hold=True) == []
+    (late,) = notes.take(9 + HOLD_NS, hold=True)
+    assert late.first == 3
+    (again,) = notes.take(9 + HOLD_NS + RESEND_NS, hold=True)
+    assert again.first == 1, "what was sent once is not held"
 
 
 def test_notes_go_back_to_what_the_broker_misses() -> None:

@@ -12,6 +12,7 @@ from fabric.protocol.messages import (
     Confirm,
     Declined,
     Free,
+    PhaseDone,
     Prepare,
     Ready,
     Refused,
@@ -176,8 +177,10 @@ def test_a_release_that_could_not_be_held_is_told_though_its_step_is_over() -> N
     node.finish(key)
     assert not isinstance(node.last(), Aborted)
     node.do(node.executor.held(key, False, node.now_ns))
-    assert isinstance(node.last(), Aborted)
-    assert node.last().started
+    answer, done = node.sent[-2:]
+    assert isinstance(answer, Aborted)
+    assert answer.started
+    assert isinstance(done, PhaseDone)
     assert node.of(PhaseFinished)
 
 

@@ -65,6 +65,9 @@ RESULT: dict[str, Any] = {
             "skew_s": 0.00031,
             "skew_bound_s": 0.0001,
             "latest_node": "lab1",
+            "earliest_node": "lab7",
+            "delayed_by": "its launcher woke 0.3 ms late",
+            "way": "exec_stop",
             "aborted": [],
         },
     ],
@@ -151,6 +154,7 @@ def test_the_page_tells_what_the_run_came_to(tmp_path: Path) -> None:
     page = Page(render(RESULT, tmp_path))
     for words in (
         *("ping", "fail", "exit 1", "rate.min", "9.2 Gbit/s", "does not hold", "streams=1", "9.25 Gbit/s"),
+        *("lab7 lab1 its launcher woke 0.3 ms late exec_stop",),
         *("0.310 ms", "0.100 ms", "unable to connect", "ping.toml:12", "10.0.0.1", "2026-03-01 10:22:07 UTC"),
     ):
         assert words in page.text, words

@@ -108,6 +108,22 @@ class GoAborted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseDone:
+    """Agent to controller: this node has done its part of the phase; said once, and may be lost.
+
+    What counts is the record that says so, which comes when it is on the broker's disk.  Until then the next
+    phase can be prepared.
+    """
+
+    kind: ClassVar[str] = "phase_done"
+
+    run: str
+    node: str
+    phase: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
     """Controller to agent: end this phase: running `cmd` steps end.  May be repeated.
 
@@ -189,6 +205,7 @@ PhaseMessage = (
     | Aborted
     | GoCommitted
     | GoAborted
+    | PhaseDone
     | Cancel
     | Free
     | Freed

@@ -80,6 +80,10 @@ class PhaseInfo:
     skew_ns: int | None
     skew_bound_ns: int | None
     failed: bool | None  # None: not over
+    earliest_node: str = ""
+    latest_node: str = ""
+    delayed_by: str = ""  # what made the latest node the latest, in a sentence
+    way: str = ""  # how the programs were held until their start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
