@@ -83,7 +83,8 @@ def main(
     """Run on this machine what the fabric's broker at URL (tcp://host:7400) tells it to run.
 
     The broker prints the exact line that starts an agent.  An agent reconnects for ever; Ctrl-C or
-    TERM ends it and all that it has started.
+    TERM ends it and all that it has started.  HUP makes it the version that is installed now, while that
+    goes on.
     """
     with reported_errors():
         if check_config:

@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import zmq
 from common import Lab, end_cleanly, program, ratio, spread
 
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 TRIAL = """
 [trial]
@@ -73,12 +74,27 @@ class Running:
         path.write_text(TRIAL.format(nodes=nodes, python=sys.executable, stop=self._stop, lines=lines))
         with (lab.directory / "run.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [program("fabric-run"), str(path), "-o", str(lab.directory / "bundles"), "--quiet"],
+                [
+                    program("fabric-run"),
+                    str(path),
+                    "-o",
+                    str(lab.directory / "bundles"),
+                    "--quiet",
+                    "--patience",
+                    "300s",
+                ],
                 env=lab.environment,
                 stdout=log,
                 stderr=log,
             )
         self.await_growth(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
 
     def stored_bytes(self) -> int:
         """Return the size of the run's record log."""
@@ -128,8 +144,8 @@ def main() -> None:
     options = parser.parse_args()
     end_cleanly()
     found: dict[str, list[float]] = {"broker": [], "floor": []}
-    with Lab(tuple(f"lab{number}" for number in range(1, options.nodes + 1))) as lab:
-        running = Running(lab, options.lines)
+    nodes = tuple(f"lab{number}" for number in range(1, options.nodes + 1))
+    with Lab(nodes) as lab, Running(lab, options.lines) as running:
         for _ in range(options.kills):
             found["broker"].append(running.recovery_s() * 1000)
             found["floor"].append(floor_s() * 1000)
