@@ -101,7 +101,12 @@ _BY_TYPE: Final[Mapping[int, Settings]] = {
     zmq.DEALER: {**_ONLY_CONNECTED, zmq.SNDHWM: CONTROL_HWM, zmq.RCVHWM: CONTROL_HWM},
     zmq.PULL: {zmq.RCVHWM: SINK_HWM},
     zmq.PUSH: {**_ONLY_CONNECTED, zmq.SNDHWM: SINK_HWM},
-    zmq.XPUB: {zmq.XPUB_VERBOSE: 1},  # shows every subscriber, not only the first of a topic
+    zmq.XPUB: {
+        zmq.XPUB_VERBOSE: 1,  # shows every subscriber, not only the first of a topic
+        # Never full, for the reason below: its heartbeats are needed, they end readers that stand still.  A
+        # subscription is short, and the broker hangs up on who sends longer ones, or too many.
+        zmq.RCVHWM: 0,
+    },
     zmq.SUB: {},
 }
 
@@ -130,9 +135,9 @@ def listening(socket_type: int, domain: Domain) -> dict[zmq.SocketOption, int]:
     """
     published = _BY_TOPICAL_DOMAIN.get(domain)
     sending = {} if published is None else {zmq.SNDHWM: published}
-    # The same trap on the broker's side: an agent dies or gives up while the sink is full for it; the sink's
-    # second heartbeat on that connection then aborts the broker ("!_io_error").
-    reading = _HEARS_NO_HEARTBEAT if socket_type == zmq.PULL else {}
+    # The same trap on the broker's side: a peer dies or gives up while the sink, or control, is full for it;
+    # the second heartbeat on that connection then aborts the broker ("!_io_error").
+    reading = _HEARS_NO_HEARTBEAT if socket_type in {zmq.PULL, zmq.ROUTER} else {}
     return {**_EVERY, **_LISTENING, **_BY_TYPE[socket_type], **sending, **reading}
 
 
