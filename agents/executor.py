@@ -20,6 +20,7 @@ from agents.phase import PhasePart
 from agents.stamp import Stamp
 from agents.step_run import Done, Exit, Start, StepRun
 from agents.steps import Steps
+from fabric.errors import DecodeError
 from fabric.protocol.messages import (
     Abandon,
     Abort,
@@ -45,7 +46,13 @@ class Executor:
     """A node's part of one run."""
 
     def __init__(self, assign: Assign, *, needs_reset: bool = False) -> None:
-        """Take a part of a run; with ``needs_reset`` one that an earlier life of the agent has left."""
+        """Take a part of a run; with ``needs_reset`` one that an earlier life of the agent has left.
+
+        Raises:
+            DecodeError: If a step of its reset is none.
+        """
+        if problem := preparing.malformed(assign.reset):
+            raise DecodeError(problem)
         self.assign = assign
         self.run = assign.run
         self._stamp = Stamp()
@@ -278,6 +285,8 @@ class Executor:
     # --- what the network says --------------------------------------------------------------------------
 
     def _on_assign(self, message: Assign, now_ns: int) -> list[Effect]:
+        if problem := preparing.malformed(message.reset):
+            return [preparing.refused(message, "", "", problem)]
         if self.is_led:
             # Another cell's reset may be another one.
             self.assign = replace(message, secrets={**self.secrets, **message.secrets})
@@ -295,14 +304,16 @@ class Executor:
         if part is not None and part.state in ("scheduled", "running", "holding"):
             # The controller has given that phase up, and no word of it came through.  It asks again.
             return self.lanes.cancel(part, now_ns, everything=True)
+        if problem := preparing.malformed(message.steps):
+            return [preparing.refused(self.assign, message.phase, "", problem)]
         effects = self.steps.drop_armed()
         part = self.lanes.part = PhasePart.prepared(message)
         for step in self.steps:
             if step.step.step in message.end:
                 part.ending.add(step.key)
                 effects += self.steps.end(step, "stopped")
-        if problem := checks.impossible(part):
-            return effects + self._refuse(part, *problem)
+        if refusal := checks.impossible(part):
+            return effects + self._refuse(part, *refusal)
         effects += [*self.lanes.arm_firsts(part), RefreshClock(self.run)]
         part.is_checked = part.is_reset  # which does what can be done
         return effects if part.is_checked else [*effects, Check(self.run, part.phase, checks.wanted(part))]

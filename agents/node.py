@@ -25,7 +25,7 @@ from agents.timekeeping import Timekeeping
 from fabric import __version__
 from fabric.clock import MonotonicClock
 from fabric.config import Address
-from fabric.errors import FabricError
+from fabric.errors import DecodeError, FabricError
 from fabric.log import get_logger
 from fabric.loop import Loop
 from fabric.protocol.limits import BEAT_S, PROTOCOL_VERSION
@@ -263,7 +263,7 @@ class Node:
         if part is None and isinstance(message, Assign):
             try:
                 part = self._open_part(message, Executor(message))
-            except OSError as error:
+            except (OSError, DecodeError) as error:
                 self._sockets.say(refused(message, self._state, error))
         if part is not None:
             self._hands.drive(part, part.executor.receive(message, now_ns))

@@ -13,6 +13,7 @@ from agents.recovery import keep
 from agents.removal import scratch_of
 from agents.state import AgentState
 from fabric import __version__
+from fabric.errors import DecodeError
 from fabric.log import get_logger
 from fabric.protocol.codec import pack
 from fabric.protocol.messages import Assign, Freed, Refused
@@ -115,9 +116,11 @@ class Part:
         )
 
 
-def refused(assign: Assign, state: AgentState, error: OSError) -> Refused:
-    """Return the message that says why this node has no part in a run: its disk is full."""
-    said = f"its state directory {state.directory}: {error.strerror}"
+def refused(assign: Assign, state: AgentState, error: OSError | DecodeError) -> Refused:
+    """Return the message that says why this node has no part in a run: its disk, or what it was told."""
+    said = str(error)
+    if isinstance(error, OSError):
+        said = f"its state directory {state.directory}: {error.strerror}"
     log.error("run_refused", run=assign.run, why=said)
     return Refused(run=assign.run, node=assign.node, phase="", step="", sentence=said)
 

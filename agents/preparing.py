@@ -1,9 +1,13 @@
 """PURE.  How a node answers a prepare."""
 
+from collections.abc import Iterable
+
 from agents.effects import Effect, Send
 from agents.phase import PhasePart
 from agents.stamp import Stamp
-from fabric.protocol.messages import Assign, Ready, Refused
+from fabric.errors import DecodeError
+from fabric.protocol.messages import Assign, Ready, Refused, Step
+from fabric.protocol.names import StepId
 
 
 def answer(assign: Assign, part: PhasePart, stamp: Stamp, now_ns: int) -> list[Effect]:
@@ -24,6 +28,16 @@ def answer(assign: Assign, part: PhasePart, stamp: Stamp, now_ns: int) -> list[E
         rtt_ns=clock.rtt_ns,
     )
     return [Send(ready)]
+
+
+def malformed(steps: Iterable[Step]) -> str:
+    """Return why steps are none, "" if they are: a program of an operator may be of any making."""
+    try:
+        for step in steps:
+            StepId.parse(step.step)
+    except DecodeError as error:
+        return str(error)
+    return ""
 
 
 def refused(assign: Assign, phase: str, step: str, sentence: str) -> Effect:
