@@ -6,6 +6,7 @@ for ZeroMQ, too: the peer connects again, and its key is asked for again.
 """
 
 import socket
+from collections import Counter
 from collections.abc import Iterable
 
 from broker.borrowing import borrowed
@@ -20,6 +21,7 @@ class Callers:
         self._ports = frozenset(ports)
         self._key_of: dict[int, str] = {}
         self._fds_of: dict[str, set[int]] = {}
+        self._asked: Counter[int] = Counter()
 
     def note(self, key: str, received: Received) -> None:
         """Take note of whose connection a message came by."""
@@ -31,6 +33,11 @@ class Callers:
             self._drop(known, fd)
         self._key_of[fd] = key
         self._fds_of.setdefault(key, set()).add(fd)
+
+    def asked(self, fd: int) -> int:
+        """Count a subscription of a connection; return how many it has sent."""
+        self._asked[fd] += 1
+        return self._asked[fd]
 
     def cut(self, key: str) -> int:
         """Shut down the connections of a key that have said something; return how many those were."""
@@ -45,6 +52,7 @@ class Callers:
         Between a message and this moment the number may have come to another peer of ours: that one then
         connects again, as after any break.
         """
+        self._asked.pop(fd, None)
         try:
             with borrowed(fd) as line:
                 if line.getsockname()[1] not in self._ports or not line.getpeername():
@@ -55,6 +63,7 @@ class Callers:
         return True
 
     def _drop(self, key: str, fd: int) -> None:
+        self._asked.pop(fd, None)
         fds = self._fds_of[key]
         fds.discard(fd)
         if not fds:

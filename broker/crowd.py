@@ -24,10 +24,11 @@ class Crowd:
     Args:
         most: Strangers in all.
         most_of_address: Strangers of one address of which nobody is known.
+        most_lines: Connections in all, whoever has them: beyond it the process could open no file any more.
     """
 
-    def __init__(self, most: int, most_of_address: int) -> None:
-        self._most, self._most_of_address = most, most_of_address
+    def __init__(self, most: int, most_of_address: int, most_lines: int) -> None:
+        self._most, self._most_of_address, self._most_lines = most, most_of_address, most_lines
         self._waiting: dict[int, _Guest] = {}  # as they came
         self._of_address: dict[str, dict[int, None]] = {}  # those that wait, as they came
         self._known: dict[int, str] = {}
@@ -38,6 +39,16 @@ class Crowd:
         """When `expire` has something to do."""
         first = next(iter(self._waiting.values()), None)
         return None if first is None else first.since_ns + STRANGER_NS
+
+    @property
+    def lines(self) -> int:
+        """How many connections are open."""
+        return len(self._waiting) + len(self._known)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for another connection, though all of them were known."""
+        return self.lines >= self._most_lines
 
     def arrived(self, fd: int, address: str, now_ns: int, *, must_speak: bool) -> list[int]:
         """Take note of a new connection; return which to hang up on.
@@ -53,7 +64,7 @@ class Crowd:
         if len(theirs) > room:
             self.gone(fd)
             return [fd]
-        if len(self._waiting) > self._most:
+        if len(self._waiting) > self._most or self.lines > self._most_lines:
             largest = max(self._of_address.values(), key=len)
             oldest = next(iter(largest))
             self.gone(oldest)

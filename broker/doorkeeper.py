@@ -9,7 +9,7 @@ from zmq.utils.monitor import recv_monitor_message
 from broker.borrowing import borrowed
 from broker.callers import Callers
 from broker.crowd import Crowd
-from broker.limits import STRANGERS, STRANGERS_OF_ADDRESS
+from broker.limits import FILES, STRANGERS, STRANGERS_OF_ADDRESS
 from broker.sockets import Sockets
 from fabric.log import get_logger
 from fabric.loop import Loop
@@ -30,7 +30,9 @@ class Doorkeeper:
     def __init__(self, sockets: Sockets, callers: Callers) -> None:
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = min(STRANGERS, descriptors // 4)
-        self._crowd = Crowd(most, min(STRANGERS_OF_ADDRESS, most // 2))
+        # Whoever accepts without a descriptor left is told of that connection for ever: it burns a core.
+        self._most_lines = descriptors - min(FILES, descriptors // 4)
+        self._crowd = Crowd(most, min(STRANGERS_OF_ADDRESS, most // 2), self._most_lines)
         self._callers = callers
         self._listening: list[Socket] = []
         self._monitors: list[tuple[Socket, bool]] = []
@@ -69,8 +71,11 @@ class Doorkeeper:
             if told["event"] & _GONE:
                 self._crowd.gone(fd)
             elif (address := _address(fd)) is not None:
+                was_full = self._crowd.is_full
                 refused = self._crowd.arrived(fd, address, now_ns, must_speak=must_speak)
-                self._hang_up(refused, f"too many strangers, lately from {address}")
+                self._hang_up(
+                    refused, self._full() if was_full else f"too many strangers, lately from {address}"
+                )
 
     def close(self) -> None:
         """Watch no more."""
@@ -78,6 +83,9 @@ class Doorkeeper:
             listening.monitor(None, 0)
         for monitor, _ in self._monitors:
             monitor.close(linger=0)
+
+    def _full(self) -> str:
+        return f"the limit of open files (ulimit -n) has room for {self._most_lines} connections"
 
     def _hang_up(self, fds: list[int], why: str) -> None:
         for fd in fds:

@@ -2,9 +2,14 @@
 
 from collections import deque
 from collections.abc import Iterator
+from typing import Final
 
 from broker.limits import MAX_TOPICS, UNPUBLISHED_BYTES
 from fabric.store.entry import Entry
+
+SUBSCRIBED: Final = b"\1"
+UNSUBSCRIBED: Final = b"\0"
+"""What an XPUB shows before a topic.  Anything else is a message of a subscriber: of no use."""
 
 
 class Topics:
@@ -19,10 +24,10 @@ class Topics:
         """Take what the XPUB shows: 1 and a topic for each subscription, 0 for the end of the last."""
         kind, topic = bytes(frame[:1]), bytes(frame[1:])
         self._known.clear()
-        if kind == b"\0":
+        if kind == UNSUBSCRIBED:
             self._wanted.discard(topic)
-        elif kind != b"\1":
-            return  # a message of a subscriber: nobody here has a use for one
+        elif kind != SUBSCRIBED:
+            return
         elif len(self._wanted) < MAX_TOPICS:
             self._wanted.add(topic)
         else:

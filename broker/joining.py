@@ -1,10 +1,10 @@
 """What is done with the words by which peers join, and show that they live."""
 
 from broker.effects import Effect, Note, Peer, Send
-from broker.limits import NODES_BYTES
+from broker.limits import HELLO_BYTES, HELLO_JOURNALS, NODES_BYTES
 from broker.parts import Parts
 from broker.recording import journal_head
-from broker.sizes import size_of
+from broker.sizes import size_of, size_of_hello
 from fabric.protocol.limits import PROTOCOL_VERSION
 from fabric.protocol.messages import (
     AgentHello,
@@ -29,11 +29,17 @@ def enrol(parts: Parts, peer: Peer, message: Enrol, now_ns: int) -> list[Effect]
 
 def agent_hello(parts: Parts, peer: Peer, message: AgentHello, now_ns: int) -> list[Effect]:
     """Let a node in; tell it how far its journals are stored, and which of its runs are over."""
+    size = size_of_hello(message)
+    if size > HELLO_BYTES:  # or no answer could tell an operator of this node, nor of any other
+        sentence = (
+            f"what the agent of {peer.name} says of itself has {size} bytes, over the limit of {HELLO_BYTES}"
+        )
+        return _rejected(peer, Rejected(code="malformed", sentence=f"{sentence}: give it fewer labels"))
     verdict = parts.registry.agent_hello(peer, message, now_ns)
     if isinstance(verdict, Rejected):
         return _rejected(peer, verdict)
     effects = [*verdict, Send(peer, _welcome(parts, peer, now_ns))]
-    for head in message.journals:
+    for head in message.journals[:HELLO_JOURNALS]:
         effects += journal_head(parts, peer.name, head, now_ns)
     held = parts.runs.holding(peer.name)
     if held is not None:

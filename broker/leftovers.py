@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker.effects import Effect, ToNode
-from broker.limits import LEFTOVER_NS, MAX_LEFTOVERS, REPEAT_NS
+from broker.limits import LEFTOVER_NS, LEFTOVERS_OF_NODE, MAX_LEFTOVERS, REPEAT_NS
 from fabric.protocol.messages import Abandon
+from fabric.protocol.names import RUN
 
 
 @dataclass(slots=True)
@@ -28,6 +29,10 @@ class Leftovers:
     def add(self, node: str, run: str, now_ns: int) -> list[Effect]:
         """Tell a node to stop working for a run."""
         if (node, run) in self._pairs or len(self._pairs) >= MAX_LEFTOVERS:
+            return []
+        if RUN.fullmatch(run) is None:
+            return []  # it says so only to be told: what is kept and said again would be of any length
+        if sum(1 for other, _ in self._pairs if other == node) >= LEFTOVERS_OF_NODE:
             return []
         self._pairs[node, run] = _Leftover(now_ns + REPEAT_NS, now_ns + LEFTOVER_NS)
         return [_abandon(node, run)]

@@ -27,11 +27,23 @@ STRANGERS: Final = 4096
 STRANGERS_OF_ADDRESS: Final = 1024
 """... of one address: a hundred agents on one machine come with 300 connections at once."""
 
+FILES: Final = 1024
+"""Descriptors that are kept free of connections, for record logs and all else; a quarter of them at most."""
+
 KNOWN_CREDIT: Final = 4
 """An address may have so many more strangers for each connection of it that is known."""
 
 STRANGER_NS: Final = 10 * S
 """Who has not said a word with a known key on control by then is hung up on: hellos come at once."""
+
+STRANGER_BYTES: Final = 4096
+"""Longest message of an unknown key: an enrolment is 300 bytes.  Who sends more is hung up on, unread."""
+
+HELLO_BYTES: Final = 64 * 1024
+"""Most bytes of what a node says of itself: it is kept, and told to every operator."""
+
+HELLO_JOURNALS: Final = 256
+"""Most journals of a hello that are looked up, each with a query; the next hello has others."""
 
 MAX_KEYS: Final = 16_384
 """Most keys that are remembered; of more, the revoked ones that are the oldest are forgotten."""
@@ -76,6 +88,9 @@ REPEAT_NS: Final = 1 * S
 
 MAX_LEFTOVERS: Final = 4096
 """Most pairs of node and closed run of which the end is still wanted."""
+
+LEFTOVERS_OF_NODE: Final = 32
+"""... of one node: it works for one run at a time, and for late ends of others."""
 
 LEFTOVER_NS: Final = 600 * S
 """So long a node is told that a run is closed; its hello brings the matter up again."""
@@ -145,6 +160,9 @@ MAX_LABELS: Final = 64
 
 MAX_TOPICS: Final = 4096
 """Most topics of the feed that are told apart; with more, everything is offered to ZeroMQ."""
+
+MAX_TOPIC_BYTES: Final = 128
+"""Longest subscription: a run's topic has 62 bytes.  ZeroMQ takes fifty bytes of memory for each of them."""
 
 UNPUBLISHED_BYTES: Final = 16 << 20
 """Most bytes of entries that wait for the disk before they are published: a tenth of a second of a sink at

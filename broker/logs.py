@@ -29,6 +29,7 @@ class Logs:
         self._commit: GroupCommit[str] = GroupCommit()
         self._unsubmitted: set[str] = set()
         self._under_way: set[str] = set()
+        self._was_refused = False
 
     def fileno(self) -> int:
         """Return the descriptor to poll for reading."""
@@ -151,9 +152,19 @@ class Logs:
         A run whose commit is under way waits for it: the next one then covers all that came meanwhile.
         """
         for run in self._unsubmitted - self._under_way:
+            try:
+                self._commit.submit(run, self._logs[run])
+            except StoreError as error:  # no descriptor is left for it: the next turn tries again
+                self._refused(error)
+                return
             self._unsubmitted.discard(run)
             self._under_way.add(run)
-            self._commit.submit(run, self._logs[run])
+        self._was_refused = False
+
+    def _refused(self, error: StoreError) -> None:
+        if not self._was_refused:  # once, not in each turn
+            log.error("commit_waits", error=str(error), hint=error.hint)
+        self._was_refused = True
 
     def committed(self) -> list[tuple[str, int, StoreError | None]]:
         """Return the commits that have ended: the run, its last durable number, and why it failed."""
@@ -165,7 +176,8 @@ class Logs:
 
     def close(self) -> None:
         """Make everything durable that was written, and close the logs."""
-        for run in self._unsubmitted:
+        self.commit()
+        for run in self._unsubmitted & self._under_way:
             self._commit.submit(run, self._logs[run])
         self._unsubmitted.clear()
         for one in self._commit.close():

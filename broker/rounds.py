@@ -178,4 +178,4 @@ def _lead(request: StartPhase, pace: Pace) -> int:
     if request.lead_s is None:
         lead_ns = pace.lead_ns(request.max_rtt_ns, len(request.nodes), request.ready_ns)
         return min(lead_ns, LEAD_MAX_NS)
-    return min(max(int(request.lead_s * S), LEAD_MIN_NS), LEAD_MAX_NS)
+    return int(min(max(request.lead_s * S, LEAD_MIN_NS), LEAD_MAX_NS))  # which may have been endless

@@ -9,11 +9,19 @@ from typing import Self
 from broker.broker import Broker
 from broker.doorkeeper import Doorkeeper
 from broker.effects import Peer, SaveAccess, SaveHeard, Send
+from broker.feed import SUBSCRIBED, UNSUBSCRIBED
 from broker.gate import Gate, UserId
 from broker.hands import Hands
 from broker.home import Home
 from broker.identity import let_in, tell_gate
-from broker.limits import BATCHES_PER_TURN, CONTROL_PER_TURN, SUBSCRIPTIONS_PER_TURN
+from broker.limits import (
+    BATCHES_PER_TURN,
+    CONTROL_PER_TURN,
+    MAX_TOPIC_BYTES,
+    MAX_TOPICS,
+    STRANGER_BYTES,
+    SUBSCRIPTIONS_PER_TURN,
+)
 from broker.parts import Settings
 from broker.sockets import Sockets
 from fabric import __version__
@@ -30,6 +38,7 @@ from fabric.transport import Received, Traffic, receive_now
 log = get_logger()
 
 _BATCH_FRAMES = 2
+_SUBSCRIPTIONS = (SUBSCRIBED, UNSUBSCRIBED)
 
 
 class Server:
@@ -166,6 +175,10 @@ class Server:
         if user is None:
             return
         peer = Peer(received.route, user.role, user.name)
+        if user.role == "unknown" and sum(map(len, received.frames)) > STRANGER_BYTES:
+            self._hands.refuse("message_refused", peer.name, "too long for an enrolment", now_ns)
+            self._hands.callers.hang_up(received.descriptor)
+            return
         try:
             (frame,) = received.frames
             message = decode(frame)
@@ -176,6 +189,8 @@ class Server:
             return
         except (DecodeError, ValueError) as error:
             self._hands.refuse("message_refused", peer.name, str(error), now_ns)
+            if user.role == "unknown":
+                self._hands.callers.hang_up(received.descriptor)
             return
         self._hands.hear(peer, message, frame, now_ns)
 
@@ -202,17 +217,33 @@ class Server:
 
     def _go_subscribed(self, now_ns: int) -> None:
         for received in receive_now(self._sockets.go, SUBSCRIPTIONS_PER_TURN, self._traffic):
-            user = self._who(received, now_ns) if received.user_id else None
-            if user is not None and user.role == "node":
-                self._broker.subscribed(user.name, received.frames[0][0] == 1)
+            with self._contained(received, now_ns):
+                user = self._subscriber(received, now_ns) if received.user_id else None
+                kind = bytes(received.frames[0][:1])
+                if user is not None and user.role == "node" and kind in _SUBSCRIPTIONS:
+                    self._broker.subscribed(user.name, kind == SUBSCRIBED)
 
     def _feed_subscribed(self, now_ns: int) -> None:
         for received in receive_now(self._sockets.feed, SUBSCRIPTIONS_PER_TURN, self._traffic):
-            if received.user_id:
-                self._who(
-                    received, now_ns
-                )  # ZeroMQ has subscribed it already: one that may not is hung up on
-            self._hands.topics.note(received.frames[0])
+            with self._contained(received, now_ns):
+                # ZeroMQ has subscribed it already: one that may not is hung up on.
+                if not received.user_id or self._subscriber(received, now_ns) is not None:
+                    self._hands.topics.note(received.frames[0])
+
+    def _subscriber(self, received: Received, now_ns: int) -> UserId | None:
+        """Return who sent a subscription, if it is one that may be sent.
+
+        ZeroMQ keeps all that a connection subscribes to, byte by byte, until the connection ends.
+        """
+        user = self._who(received, now_ns)
+        if user is None:
+            return None
+        size = len(received.frames[0])
+        if size <= MAX_TOPIC_BYTES and self._hands.callers.asked(received.descriptor) <= MAX_TOPICS:
+            return user
+        self._hands.refuse("subscription_refused", user.name, f"a topic of {size} bytes, or too many", now_ns)
+        self._hands.callers.hang_up(received.descriptor)
+        return None
 
     @contextmanager
     def _contained(self, received: Received, now_ns: int) -> Iterator[None]:

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from broker.limits import NODES_BYTES
-from fabric.protocol.messages import NodeInfo, RunInfo
+from fabric.protocol.messages import AgentHello, NodeInfo, RunInfo
+
+
+def size_of_hello(hello: AgentHello) -> int:
+    """Return about how many bytes of a hello are kept, or told to others."""
+    tables = [*hello.addresses.items(), *hello.facts.items()]
+    texts = [hello.software, hello.instance, *hello.labels, *hello.runs]
+    return sum(len(text.encode()) + 5 for text in [*texts, *(text for pair in tables for text in pair)])
 
 
 def size_of(info: NodeInfo) -> int:

@@ -200,10 +200,21 @@ class RecordLog:
             number = entries[-1].next_number
 
     def mark(self) -> Mark:
-        """Take down what has to be synced for all that is appended by now."""
+        """Take down what has to be synced for all that is appended by now.
+
+        Raises:
+            StoreError: If there is no descriptor for it; later there may be one.
+        """
         dirty = list(takewhile(lambda segment: segment.dirty, reversed(self._segments)))
-        parts = tuple(_Part(segment, os.dup(segment.fd), segment.end) for segment in dirty)
-        return Mark(self.next_number, parts, tuple(self._unsynced_directories))
+        parts: list[_Part] = []
+        try:
+            for segment in dirty:
+                parts.append(_Part(segment, os.dup(segment.fd), segment.end))  # noqa: PERF401 - may fail
+        except OSError as error:
+            for part in parts:
+                os.close(part.fd)
+            raise store_error(self.directory, error) from error
+        return Mark(self.next_number, tuple(parts), tuple(self._unsynced_directories))
 
     def settle(self, mark: Mark, failure: StoreError | None = None) -> None:
         """Take note that a mark was synced, or that it failed.

@@ -12,14 +12,14 @@ def arrive(crowd: Crowd, fds: range, address: str, now_ns: int = 0, *, must_spea
 
 def test_an_address_that_has_too_many_gets_no_more() -> None:
     """The newest is hung up on: those that are at their handshake get through with it."""
-    crowd = Crowd(most=100, most_of_address=3)
+    crowd = Crowd(most=100, most_of_address=3, most_lines=1000)
     assert arrive(crowd, range(5), FLOOD) == [3, 4]
     assert arrive(crowd, range(10, 13), LAB) == []
 
 
 def test_a_crowd_of_many_addresses_gives_way_to_others() -> None:
     """In all there are so many; the oldest of the largest group goes, never the one that comes alone."""
-    crowd = Crowd(most=6, most_of_address=5)
+    crowd = Crowd(most=6, most_of_address=5, most_lines=1000)
     arrive(crowd, range(5), FLOOD)
     assert arrive(crowd, range(10, 12), LAB) == [0]
     assert arrive(crowd, range(20, 21), "192.0.2.67") == [1]
@@ -27,7 +27,7 @@ def test_a_crowd_of_many_addresses_gives_way_to_others() -> None:
 
 def test_an_address_with_known_connections_may_have_more() -> None:
     """A lab behind one router comes back all at once after a break."""
-    crowd = Crowd(most=100, most_of_address=2)
+    crowd = Crowd(most=100, most_of_address=2, most_lines=1000)
     arrive(crowd, range(2), LAB)
     crowd.known(0)
     crowd.known(0)
@@ -40,7 +40,7 @@ def test_an_address_with_known_connections_may_have_more() -> None:
 
 def test_who_says_nothing_is_hung_up_on_where_one_must_speak() -> None:
     """A connection with any key would else hold a descriptor for ever."""
-    crowd = Crowd(most=100, most_of_address=100)
+    crowd = Crowd(most=100, most_of_address=100, most_lines=1000)
     arrive(crowd, range(3), FLOOD, 5)
     arrive(crowd, range(10, 11), LAB, 6, must_speak=False)
     crowd.known(1)
@@ -53,8 +53,21 @@ def test_who_says_nothing_is_hung_up_on_where_one_must_speak() -> None:
 
 def test_a_descriptor_that_comes_again_is_another_connection() -> None:
     """The kernel gives the lowest number that is free, and its end may not have been told."""
-    crowd = Crowd(most=100, most_of_address=1)
+    crowd = Crowd(most=100, most_of_address=1, most_lines=1000)
     arrive(crowd, range(1), FLOOD, 0)
     assert arrive(crowd, range(1), LAB, 7) == []
     assert arrive(crowd, range(1, 2), FLOOD, 8) == []
     assert crowd.deadline_ns == 7 + STRANGER_NS
+
+
+def test_who_is_known_takes_no_more_than_there_are_descriptors() -> None:
+    """A process without a descriptor can open no log, and burns a core with a connection it cannot accept."""
+    crowd = Crowd(most=3, most_of_address=3, most_lines=4)
+    for fd in range(4):
+        assert arrive(crowd, range(fd, fd + 1), LAB) == []
+        crowd.known(fd)
+    assert crowd.is_full
+    assert arrive(crowd, range(10, 11), LAB) == [10]
+    crowd.gone(0)
+    assert not crowd.is_full
+    assert arrive(crowd, range(11, 12), LAB) == []

@@ -229,12 +229,14 @@ def assign(node: FakeAgent) -> m.Assign:
     return m.Assign(run=RUN, node=node.name, on_lost="stop", lease_s=20.0, reset=())
 
 
-def replay(reader: FakePeer, *, without_bytes: bool = False) -> list[tuple[m.EntryHead, m.Batch, bytes]]:
+def replay(
+    reader: FakePeer, *, without_bytes: bool = False, run: str = RUN
+) -> list[tuple[m.EntryHead, m.Batch, bytes]]:
     """Return all entries of the run as replay brings them."""
     reader.replayed.clear()
     number = 1
     while True:
-        wanted = m.Replay(request=7, run=RUN, number=number, limit_bytes=1 << 20, without_bytes=without_bytes)
+        wanted = m.Replay(request=7, run=run, number=number, limit_bytes=1 << 20, without_bytes=without_bytes)
         end = reader.ask(wanted, m.ReplayEnd)
         number = end.next
         if end.end:
