@@ -20,7 +20,6 @@ from agents.phase import PhasePart
 from agents.stamp import Stamp
 from agents.step_run import Done, Exit, Start, StepRun
 from agents.steps import Steps
-from fabric.errors import DecodeError
 from fabric.protocol.messages import (
     Abandon,
     Abort,
@@ -51,8 +50,7 @@ class Executor:
         Raises:
             DecodeError: If a step of its reset is none.
         """
-        if problem := preparing.malformed(assign.reset):
-            raise DecodeError(problem)
+        preparing.check(assign.reset)
         self.assign = assign
         self.run = assign.run
         self._stamp = Stamp()

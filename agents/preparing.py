@@ -33,11 +33,20 @@ def answer(assign: Assign, part: PhasePart, stamp: Stamp, now_ns: int) -> list[E
 def malformed(steps: Iterable[Step]) -> str:
     """Return why steps are none, "" if they are: a program of an operator may be of any making."""
     try:
-        for step in steps:
-            StepId.parse(step.step)
+        check(steps)
     except DecodeError as error:
         return str(error)
     return ""
+
+
+def check(steps: Iterable[Step]) -> None:
+    """Check that steps are some.
+
+    Raises:
+        DecodeError: If one is none.
+    """
+    for step in steps:
+        StepId.parse(step.step)
 
 
 def refused(assign: Assign, phase: str, step: str, sentence: str) -> Effect:
