@@ -60,9 +60,10 @@ SINK_HWM: Final = 8
 """Batches of up to 256 KiB, for each agent and at each end: what counts is the window of the journal, and
 what waits here is lost in a crash and must be sent again."""
 
-FEED_HWM: Final = 64
-"""Entries of up to 256 KiB, for each reader and at each end: 16 MiB, then a slow reader has a gap and fills
-it by replay."""
+FEED_HWM: Final = 256
+"""Entries of up to 256 KiB, for each reader and at each end: 64 MiB, then a slow reader has a gap and fills
+it by replay.  The nodes of a phase end it at once, with an entry each: where these do not fit, the controller
+finds the gap by the next beacon only, which is up to a second later (64 nodes, with 64 here)."""
 
 Settings = Mapping[zmq.SocketOption, int]
 
