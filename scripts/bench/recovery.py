@@ -81,7 +81,7 @@ class Running:
                     str(lab.directory / "bundles"),
                     "--quiet",
                     "--patience",
-                    "300s",
+                    "300",
                 ],
                 env=lab.environment,
                 stdout=log,
