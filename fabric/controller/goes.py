@@ -10,10 +10,14 @@ from fabric.protocol.records import PhaseStarted
 
 S: Final = 1_000_000_000
 
-PAUSES_NS: Final = (S // 10, 2 * S)
-"""Before the second and the third try at a go: what hindered the first may pass."""
+PAUSES_NS: Final = (S // 10, 2 * S, 6 * S)
+"""Before the second and later tries at a go: what hindered the first may pass.
 
-ALLOWANCES_NS: Final = (0, 20_000_000, 100_000_000)
+Together longer than a silence: a cut, or an agent that stands still, which a running phase would survive, is
+to be survived here too.
+"""
+
+ALLOWANCES_NS: Final = (0, 20_000_000, 100_000_000, 100_000_000)
 """Added to the round trips for each try: whoever was too busy to confirm the last go may be so still."""
 
 

@@ -70,5 +70,5 @@ BARRIER_S: Final = 30.0
 STEP_TIMEOUT_S: Final = 3600.0
 """A `cmd` without `timeout` ends after so long: nothing waits for ever."""
 
-GO_ATTEMPTS: Final = 3
+GO_ATTEMPTS: Final = 4
 """A phase whose go was aborted is tried so many times in all."""

@@ -18,7 +18,7 @@ import pytest
 from agents.launcher import tree
 from fabric.config import parse_url
 from tests.integration.clock.relay import Relay
-from tests.integration.faults.lab import GRACE_S, LEASE_S, SILENCE_S, Agent, FabricRun, Lab
+from tests.integration.faults.lab import PATIENCE_S, Agent, FabricRun, Lab
 from tests.integration.faults.processes import BOUND_S, until
 
 S: Final = 1_000_000_000
@@ -82,7 +82,7 @@ class ShiftedAgent(Agent):
             "--addr",
             "=127.0.0.1",
         )
-        limits = ("--state-dir", self.state, "--launcher-patience", LEASE_S, GRACE_S, SILENCE_S)
+        limits = ("--state-dir", self.state, "--launcher-patience", *PATIENCE_S)
         self.process = self.lab.spawn(self.name, (*enter, sys.executable, "-m", "agents", *words, *limits))
 
     @property

@@ -13,24 +13,47 @@ from typing import Any, Final
 from uuid import uuid4
 
 from agents.launcher import cgroup, starting, tree
+from tests.integration.faults.network import Network, Place
 from tests.integration.faults.processes import BOUND_S, MARK, Descendants, describe, kill, marked, until
 
-LEASE_S: Final = 4.0
-GRACE_S: Final = 2.0
-SILENCE_S: Final = 4.0
-"""Shorter than the defaults, so that a test is over soon: see agents.launching.Patience."""
+PATIENCE_S: Final = (4.0, 2.0, 4.0)
+"""Lease, grace, silence (agents.launching.Patience): shorter than the defaults, so a test is over soon."""
 
 FABRIC: Final = (sys.executable, "-c", "from fabric.cli.main import main; main()")
 """The command `fabric`, of this checkout whatever is installed."""
+
+_BUNDLES: Final = """
+import sys
+from pathlib import Path
+from fabric.cli.attach import attached
+from fabric.controller.bundling import write_bundle
+with attached("bundles", sys.argv[1], verbose=False, quiet=False) as connection:
+    for run in sys.argv[3:]:
+        write_bundle(connection, run, Path(sys.argv[2]))
+"""
 
 IN_BUNDLE: Final = {"MANIFEST.sha256", "events.jsonl", "plan.json", "result.json", "trial.toml"}
 
 
 class Lab:
-    """Everything that it starts carries its mark, and nothing of it outlives `close`."""
+    """Everything that it starts carries its mark, and nothing of it outlives `close`.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: For all that it writes.
+        network: In which its processes live, instead of 127.0.0.1; made before, closed after it.
+        patience_s: Of agents with their launchers: lease, grace and silence.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        network: Network | None = None,
+        patience_s: tuple[float, float, float] = PATIENCE_S,
+    ) -> None:
         self.directory = directory
+        self.network = network
+        self.patience_s = patience_s
         self.mark = uuid4().hex
         self.temporary = directory / "tmp"
         self.temporary.mkdir()
@@ -41,7 +64,7 @@ class Lab:
             "XDG_STATE_HOME": str(directory / "state"),
             "XDG_CONFIG_HOME": str(directory / "config"),
         }
-        self.url = "tcp://127.0.0.1:0"
+        self.url = f"tcp://{network.address('broker') if network else '127.0.0.1'}:0"
         self.broker: subprocess.Popen[bytes] | None = None
         self.agents: dict[str, Agent] = {}
         self.runs: list[FabricRun] = []
@@ -54,7 +77,9 @@ class Lab:
         """Start it, again at the same address with the same state; returns when it serves."""
         read_fd, write_fd = os.pipe()
         words = ("--listen", self.url, "--state-dir", self.directory / "broker", "--announce-fd", write_fd)
-        self.broker = self.spawn("broker", (sys.executable, "-m", "broker", *words), fds=(write_fd,))
+        self.broker = self.spawn(
+            "broker", (sys.executable, "-m", "broker", *words), fds=(write_fd,), place="broker"
+        )
         os.close(write_fd)
         with os.fdopen(read_fd) as announcement:
             line = announcement.readline()
@@ -88,7 +113,7 @@ class Lab:
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the fabric to its end: ``nodes``, ``runs``, ``tail`` and their options."""
-        argv = [*FABRIC, *words, "--broker", self.url]
+        argv = [*self._within("others"), *FABRIC, *words, "--broker", self.url]
         return subprocess.run(
             argv, env=self.environment, capture_output=True, text=True, timeout=BOUND_S, check=False
         )
@@ -98,6 +123,19 @@ class Lab:
         done = self.command("nodes", "--json")
         assert done.returncode == 0, done.stderr
         return {node["name"]: node for node in map(json.loads, done.stdout.splitlines())}
+
+    def bundles(self, runs: Iterable[str], output: Path) -> None:
+        """Make the bundles of runs from what is stored now: one process for all, for that is what costs."""
+        argv = [*self._within("others"), sys.executable, "-c", _BUNDLES, self.url, output, *runs]
+        done = subprocess.run(
+            [*map(str, argv)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=BOUND_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
     def wait_free(self, *names: str) -> None:
         """Wait until these nodes can be used by a run."""
@@ -110,11 +148,13 @@ class Lab:
 
     # --- processes --------------------------------------------------------------------------------------
 
-    def spawn(self, name: str, words: Iterable[object], fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
+    def spawn(
+        self, name: str, words: Iterable[object], fds: tuple[int, ...] = (), place: Place = "others"
+    ) -> subprocess.Popen[bytes]:
         """Start a program in the lab's environment; what it says goes to a log."""
         with (self.directory / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
-                [*map(str, words)],
+                [*self._within(place), *map(str, words)],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -122,6 +162,9 @@ class Lab:
                 pass_fds=fds,
                 start_new_session=True,
             )
+
+    def _within(self, place: Place) -> tuple[str, ...]:
+        return self.network.within(place) if self.network else ()
 
     def log(self, name: str) -> str:
         """Return what a process has said."""
@@ -141,6 +184,7 @@ class Lab:
             for agent in self.agents.values():
                 agent.end()
             if self.broker is not None and self.broker.poll() is None:
+                self.broker.send_signal(signal.SIGCONT)
                 self.broker.terminate()
                 assert self.broker.wait(BOUND_S) == 0, self.log("broker")
             self._check_nothing_left()
@@ -168,6 +212,7 @@ class Agent:
         self.lab = lab
         self.name = name
         self.state = lab.directory / f"agent-{name}"
+        self.place: Place = "others"
         self.options: tuple[object, ...] = ()
         self.process: subprocess.Popen[bytes] | None = None
         self._joined = 0
@@ -175,10 +220,10 @@ class Agent:
     def start(self) -> None:
         """Start the process."""
         words = (self.lab.url, "--join", self.lab.token, "--name", self.name, "--addr", "=127.0.0.1")
-        limits = ("--state-dir", self.state, "--launcher-patience", LEASE_S, GRACE_S, SILENCE_S)
+        limits = ("--state-dir", self.state, "--launcher-patience", *self.lab.patience_s)
         self._joined = self._said().count("broker_joined")
         self.process = self.lab.spawn(
-            self.name, (sys.executable, "-m", "agents", *words, *limits, *self.options)
+            self.name, (sys.executable, "-m", "agents", *words, *limits, *self.options), place=self.place
         )
 
     def wait_joined(self) -> None:
@@ -219,6 +264,14 @@ class Agent:
         self.process.terminate()
         assert self.process.wait(BOUND_S) == 0, self._said()
 
+    def size(self) -> int:
+        """Return how many bytes it keeps on its disk."""
+        total = 0
+        for path in self.state.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size
+        return total
+
     def check_nothing_left(self) -> None:
         """No socket and no cgroup of a launcher, no scratch directory of a run."""
         assert not (self.state / starting.SOCKET_NAME).exists()
@@ -242,7 +295,8 @@ class FabricRun:
         path = lab.directory / f"{name}.toml"
         path.write_text(trial)
         where = () if "--local" in options else ("--broker", lab.url)
-        self.process = lab.spawn(name, (*FABRIC, "run", path, *where, "-o", self.output, *options))
+        words = (*FABRIC, "run", path, *where, "-o", self.output, *options)
+        self.process = lab.spawn(name, words, place="operators")
 
     def wait(self, within_s: float = BOUND_S) -> int:
         """Wait for its end; return its exit code."""
