@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
+from agents.policy_options import policy_options
 from fabric.cli.options import option, reported_errors, settings
-from fabric.cli.service import config_options, ephemeral_option, log_options, say_checked, set_up_logs
+from fabric.cli.service import (
+    config_options,
+    ephemeral_option,
+    log_options,
+    say_checked,
+    section_of,
+    set_up_logs,
+)
 from fabric.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +57,7 @@ def _sections() -> "Sections":
     show_default=True,
     help="Be awake in the last half millisecond before a start, to be on time to the microsecond.",
 )
+@policy_options
 @option("--lifeline-fd", type=int, hidden=True)
 @click.option(
     "--doctor",
@@ -78,6 +87,10 @@ def main(
     disk_patience: float | None,
     config: Path | None,
     check_config: bool,
+    allow_user: tuple[str, ...],
+    allow_path: tuple[str, ...],
+    read_only_put: bool,
+    policy: Path | None,
     **logs: Any,
 ) -> None:
     """Run on this machine what the fabric's broker at URL (tcp://host:7400) tells it to run.
@@ -96,9 +109,12 @@ def main(
             hint = "the URL behind fabric-agent, or broker = under [agent] in its settings"
             raise UsageError("where the broker is has to be said", hint=hint)
         from agents.launching import Arming, Patience
+        from agents.policy_settings import read_policy
         from agents.run import Options, run_agent
 
         set_up_logs(**logs)
+        told = {"allow_user": allow_user, "allow_path": allow_path, "read_only_put": read_only_put}
+        rules = read_policy(told, policy, section_of(click.get_current_context(), "policy"))
         patience = Patience(*launcher_patience) if launcher_patience else Patience()
         options = Options(
             url=broker,
@@ -109,7 +125,7 @@ def main(
             state_dir=state_dir,
             lifeline_fd=lifeline_fd,
             ephemeral=ephemeral,
-            arming=Arming(arming, spin),
+            arming=Arming(arming, spin, rules),
             patience=replace(patience, disk_s=disk_patience) if disk_patience else patience,
         )
         run_agent(options)

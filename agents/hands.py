@@ -23,17 +23,23 @@ from agents.effects import (
     Transfer,
 )
 from agents.launcher.events import AdoptedStep, Ended
+from agents.launcher.program import CannotStartError
 from agents.launching import Arming, Call, Launching, Patience, environment, run_of
 from agents.looking import Looking
 from agents.memo import Context
 from agents.parts import Part
 from agents.pipes import Pipes
+from agents.policing import Policing
 from agents.probe_pipes import ProbePipes
+from agents.removal import scratch_of
 from agents.transfers import Transfers
 from fabric.clock import Clock
+from fabric.log import get_logger
 from fabric.loop import Loop
-from fabric.protocol.messages import Message, Step
+from fabric.protocol.messages import Assign, Message, Prepare, Step
 from fabric.protocol.records import Record, Stream
+
+log = get_logger()
 
 
 class Hands:
@@ -76,7 +82,9 @@ class Hands:
         self._say = say
         self._refresh_clock = refresh_clock
         self._exchange = exchange
+        self._state_dir = state_dir
         self._looking = Looking(state_dir)
+        self.policing = Policing(arming.policy)
         self._effects: deque[Effect] = deque()
         self._is_busy = False
         self.pipes = Pipes(
@@ -91,6 +99,7 @@ class Hands:
             life=life,
             transferred=self._transferred,
             brought=self._brought,
+            guard=None if arming.policy.is_open else self.policing,
         )
         self.launching = Launching(
             loop,
@@ -102,6 +111,19 @@ class Hands:
             tree_ended=self._tree_ended,
             died=self._launcher_died,
         )
+
+    def refuses(self, message: Message) -> bool:
+        """Say no to a message that wants what the policy of this node forbids; return whether it does."""
+        if not isinstance(message, Assign | Prepare):
+            return False
+        known = dict(message.secrets)
+        scratch = scratch_of(self._state_dir, message.run)
+        refusal = self.policing.refusal(message, scratch, lambda step: environment(step, known))
+        if refusal is None:
+            return False
+        log.warning("policy_refused", run=message.run, why=refusal.sentence)
+        self._say(refusal)
+        return True
 
     def tell(self, key: str, call: Call) -> None:
         """Tell the executor of an attempt's run something, and do what it asks for."""
@@ -179,16 +201,30 @@ class Hands:
 
     def _arm(self, key: str, step: Step) -> None:
         part = self._parts[run_of(key)]
-        unknown = sorted(set(step.secrets.values()) - part.executor.secrets.keys())
-        why_not = f"its secret {unknown[0]} is not known here" if unknown else ""
-        if why_not := why_not or self._looking.taken_port(step, part.executor.run):
-            now_ns = self._clock.now_ns()
-            self.tell(key, lambda executor: executor.arm_failed(key, why_not, now_ns))
+        env = self._environment(part, step)
+        try:
+            real = self._real_files(part, step, env)
+        except CannotStartError as error:
+            why, now_ns = str(error), self._clock.now_ns()
+            self.tell(key, lambda executor: executor.arm_failed(key, why, now_ns))
             return
         tails = ("", "")
         if not is_probe(key):
             tails = part.journal.tail_prefixes(step.step, int(key.split("|")[2]))
-        self.launching.arm(key, step, part.scratch, tails, part.executor.secrets)
+        self.launching.arm(key, step, part.scratch, tails, env=env, real=real)
+
+    def _real_files(self, part: Part, step: Step, env: Mapping[str, str]) -> tuple[str, str]:
+        """Return which files the launcher is to execute and to read, if that is not its own matter.
+
+        Raises:
+            CannotStartError: If the step must not be started, or it is known here that it cannot be.
+        """
+        unknown = sorted(set(step.secrets.values()) - part.executor.secrets.keys())
+        if unknown:
+            raise CannotStartError(f"its secret {unknown[0]} is not known here")
+        if taken := self._looking.taken_port(step, part.executor.run):
+            raise CannotStartError(taken)
+        return self.policing.held(step, part.scratch, env)
 
     def _armed(self, key: str, fds: dict[Stream, int], now_ns: int) -> None:
         part = self._parts.get(run_of(key))

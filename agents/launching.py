@@ -16,6 +16,7 @@ from agents.launcher import sweep
 from agents.launcher.asked import Asked
 from agents.launcher.client import LauncherClient, become_subreaper
 from agents.launcher.starting import Depth
+from agents.policy import OPEN, Policy
 from agents.takeover import exit_of, start_of
 from fabric import __version__
 from fabric.log import get_logger
@@ -47,6 +48,7 @@ class Arming:
 
     depth: Depth = "link"  # how far a step is brought before its release
     spins: bool = True  # awake for the last moment before an instant
+    policy: Policy = OPEN  # what may be armed, put and fetched at all
 
 
 Call = Callable[[Executor], list[Effect]]
@@ -110,7 +112,14 @@ class Launching:
         self._await_room()
 
     def arm(
-        self, key: str, step: Step, scratch: Path, tails: tuple[str, str], secrets: Mapping[str, str]
+        self,
+        key: str,
+        step: Step,
+        scratch: Path,
+        tails: tuple[str, str],
+        *,
+        env: Mapping[str, str],
+        real: tuple[str, str] = ("", ""),
     ) -> None:
         """Have a step's process made ready.
 
@@ -119,17 +128,18 @@ class Launching:
             step: What to start.
             scratch: Directory of its run on this node, in which it works if it names no other one.
             tails: Where its output goes when no agent is left to read it, as `LauncherClient.arm` takes it.
-            secrets: Values by name, of which it gets those that it wants.
+            env: All of its variables.
+            real: The files to execute and to read its input from, if they were looked up already.
         """
         ask = Asked(
             user=step.user,
             scratch=(str(scratch), str(self._state_dir)),
             pty=step.pty,
             stdin=step.stdin,
-            stdin_file=step.stdin_file,
+            stdin_file=real[1] or step.stdin_file,
+            program=real[0],
             limits=step.limits,
         )
-        env = environment(step, secrets)
         self.client.arm(key, step.argv, env, str(scratch / (step.dir or "")), tails=tails, ask=ask)
 
     def drained(self, key: str) -> None:

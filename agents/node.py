@@ -257,7 +257,7 @@ class Node:
 
     def _heard_of_run(self, message: Message, now_ns: int) -> None:
         run = getattr(message, "run", None)
-        if run is None:
+        if run is None or self._hands.refuses(message):
             return
         part = self._parts.get(run)
         if part is None and isinstance(message, Assign):
@@ -324,7 +324,7 @@ class Node:
             incarnation=self._state.incarnation,
             labels=self._labels,
             addresses=self._addresses,
-            facts=self._facts | facts_of_now(self._state.directory),
+            facts=self._facts | self._hands.policing.facts() | facts_of_now(self._state.directory),
             journals=self._shipper.heads,
             runs=tuple(run for run, part in self._parts.items() if part.executor.is_led),
         )

@@ -3,6 +3,7 @@
 from typing import Any, Final, get_args
 
 from agents.launcher.starting import Depth
+from agents.policy_settings import POLICY
 from fabric.config import parse_url
 from fabric.errors import UsageError
 from fabric.keys import JoinToken
@@ -75,4 +76,5 @@ SECTIONS: Final[Sections] = {
         "spin": checks.flag,
         **COMMON,
     },
+    "policy": POLICY,
 }

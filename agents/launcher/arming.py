@@ -36,7 +36,9 @@ def plan(key: str, command: dict[str, Any], mark: str, inherited: Inherited, *, 
         env.setdefault("TERM", terminal.TYPE)
     limits = dict(command["limits"])
     with As(account):
-        path, argv = program.find(command["argv"], env, command["dir"]), command["argv"]
+        argv = command["argv"]
+        sought = [command.get("program") or argv[0], *argv[1:]] if argv else argv
+        path = program.find(sought, env, command["dir"])
         direct = _without_shell(argv, env, command["dir"]) if directly else None
         stdin = _stdin(command)
     if direct is not None:

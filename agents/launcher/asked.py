@@ -20,6 +20,9 @@ class Asked:
     stdin_file: str = ""
     """Relative to the step's directory; opened with its user's rights."""
 
+    program: str = ""
+    """Absolute path to execute under the name that the command has for it; empty: looked up."""
+
     limits: Mapping[str, int] = field(default_factory=dict)
     """memory, files, processes, cpu, file_size, core; in bytes, seconds or numbers."""
 
@@ -31,6 +34,7 @@ class Asked:
             "pty": self.pty,
             "stdin": (self.stdin or b"").decode("latin-1"),
             "stdin_file": self.stdin_file,
+            "program": self.program,
             "limits": dict(self.limits),
         }
 

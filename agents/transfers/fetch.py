@@ -60,6 +60,7 @@ class Fetch:
         patterns: What is wanted.
         stamp: Tells the time for the records.
         first: Number of the first file, less one: those up to there are an earlier life's.
+        why_not: Says why the file at a real path must not be read; "" if it may.  None: any may.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Fetch:
         patterns: Sequence[str],
         stamp: Stamp,
         first: int = 0,
+        why_not: Callable[[str], str] | None = None,
     ) -> None:
         self.files = 0
         self._first = first
@@ -82,6 +84,7 @@ class Fetch:
         self._journal = journal
         self._step, self._attempt = step, attempt
         self._stamp = stamp
+        self._why_not = why_not
         self._scratch = scratch.rstrip("/") + "/"
         self._seen: set[str] = set()
         self._sights = self._look(base, patterns)
@@ -172,6 +175,13 @@ class Fetch:
             return
         except OSError as error:
             self._take(Missed(path, error.strerror or str(error)))
+            return
+        # Of what is open, not of what its name means by now.
+        if self._why_not is not None and (
+            why := self._why_not(os.fspath(Path(f"/proc/self/fd/{fd}").readlink()))
+        ):
+            os.close(fd)
+            self._take(Missed(path, why))
             return
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agents.journal.transfer import FULL
 from agents.transfers.fetch import Progress, size_text
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 Send = Callable[[FileRequest], bool]
+
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class _Incoming:
     source: FileSource
     target: Path
     part: Path
+    place: Path  # the target, by a way to it that nobody can turn elsewhere
+    place_fd: int  # -1: there is no need for one
     fd: int
     pull: Pull
     digest: "_Hash" = field(default_factory=hashlib.sha256)
@@ -70,15 +74,24 @@ class Put:
         base: The step's directory.
         sources: What is wanted.
         send: Asks the controller; False if that is not possible now.
+        why_not: Says why a real path must not be written; "" if it may.  None: any may.
     """
 
-    def __init__(self, stock: Stock, base: Path, sources: tuple[FileSource, ...], send: Send) -> None:
+    def __init__(
+        self,
+        stock: Stock,
+        base: Path,
+        sources: tuple[FileSource, ...],
+        send: Send,
+        why_not: Callable[[str], str] | None = None,
+    ) -> None:
         self.problem = ""
         self.full_disk: FullDisk | None = None
         self._stock = stock
         self._base = base
         self._sources = sources
         self._send = send
+        self._why_not = why_not
         self._next = 0
         self._incoming: _Incoming | None = None
 
@@ -151,15 +164,34 @@ class Put:
             return False
         target = self._base / source.path
         with _about(target):
+            self._check(os.path.realpath(target.parent), target.name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if kind := in_the_way(target):
-                raise OSError(0, f"it is {kind} there")
-            part = self._part(target)
-            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        self._incoming = _Incoming(source, target, part, fd, Pull(source.size), copied_from=copied_from)
+            place_fd = -1 if self._why_not is None else os.open(target.parent, os.O_PATH | os.O_DIRECTORY)
+            try:
+                place, part, fd = self._open(target, place_fd)
+            except OSError:
+                _close_all(place_fd, copied_from)
+                raise
+        pull = Pull(source.size)
+        self._incoming = _Incoming(source, target, part, place, place_fd, fd, pull, copied_from=copied_from)
         if copied_from < 0:
             stock.pulling.add(source.sha256)
         return True
+
+    def _open(self, target: Path, place_fd: int) -> tuple[Path, Path, int]:
+        """Return the file's place, and where it is made with a descriptor of that."""
+        place = target
+        if place_fd >= 0:
+            place = Path(f"/proc/self/fd/{place_fd}") / target.name
+            self._check(os.fspath(place.parent.readlink()), target.name)  # a link may have come in between
+        if kind := in_the_way(place):
+            raise OSError(0, f"it is {kind} there")
+        part = self._part(place)
+        return place, part, os.open(part, _NEW, 0o600)
+
+    def _check(self, directory: str, name: str) -> None:
+        if self._why_not is not None and (why := self._why_not(f"{directory.rstrip('/')}/{name}")):
+            raise OSError(0, why)
 
     def _part(self, target: Path) -> Path:
         """Return where the file is made: it has to be on the same file system to take its place at once."""
@@ -221,7 +253,7 @@ class Put:
             return
         with _about(incoming.target):
             os.fchmod(incoming.fd, source.mode & 0o777)
-            incoming.part.rename(incoming.target)
+            incoming.part.rename(incoming.place)
             status = os.fstat(incoming.fd)
         self._stock.here[source.sha256] = Here(incoming.target, _identity(status))
         if incoming.copied_from < 0:
@@ -244,10 +276,8 @@ class Put:
     def _close(self, incoming: _Incoming) -> None:
         self._incoming = None
         self._stock.closed += 1
-        os.close(incoming.fd)
-        if incoming.copied_from >= 0:
-            os.close(incoming.copied_from)
-        else:
+        _close_all(incoming.fd, incoming.place_fd, incoming.copied_from)
+        if incoming.copied_from < 0:
             self._stock.pulling.discard(incoming.source.sha256)
 
     def _fail(self, path: str | Path, error: OSError) -> None:
@@ -255,6 +285,12 @@ class Put:
         self.problem = f"cannot write {path}: {error.strerror or error}"
         if error.errno in FULL:
             self.full_disk = FullDisk(str(Path(path).parent), str(path))
+
+
+def _close_all(*fds: int) -> None:
+    for fd in fds:
+        if fd >= 0:
+            os.close(fd)
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:

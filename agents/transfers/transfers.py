@@ -3,8 +3,9 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from agents.journal import FULL_PAUSE_S, Journal
 from agents.transfers.fetch import Fetch, Progress, Stamp
@@ -25,6 +26,16 @@ class _Job:
     progress: Progress = "more"
 
 
+class Guard(Protocol):
+    """Says why a real path must not be used by a run with this directory; "" if it may."""
+
+    def why_not_read(self, path: str, scratch: Path) -> str:
+        """Of a fetch."""
+
+    def why_not_written(self, path: str, scratch: Path) -> str:
+        """Of a put."""
+
+
 class Transfers:
     """Does what the executors want of files, in turns of the agent's loop.
 
@@ -38,6 +49,7 @@ class Transfers:
         transferred: Called with key, whether it failed, and a few words, at the end of a put or a fetch; the
             last of its arguments says instead that a disk of this node was full, or is empty.
         brought: Called with the key when what a `Bring` wanted is in the journal, or a disk was full.
+        guard: Knows what must not be read or written; None: nothing.
     """
 
     def __init__(
@@ -50,6 +62,7 @@ class Transfers:
         life: int,
         transferred: Callable[[str, bool, str, str], None],
         brought: Callable[[str, str], None],
+        guard: Guard | None = None,
     ) -> None:
         self._node = node
         self._parts = directory / "parts"
@@ -58,6 +71,7 @@ class Transfers:
         self._life = life
         self._transferred = transferred
         self._brought = brought
+        self._guard = guard
         self._jobs: dict[str, _Job] = {}
         self._stocks: dict[str, Stock] = {}
         self._full_ns: int | None = None
@@ -67,7 +81,8 @@ class Transfers:
         """Begin a put or a fetch; the attempt is the last part of the key."""
         if step.verb == "put":
             base = scratch / (step.dir or "")
-            self._jobs[key] = _Job(Put(self._stock(journal.run), base, step.files, self._send))
+            guard = None if self._guard is None else partial(self._guard.why_not_written, scratch=scratch)
+            self._jobs[key] = _Job(Put(self._stock(journal.run), base, step.files, self._send, guard))
         else:
             self._jobs[key] = _Job(self._fetch(key, step, step.paths, journal, scratch))
 
@@ -144,6 +159,7 @@ class Transfers:
             patterns=patterns,
             stamp=self._stamp,
             first=0 if journal.incarnation == self._life else self._life * LIFE_FILES,
+            why_not=None if self._guard is None else partial(self._guard.why_not_read, scratch=scratch),
         )
 
     def _stock(self, run: str) -> Stock:

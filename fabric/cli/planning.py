@@ -72,6 +72,7 @@ def show_plan(trial: "Trial", wishes: Wishes, *, as_json: bool) -> None:
 def _plan(trial: "Trial", wishes: Wishes) -> "tuple[RunPlan, bool]":
     """Return the plan, and whether a broker has told the addresses of its nodes."""
     from fabric.controller.plan import make_plan
+    from fabric.controller.policies import policy_notes
     from fabric.trial.cells import cells_of
     from fabric.trial.resolve import resolve
 
@@ -87,6 +88,7 @@ def _plan(trial: "Trial", wishes: Wishes) -> "tuple[RunPlan, bool]":
         repeats=wishes.repeats or trial.repeat,
         seed=seed,
     )
+    plan.notes += policy_notes(plan, {info.name: info.facts for info in registry or ()})
     return plan, registry is not None
 
 

@@ -20,6 +20,7 @@ from fabric.controller.measures import Measured
 from fabric.controller.measuring import measure
 from fabric.controller.outcome import result_of, result_text
 from fabric.controller.plan import RunPlan, make_plan
+from fabric.controller.policies import policy_notes
 from fabric.controller.resuming import Resumption, describe, taken_over
 from fabric.controller.retelling import Retelling
 from fabric.controller.run import Run
@@ -169,6 +170,7 @@ def _plan(
         seed=seed,
     )
     plan.known = {info.name: info for info in nodes}
+    plan.notes += policy_notes(plan, {info.name: info.facts for info in nodes})
     if resumes is not None:
         plan.resumes = resumes.sources
         plan.notes = (describe(plan), *plan.notes)

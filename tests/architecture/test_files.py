@@ -17,7 +17,11 @@ from tests.architecture.source import ROOT
 TRIALS = Path("configs/trials")
 CONDUCTOR = Path("configs/conductor")
 UNITS = Path("configs/systemd")
-SERVICES = {"broker": broker.settings.SECTIONS, "agent": agents.settings.SECTIONS}
+SERVICES = {
+    "broker": broker.settings.SECTIONS,
+    "agent": agents.settings.SECTIONS,
+    "policy": {"policy": agents.settings.SECTIONS["policy"]},
+}
 
 
 @pytest.mark.parametrize("file", documents.EXAMPLES, ids=str)

@@ -45,6 +45,7 @@ SHELLS = {
     },
     "agents": {
         *("__main__", "cli", "run", "node", "facts", "identity", "settings", "state", "surroundings"),
+        *("policing", "policy_options", "policy_settings"),
         *("launching", "parts", "pipes", "recovery", "removal", "shipping", "sockets"),
         *(
             "disks",
@@ -87,7 +88,18 @@ COMMON = {"fabric.errors", "fabric.searching"}
 
 STDLIB = {
     *("__future__", "bisect", "codecs", "collections", "copy", "dataclasses", "datetime", "difflib", "enum"),
-    *("fractions", "functools", "hashlib", "heapq", "hmac", "itertools", "json", "math", "operator"),
+    *(
+        "fnmatch",
+        "fractions",
+        "functools",
+        "hashlib",
+        "heapq",
+        "hmac",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+    ),
     *("pathlib", "re", "shlex", "signal", "statistics"),
     *("string", "struct", "tomllib", "types", "typing", "unicodedata", "warnings", "xml", "zlib"),
 }
