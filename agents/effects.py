@@ -33,7 +33,7 @@ class Ship:
     """Nothing of ``run`` is left on this node: when its journal is shipped, say so with ``Freed``."""
 
     run: str
-    reset_failed: bool
+    dirty: str  # why the node is left dirty; "" if it is not
 
 
 # --- for the launcher; a key names one attempt of one step of one run --------------------------------

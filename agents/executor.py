@@ -18,7 +18,7 @@ from agents.lanes import Lanes
 from agents.parting import LOCAL_RESET, Parting
 from agents.phase import PhasePart
 from agents.stamp import Stamp
-from agents.step_run import Done, Exit, Start, StepRun
+from agents.step_run import NANOSECONDS, Done, Exit, Start, StepRun
 from agents.steps import Steps
 from fabric.protocol.messages import (
     Abandon,
@@ -85,7 +85,7 @@ class Executor:
     def reads_output(self, key: str) -> bool:
         """Whether `wrote` is to be told what this attempt writes."""
         step = self.steps.get(key)
-        if step is None or step.probe:
+        if step is None or step.probe or self.lanes.is_heard(step):
             return step is not None
         return bool(step.readiness and step.readiness.reads_output and not step.ending)
 
@@ -97,12 +97,7 @@ class Executor:
         return self._settled(handler(self, message, now_ns), now_ns) if handler else []
 
     def clock_changed(self, epoch: int, clock: Known) -> None:
-        """Use this clock for what is reported and for the next go; more may become known of it.
-
-        Args:
-            epoch: The life of the broker that it is about, if that is the present one; 0: it is not.
-            clock: What is known.
-        """
+        """Use this clock for reports and the next go; ``epoch`` is 0 if it is not of the present broker."""
         self._stamp.epoch, self._stamp.clock = epoch, clock
 
     def clock_refreshed(self, now_ns: int) -> list[Effect]:
@@ -136,8 +131,13 @@ class Executor:
         effects = self._begin_if_due(now_ns)
         return self._settled(effects + self.lanes.expire(now_ns), now_ns)
 
+    def unheard(self, since_ns: int, now_ns: int) -> list[Effect]:
+        """Nothing was heard of the broker since then: do what ``on_lost`` says when the lease has ended."""
+        is_due = self.is_led and now_ns - since_ns >= self.assign.lease_s * NANOSECONDS
+        return self._settled(self.parting.unheard(self.assign, since_ns, now_ns), now_ns) if is_due else []
+
     def lease_ended(self, why: str, now_ns: int) -> list[Effect]:
-        """Nothing was heard of the broker for the run's lease."""
+        """Nobody leads this part any more."""
         return self._settled(self.parting.alone(self.assign, why, now_ns), now_ns)
 
     def notice(self, message: str, now_ns: int) -> list[Effect]:
@@ -394,6 +394,6 @@ _HANDLERS: Final[Mapping[type, Callable[[Executor, Any, int], list[Effect]]]] = 
     Go: Executor._on_go,  # noqa: SLF001
     Abort: Executor._on_abort,  # noqa: SLF001
     Cancel: Executor._on_cancel,  # noqa: SLF001
-    Free: lambda self, _message, now_ns: self.parting.free(now_ns),
+    Free: lambda self, _message, now_ns: self.parting.free(self.assign, now_ns),
     Abandon: lambda self, message, now_ns: self.parting.alone(self.assign, message.sentence, now_ns),
 }

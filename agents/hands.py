@@ -162,10 +162,10 @@ class Hands:
                 self._say(message)
             case RefreshClock():
                 self._refresh_clock()
-            case Ship(run, reset_failed):
+            case Ship(run, dirty):
                 part = self._parts[run]
-                part.shipping, part.reset_failed = True, reset_failed
-                part.save()  # from here on no secret is wanted any more
+                part.shipping, part.dirty = True, dirty
+                part.save()  # from here on no secret is wanted any more, but by a dirty node
             case Check(run, phase):
                 self._check(run, phase, effect)
             case Look(key, step, pid):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents import takeover
+from agents.dirty import DirtyRuns
 from agents.executor import Executor
 from agents.hands import Hands, is_probe
 from agents.journal import Journal
@@ -94,6 +95,7 @@ def begin(
     parts: dict[str, Part],
     hands: Hands,
     clock: Timekeeping,
+    dirty: DirtyRuns,
     *,
     root: Path,
     now_ns: int,
@@ -105,6 +107,7 @@ def begin(
         parts: Of this life; those that are taken over are added.
         hands: That have found a launcher, or made one.
         clock: Learns what the last life knew of the time.
+        dirty: Runs that left this node dirty.
         root: The state directory.
         now_ns: Local.
 
@@ -121,7 +124,7 @@ def begin(
     for heir in found:
         clock.remember(heir.memo.clock)
         _complete(heir, clock.now())
-        parts[heir.journal.run] = _part(heir, root)
+        parts[heir.journal.run] = _part(heir, root, dirty)
         heir.executor.clock_changed(clock.epoch, clock.known)
         log.warning("run_taken_over", run=heir.journal.run, programs=len(heir.steps))
     for heir in found:
@@ -143,11 +146,13 @@ def _complete(heir: Heir, stamp: tuple[int, int]) -> None:
             journal.append(ended)
 
 
-def _part(heir: Heir, root: Path) -> Part:
+def _part(heir: Heir, root: Path, dirty: DirtyRuns) -> Part:
     scratch = scratch_of(root, heir.journal.run)
     scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
     parting = heir.executor.parting
-    return Part(heir.executor, heir.journal, scratch, parting.has_shipped, parting.reset_failed)
+    return Part(
+        heir.executor, heir.journal, scratch, dirty, shipping=parting.has_shipped, dirty=parting.dirty
+    )
 
 
 def _go_on(heir: Heir, part: Part, hands: Hands, now_ns: int) -> None:

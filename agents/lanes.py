@@ -165,9 +165,13 @@ class Lanes:
         step.readiness.is_over = True
         self._leave(step)
 
+    def is_heard(self, step: StepRun) -> bool:
+        """Whether its last line is wanted: of a reset, for it may be all that tells why a node is dirty."""
+        return self.part is not None and self.part.is_reset and step.readiness is None
+
     def wrote(self, step: StepRun, stream: Stream, data: bytes, now_ns: int) -> list[Effect]:
         """Look at what it writes: its command's last line, or the line that shows it ready."""
-        if step.probe:
+        if step.probe or self.is_heard(step):
             step.lines.take(stream, data)
         elif step.readiness is not None:
             step.readiness.take(stream, data)
@@ -273,7 +277,7 @@ class Lanes:
             effects = self._attempt(lane, step.step, step.attempt + 1)
             return effects + self._begin_in_turn(part, lane, now_ns)
         if step.failed:
-            part.note_failure(step.step)
+            part.note_failure(step.step, step.why())
         if lane is not None:
             lane.current = None
         return []
@@ -304,6 +308,5 @@ class Lanes:
             return []
         if not probe.failed and not probe.ending:
             return self.ready(step, f"`{command_text(probe.step.argv)}` succeeded", now_ns)
-        last = f", its last line: {probe.lines.last:.200}" if probe.lines.last else ""
-        step.readiness.seen(probe.message() + last, now_ns)
+        step.readiness.seen(probe.why(), now_ns)
         return []

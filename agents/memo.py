@@ -14,7 +14,7 @@ from agents.step_run import Done, Exit, Start, State, StepRun
 from fabric.protocol.messages import Step
 from fabric.protocol.records import Reason, Record
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of what is written here.  A life that does not know it takes nothing over; see docs/launcher.md."""
 
 
@@ -97,7 +97,8 @@ class PartNow:
 
     abandoned: str
     freeing: bool
-    reset_failed: bool
+    dirty: str
+    why_failed: str
     has_shipped: bool
     brings: bool
     over: dict[str, str]
@@ -287,7 +288,8 @@ def _part_now(executor: Executor) -> PartNow:
     return PartNow(
         abandoned=parting.abandoned,
         freeing=parting.freeing,
-        reset_failed=parting.reset_failed,
+        dirty=parting.dirty,
+        why_failed=parting.why_failed,
         has_shipped=parting.has_shipped,
         brings=executor.lanes.brings,
         over=dict(executor.steps.over),

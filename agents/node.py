@@ -6,35 +6,37 @@ from typing import Final
 
 from agents import inheriting
 from agents import session as ss
+from agents.dirty import DirtyRuns
 from agents.disks import Disks
 from agents.executor import Executor
 from agents.facts import addresses, facts, facts_of_now
 from agents.hands import Hands
+from agents.hello import About, hello
 from agents.identity import Identity
 from agents.journal import FULL_PAUSE_S, Journal
 from agents.journal.directory import trim_undelivered
 from agents.launching import Arming, Patience
 from agents.owed import Owed
-from agents.parts import Part, nothing_freed, refused
-from agents.recovery import owed_resets
-from agents.removal import remove_later, remove_leftovers
+from agents.parts import Part, drop_cleanings, nothing_freed, refused
+from agents.recovery import owed_resets, unreadable_resets
+from agents.removal import remove_leftovers
 from agents.shipping import Shipper
 from agents.sockets import Sockets
 from agents.state import AgentState
+from agents.tidying import Tidying
 from agents.timekeeping import Timekeeping
-from fabric import __version__
 from fabric.clock import MonotonicClock
 from fabric.config import Address
 from fabric.errors import DecodeError, FabricError
 from fabric.log import get_logger
 from fabric.loop import Loop
-from fabric.protocol.limits import BEAT_S, PROTOCOL_VERSION
+from fabric.protocol.limits import BEAT_S
 from fabric.protocol.messages import (
     Abandon,
     Acknowledged,
-    AgentHello,
     Assign,
     Beat,
+    Clean,
     Done,
     FilePart,
     Forget,
@@ -86,9 +88,12 @@ class Node:
         self._state = state
         self._identity = identity
         self._broker = broker
-        self._labels = labels
-        self._addresses = addresses(announced, broker.host, broker.port)
-        self._facts = facts()
+        self._about = About(
+            name=identity.value.name,
+            labels=labels,
+            addresses=addresses(announced, broker.host, broker.port),
+            facts=facts(),
+        )
         self._clock = MonotonicClock()
         self.loop = Loop(self._clock)
         self._sockets = Sockets(self.loop, broker, self._clock, self._heard, self._writable)
@@ -98,6 +103,7 @@ class Node:
         self._owed = Owed(state.directory, self._begin_reset)
         self._freed: OrderedDict[str, Freed] = OrderedDict()
         self._time = Timekeeping(self._session, self._clock)
+        self._dirty = DirtyRuns(state.directory, self._time.now)
         self._unsaid_hello: Message | None = None
         self._stopping = ""
         self.hands_over = False
@@ -118,6 +124,8 @@ class Node:
             fabric_now=self._time.now,
             exchange=self._time.exchange,
         )
+        its = (state, self._parts, self._dirty, self._hands)
+        self._tidying = Tidying(*its, node=self._about.name, clock=self._clock, say=self._sockets.say)
         self._disks = Disks(self._hands.pipes, self._time.now, self._hands.tell, patience.disk_s)
 
     # --- life -------------------------------------------------------------------------------------------
@@ -154,7 +162,8 @@ class Node:
             due_ns = part.executor.deadline_ns
             if due_ns is not None and now_ns >= due_ns:
                 self._hands.drive(part, part.executor.expire(now_ns))
-            self._check_lease(part, now_ns)
+            if self._session.state != "up":
+                self._hands.drive(part, part.executor.unheard(self._session.heard_ns, now_ns))
         if now_ns >= self._beat_ns:
             self._beat_ns = now_ns + round(BEAT_S * S)
             self._hands.launching.beat(now_ns)
@@ -167,6 +176,7 @@ class Node:
             self._hands.pipes.resume()
         self._hands.transfers.work(now_ns)
         self._disks.look(self._parts.values(), now_ns)
+        self._tidying.look()
         self._ship(now_ns)
 
     def _deadline_ns(self) -> int:
@@ -201,25 +211,30 @@ class Node:
 
     def _recover(self) -> None:
         """Go on with what the last life had, or ship what earlier ones left and do resets that they owe."""
-        journals = Journal.recover(self._state.directory)
         now_ns, root = self._clock.now_ns(), self._state.directory
-        runs = inheriting.begin(journals, self._parts, self._hands, self._time, root=root, now_ns=now_ns)
+        drop_cleanings(root)
+        journals = Journal.recover(root)
+        runs = inheriting.begin(
+            journals, self._parts, self._hands, self._time, self._dirty, root=root, now_ns=now_ns
+        )
         for journal in journals:
             self._shipper.add(journal)
-        self._owed.begin(owed_resets(journal for journal in journals if journal.run not in runs))
-        remove_leftovers(self._state.directory, lambda run: run in self._parts or self._owed.has(run))
+        left = [journal for journal in journals if journal.run not in runs]
+        self._dirty.add_unreadable(unreadable_resets(left))
+        self._owed.begin(owed_resets(left))
+        remove_leftovers(root, lambda run: self._is_busy(run) or self._dirty.has(run))
         log.info("journals_recovered", count=len(journals))
 
     def _begin_reset(self, assign: Assign) -> None:
         part = self._open_part(assign, Executor(assign, needs_reset=True))
-        ended = part.executor.lease_ended("the agent was restarted", self._clock.now_ns())
-        self._hands.drive(part, ended)
+        self._hands.drive(part, part.executor.lease_ended("the agent was restarted", self._clock.now_ns()))
+
+    def _is_busy(self, run: str) -> bool:
+        return run in self._parts or self._owed.has(run)
 
     # --- the broker -------------------------------------------------------------------------------------
 
     def _heard(self, message: Message, now_ns: int) -> None:
-        if isinstance(message, Rejected):
-            log.warning("broker_refused", sentence=message.sentence)
         if self._heard_of_key(message, now_ns):
             return
         self._session_do(self._session.receive(message, now_ns))
@@ -229,6 +244,8 @@ class Node:
                     self._hands.pipes.resume()
             case Resend():
                 self._shipper.resend(message)
+            case Clean():
+                self._tidying.ask(message, is_busy=self._is_busy)
             case FilePart():
                 self._hands.transfers.take(message, now_ns)
             case Forget():
@@ -315,19 +332,9 @@ class Node:
             self._unsaid_hello = None
             self._say_or_wait(message)
 
-    def _hello(self) -> AgentHello:
-        return AgentHello(
-            protocol=PROTOCOL_VERSION,
-            software=__version__,
-            name=self._identity.value.name,
-            instance=self._state.instance,
-            incarnation=self._state.incarnation,
-            labels=self._labels,
-            addresses=self._addresses,
-            facts=self._facts | self._hands.policing.facts() | facts_of_now(self._state.directory),
-            journals=self._shipper.heads,
-            runs=tuple(run for run, part in self._parts.items() if part.executor.is_led),
-        )
+    def _hello(self) -> Message:
+        now = self._hands.policing.facts() | facts_of_now(self._state.directory)
+        return hello(self._about, self._state, self._shipper, self._parts, dirty=self._dirty, now=now)
 
     def _clock_changed(self, *, burst_done: bool) -> None:
         for part in list(self._parts.values()):
@@ -345,16 +352,10 @@ class Node:
     def _refresh_clock(self) -> None:
         self._session_do(self._session.refresh_clock(self._clock.now_ns()))
 
-    def _check_lease(self, part: Part, now_ns: int) -> None:
-        if self._session.state == "up" or not part.executor.is_led:
-            return
-        if now_ns - self._session.heard_ns >= part.executor.assign.lease_s * S:
-            self._hands.drive(part, part.executor.lease_ended("nothing was heard of the broker", now_ns))
-
     # --- runs -------------------------------------------------------------------------------------------
 
     def _open_part(self, assign: Assign, executor: Executor) -> Part:
-        part = self._parts[assign.run] = Part.open(self._state, executor)
+        part = self._parts[assign.run] = Part.open(self._state, executor, self._dirty)
         self._shipper.add(part.journal)
         executor.clock_changed(self._time.epoch, self._time.known)
         log.info("run_assigned", run=assign.run)
@@ -380,16 +381,14 @@ class Node:
             return
         if not part.shipping:
             return
-        del self._parts[journal.run]
-        self._hands.transfers.forget(journal.run)
         freed = part.freed()
         self._freed[journal.run] = freed
         while len(self._freed) > FREED_KEPT:
             self._freed.popitem(last=False)
         self._shipper.remove(journal.run, journal.incarnation)
-        remove_later(self._state.directory, part.scratch)
         self._sockets.say(freed)
         log.info("run_freed", run=journal.run)
+        self._tidying.end(part)
 
     def _forgotten(self, journal: Journal) -> None:
         log.warning("run_unknown_to_broker", run=journal.run, hint="its records are in undelivered/")

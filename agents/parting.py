@@ -10,10 +10,14 @@ from agents.effects import Effect, Report, Ship
 from agents.lanes import Lanes
 from agents.phase import PhasePart
 from agents.stamp import Stamp
+from agents.step_run import NANOSECONDS
 from fabric.protocol.messages import Assign
 from fabric.protocol.records import Notice
 
 LOCAL_RESET: Final = "0/reset"
+
+GO_ON_NS: Final = 86_400 * NANOSECONDS
+"""With ``on_lost = "continue"`` spawned steps live for so long without news: a day."""
 
 
 class Parting:
@@ -25,8 +29,11 @@ class Parting:
         self.freeing = False
         self._lanes = lanes
         self._stamp = stamp
-        self.reset_failed = False
+        self.dirty = ""  # why this part leaves the node dirty, if it does
+        self.why_failed = ""  # the last reset
         self.has_shipped = False
+        self._busy_ns = 0  # when something went on last, though nothing was heard
+        self._noted_ns = 0  # when that was said, or still so
 
     @property
     def is_led(self) -> bool:
@@ -39,19 +46,41 @@ class Parting:
 
     def phase_done(self, part: PhasePart) -> None:
         """A reset that failed is due again, but not if it was done alone: it would fail for ever."""
-        if part.is_reset:
-            self.needs_reset = part.has_failed and part.phase != LOCAL_RESET
-            self.reset_failed = part.has_failed
+        if part.is_reset and not self.freeing:  # one that is cut short then has not succeeded
+            is_alone = part.phase == LOCAL_RESET
+            self.needs_reset = part.has_failed and not is_alone
+            self.why_failed = part.why_failed
+            self.dirty = part.why_failed if is_alone else ""
+
+    def unheard(self, assign: Assign, since_ns: int, now_ns: int) -> list[Effect]:
+        """The lease has ended: end this part, unless it is to go on and there is something that can.
+
+        What goes on has its own limits, but for spawned steps; when it is over, the network gets another
+        lease to come back.
+        """
+        why = "nothing was heard of the broker"
+        if assign.on_lost == "stop" or now_ns - since_ns >= GO_ON_NS:
+            return self.alone(assign, why, now_ns)
+        part = self._lanes.part
+        has_begun = part is not None and part.state in ("scheduled", "running")
+        if has_begun or any(step.started_ns for step in self._lanes.steps):
+            has_news = since_ns > self._noted_ns
+            self._busy_ns = self._noted_ns = now_ns
+            return self._notice(assign, f"{why}; what runs here goes on", now_ns) if has_news else []
+        if now_ns - self._busy_ns < assign.lease_s * NANOSECONDS:
+            return []
+        return self.alone(assign, why, now_ns)
+
+    def _notice(self, assign: Assign, words: str, now_ns: int) -> list[Effect]:
+        t, bound = self._stamp.fabric(now_ns)
+        return [Report(assign.run, Notice(t_ns=t, bound_ns=bound, level="warning", message=words))]
 
     def alone(self, assign: Assign, why: str, now_ns: int) -> list[Effect]:
         """Nobody leads this run any more: end it as the trial says, then reset."""
         if not self.is_led:
             return []
         self.abandoned = why
-        t, bound = self._stamp.fabric(now_ns)
-        words = f"{why}; this node ends its part of the run"
-        notice = Notice(t_ns=t, bound_ns=bound, level="warning", message=words)
-        effects: list[Effect] = [Report(assign.run, notice)]
+        effects = self._notice(assign, f"{why}; this node ends its part of the run", now_ns)
         part = self._lanes.part
         if part is not None and part.state in ("preparing", "ready", "holding", "refused"):
             effects += self._lanes.steps.drop_armed()
@@ -60,9 +89,11 @@ class Parting:
             effects += self._lanes.cancel(part, now_ns, everything=True)
         return effects
 
-    def free(self, now_ns: int) -> list[Effect]:
-        """The run is over here."""
+    def free(self, assign: Assign, now_ns: int) -> list[Effect]:
+        """The run is over here.  A reset that is still due is one that did not succeed."""
         self.freeing = True
+        if self.needs_reset and assign.reset:
+            self.dirty = self.dirty or self.why_failed or "its reset was not done"
         return self._lanes.end_all(now_ns)
 
     def what_follows(self, assign: Assign) -> Callable[[int], list[Effect]] | None:
@@ -85,7 +116,7 @@ class Parting:
         """No phase goes on: end spawned steps, reset if it is due or has failed, then be free."""
         part = self._lanes.part
         if not self.needs_reset or (part is not None and part.phase == LOCAL_RESET):
-            return self.free(now_ns)
+            return self.free(assign, now_ns)
         part = PhasePart.alone(assign, LOCAL_RESET)
         self._lanes.part = part
         effects = self._lanes.end_all(now_ns)
@@ -94,4 +125,4 @@ class Parting:
 
     def _ship(self, run: str) -> list[Effect]:
         self.has_shipped = True
-        return [Ship(run, self.reset_failed)]
+        return [Ship(run, self.dirty)]

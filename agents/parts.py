@@ -1,9 +1,12 @@
 """A node's part of a run: executor, journal, scratch directory, and what the next life must know."""
 
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
+from agents.dirty import DirtyRuns
 from agents.executor import Executor
 from agents.journal import Journal
 from agents.journal.masking import Mask
@@ -20,6 +23,8 @@ from fabric.protocol.messages import Assign, Freed, Refused
 
 log = get_logger()
 
+_CLEANING: Final = "cleaning"
+
 
 @dataclass(slots=True)
 class Part:
@@ -28,15 +33,21 @@ class Part:
     executor: Executor
     journal: Journal
     scratch: Path
+    dirty_runs: DirtyRuns
+    is_cleaning: bool = False  # it does a reset again, long after its run: its journal goes nowhere
     shipping: bool = False  # nothing is left but the journal
-    reset_failed: bool = False
+    dirty: str = ""  # why it leaves the node dirty
     _saved: tuple[bool, Assign] | None = None
     _scribe: Scribe = field(default_factory=Scribe)
     _memo: MemoFile | None = None
     _mask: tuple[frozenset[str], Mask] | None = None
+    _told_dirty: str = ""
+    _is_kept: bool = True
 
     @classmethod
-    def open(cls, state: AgentState, executor: Executor) -> "Part":
+    def open(
+        cls, state: AgentState, executor: Executor, dirty_runs: DirtyRuns, *, is_cleaning: bool = False
+    ) -> "Part":
         """Begin a part of a run in this life of the agent.
 
         Raises:
@@ -47,8 +58,9 @@ class Part:
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         journal: Journal | None = None
         try:
-            journal = Journal.create(state.directory, run, state.incarnation)
-            part = cls(executor, journal, scratch)
+            root = state.directory / _CLEANING if is_cleaning else state.directory
+            journal = Journal.create(root, run, state.incarnation)
+            part = cls(executor, journal, scratch, dirty_runs, is_cleaning)
             part.save()
         except OSError:
             if journal is not None:
@@ -58,14 +70,24 @@ class Part:
             raise
         return part
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it ends its part of a run that nobody leads."""
+        return not self.executor.is_led and not self.is_cleaning
+
     def save(self) -> None:
         """Keep what a next life needs to reset alone; does nothing if nothing has changed.
 
         Secrets are kept as long as something may run that wants them, or write them.
         """
-        state = (self.executor.needs_reset, self.executor.assign)
-        if self.shipping and state[1].secrets:
-            state = (state[0], replace(state[1], secrets={}))
+        dirty, assign = self.executor.parting.dirty, self.executor.assign
+        if dirty and dirty != self._told_dirty and not self.is_cleaning:
+            self._told_dirty = dirty
+            self._is_kept = self.dirty_runs.add(assign.run, dirty, assign)
+        # What is kept among the dirty runs waits for a person; what could not be kept there is owed.
+        state = (not self._is_kept if self._told_dirty else self.executor.needs_reset, assign)
+        if self.shipping and assign.secrets and not state[0]:
+            state = (state[0], replace(assign, secrets={}))
         if state == self._saved:
             return
         keep(self.journal, state[1], needs_reset=state[0])
@@ -112,8 +134,14 @@ class Part:
             node=self.executor.assign.node,
             incarnation=self.journal.incarnation,
             records=self.journal.appended,
-            reset_failed=self.reset_failed,
+            reset_failed=bool(self.dirty),
+            reset_why=self.dirty,
         )
+
+
+def drop_cleanings(state_dir: Path) -> None:
+    """Delete the journals of resets that were done again: nobody reads them."""
+    shutil.rmtree(state_dir / _CLEANING, ignore_errors=True)
 
 
 def refused(assign: Assign, state: AgentState, error: OSError | DecodeError) -> Refused:

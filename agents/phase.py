@@ -10,12 +10,15 @@ A phase that cannot be prepared is refused; one that an agent does by itself goe
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from agents.step_run import StepRun
 from fabric.protocol.messages import Assign, Prepare, Step
 from fabric.protocol.names import StepId
 from fabric.protocol.shared_env import merge
+
+WHYS: Final = 3
+"""Most failures of a phase that are told together: a sentence of them is for people."""
 
 PhaseState = Literal["preparing", "ready", "refused", "scheduled", "holding", "running", "done"]
 
@@ -56,6 +59,7 @@ class PhasePart:
     clock_is_fresh: bool = False
     is_checked: bool = False
     go: int = 0
+    whys: list[str] = field(default_factory=list)  # what has failed of it here
     voided: int = 0  # goes up to this number were aborted
     t0_ns: int = 0  # fabric time
     t0_local_ns: int = 0
@@ -161,7 +165,15 @@ class PhasePart:
             return "no step has failed"
         return None
 
-    def note_failure(self, step: Step) -> None:
-        """Take in that a step has failed."""
+    @property
+    def why_failed(self) -> str:
+        """What has failed of it here, "" if nothing has."""
+        return ("; ".join(self.whys) or "a step failed") if self.has_failed else ""
+
+    def note_failure(self, step: Step, why: str) -> None:
+        """Take in that a step has failed, and why."""
         self.failed = self.has_failed = True
+        if len(self.whys) < WHYS:
+            place = StepId.parse(step.step)
+            self.whys.append(f"{place.phase}/{place.role}/{place.label}: {why}")
         self.stopped = self.stopped or step.on_fail == "stop"

@@ -66,6 +66,15 @@ def owed_resets(journals: Iterable[Journal]) -> list[Assign]:
     return [assign for assign in owed.values() if assign is not None]
 
 
+def unreadable_resets(journals: Iterable[Journal]) -> list[str]:
+    """Return the runs whose reset is due, but was kept in a form that this version cannot read."""
+    found: dict[str, bool] = {}
+    for journal in journals:
+        if state := journal.load_state():
+            found[journal.run] = bool(state[0]) and saved(journal) is None
+    return [run for run, is_unreadable in found.items() if is_unreadable]
+
+
 def saved(journal: Journal) -> tuple[Assign, bool] | None:
     """Return what `Part.save` has kept: the part of the run, and whether its reset is due."""
     state = journal.load_state()
@@ -74,7 +83,7 @@ def saved(journal: Journal) -> tuple[Assign, bool] | None:
     try:
         assign = decode(state[1:])
     except DecodeError:
-        return None  # of another version
+        return None  # of another version, see `unreadable_resets`
     return (assign, bool(state[0])) if isinstance(assign, Assign) else None
 
 

@@ -76,7 +76,8 @@ class Memo:
         assert self.part is not None
         parting, lanes = executor.parting, executor.lanes
         parting.abandoned, parting.freeing = self.part.abandoned, self.part.freeing
-        parting.reset_failed, parting.has_shipped = self.part.reset_failed, self.part.has_shipped
+        parting.dirty, parting.why_failed = self.part.dirty, self.part.why_failed
+        parting.has_shipped = self.part.has_shipped
         lanes.brings = self.part.brings
         lanes.steps.over.update(self.part.over)
         for attempt, now in self.attempts.values():

@@ -28,6 +28,9 @@ from fabric.timing.timekeeper import Timekeeper
 BACKOFF_S: Final = (0.1, 5.0)
 """First and longest wait before connecting again; doubled each time, with jitter."""
 
+VERSION_S: Final = (1.0, 30.0)
+"""The same for a broker of another version: it may be upgraded next, or this machine's testfabric."""
+
 HELLO_S: Final = 1.0
 """A hello that is not answered is sent again after this."""
 
@@ -132,6 +135,7 @@ class Session:
         self._random = random
         self.time = Timekeeper(now_ns)
         self._backoff_s = BACKOFF_S[0]
+        self._version_s = VERSION_S[0]
         self._next_ns = now_ns  # next connect or hello
         self._beat_ns = now_ns
         self.heard_ns = now_ns
@@ -232,12 +236,16 @@ class Session:
             return []
         self.state, self.was_up = "up", True
         self.epoch = message.epoch
-        self._backoff_s = BACKOFF_S[0]
+        self._backoff_s, self._version_s = BACKOFF_S[0], VERSION_S[0]
         self._beat_ns = now_ns
         return [OpenStreams(message), *self.refresh_clock(now_ns)]
 
     def _on_rejected(self, message: Rejected, now_ns: int) -> list[SessionEffect]:
-        """A node that was let in before keeps trying: the reason may pass."""
+        """A node that was let in before keeps trying: the reason may pass.  So does one that is too new."""
+        if message.code == "version":
+            wait_s = self._version_s * (0.5 + self._random())
+            self._version_s = min(self._version_s * 2, VERSION_S[1])
+            return self._again(now_ns, wait_s)
         if not self.was_up:
             return [GiveUp(message.sentence)]
         return self.broken(now_ns)

@@ -92,7 +92,7 @@ class StepRun:
     sizes: dict[Stream, int] = field(default_factory=dict)  # of the streams that were read to their end
     readiness: Readiness | None = None
     files: Literal["", "wanted", "brought"] = ""  # those that its metrics want
-    lines: Lines = field(default_factory=Lines)  # of a probe
+    lines: Lines = field(default_factory=Lines)  # of a probe, or in a reset
 
     @property
     def key(self) -> str:
@@ -205,6 +205,10 @@ class StepRun:
                 return f"ended before it was {'ready' if self.is_waited_for else 'asked to'}: {how}"
             case _:
                 return how
+
+    def why(self) -> str:
+        """Say how it ended, with the last line that it has printed, if that is known."""
+        return self.message() + (f", its last line: {self.lines.last:.200}" if self.lines.last else "")
 
     @property
     def pid(self) -> int:

@@ -66,6 +66,8 @@ TABLE: Final[Mapping[type, Handler]] = {
     m.DocumentRequest: upkeep.document_request,
     m.Drain: upkeep.drain,
     m.Label: upkeep.label,
+    m.Clean: upkeep.clean,
+    m.Cleaned: upkeep.cleaned,
     m.DeleteRun: upkeep.delete_run,
     m.Invite: keeping.invite,
     m.KeysRequest: keeping.keys_request,

@@ -75,7 +75,9 @@ class Marks:
     drained_by: str = ""
     drained_why: str = ""
     drained_ns: int = 0
-    dirty_run: str = ""  # whose reset failed there, with no good one since
+    dirty_run: str = ""  # whose reset did not succeed there, and it was not cleaned since
+    dirty_why: str = ""
+    dirty_ns: int = 0
 
 
 # --- to peers ---------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ MESSAGE_RIGHTS: Final[Mapping[Role, frozenset[type]]] = {
             m.Aborted,
             m.PhaseDone,
             m.Freed,
+            m.Cleaned,
             m.Rotate,
         }
     ),
@@ -61,6 +62,7 @@ MESSAGE_RIGHTS: Final[Mapping[Role, frozenset[type]]] = {
             m.DocumentRequest,
             m.Drain,
             m.Label,
+            m.Clean,
             m.DeleteRun,
             m.Invite,
             m.KeysRequest,

@@ -33,15 +33,15 @@ from broker.feed import Topics, Unpublished, feed_topic
 from broker.gate import Gate
 from broker.home import Home
 from broker.identity import log_access, tell_gate
-from broker.limits import RETRY_NS
+from broker.limits import RETRY_NS, VERSION_EVERY_NS
 from broker.reading import Readers
-from broker.refusals import Refusals
 from broker.sockets import Sockets
 from fabric.clock import Clock
 from fabric.errors import DecodeError, StoreError
 from fabric.log import get_logger
 from fabric.protocol import messages as m
 from fabric.protocol.codec import encode
+from fabric.refusals import Refusals
 from fabric.transport import send_now
 
 log = get_logger()
@@ -139,6 +139,13 @@ class Hands:
             if run in self._finding:
                 self._finding.discard(run)
                 self._found(run, now_ns)
+
+    def refuse_version(self, peer: Peer, sentence: str, now_ns: int) -> None:
+        """Tell a peer of another version so; log it now and then for each, for each is to be upgraded."""
+        who = "" if peer.role == "unknown" else f"{peer.role} {peer.name}"
+        if count := self.refusals.count(f"version_refused {who}", now_ns, VERSION_EVERY_NS):
+            log.warning("version_refused", peer=peer.name, detail=sentence, count=count)
+        self._send(Send(peer, m.Rejected(code="version", sentence=sentence)), now_ns)
 
     def refuse(self, event: str, peer: str, detail: str, now_ns: int) -> None:
         """Count something that was refused, and log it now and then."""

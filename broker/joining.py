@@ -1,5 +1,6 @@
 """What is done with the words by which peers join, and show that they live."""
 
+from broker import upkeep
 from broker.effects import Effect, Note, Peer, Send
 from broker.limits import HELLO_BYTES, HELLO_JOURNALS, NODES_BYTES
 from broker.parts import Parts
@@ -43,8 +44,8 @@ def agent_hello(parts: Parts, peer: Peer, message: AgentHello, now_ns: int) -> l
         effects += journal_head(parts, peer.name, head, now_ns)
     held = parts.runs.holding(peer.name)
     if held is not None:
-        works_on = held.facts.run in message.runs
-        effects += held.node_hello(peer.name, message.incarnation, works_on, now_ns)
+        effects += held.node_hello(message, now_ns)
+    effects += upkeep.after_hello(parts, message)
     for run in message.runs:
         if held is None or held.facts.run != run:
             effects += parts.runs.leftovers.add(peer.name, run, now_ns)

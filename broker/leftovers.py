@@ -37,6 +37,10 @@ class Leftovers:
         self._pairs[node, run] = _Leftover(now_ns + REPEAT_NS, now_ns + LEFTOVER_NS)
         return [_abandon(node, run)]
 
+    def of(self, node: str) -> str:
+        """Return a closed run for which a node may still work, or ""."""
+        return next((run for name, run in self._pairs if name == node), "")
+
     def freed(self, node: str, run: str) -> None:
         """Take note that the node has stopped."""
         self._pairs.pop((node, run), None)

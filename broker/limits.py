@@ -184,5 +184,5 @@ SUBSCRIPTIONS_PER_TURN: Final = 1024
 RETRY_NS: Final = 1 * S
 """What the disk refused is tried again after so long."""
 
-REFUSED_EVERY_NS: Final = 10 * S
-"""Refused messages are counted, and logged so often."""
+VERSION_EVERY_NS: Final = 600 * S
+"""Of each peer of another version a line is logged so often: it comes again twice a minute."""

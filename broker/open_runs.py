@@ -78,8 +78,15 @@ class OpenRuns:
         return self._runs.get(self._reservations.holder(node))
 
     def held(self, node: str) -> Reservation | None:
-        """Return by whom a node is reserved."""
-        return self._reservations.held(node)
+        """Return by whom a node is reserved, or which closed run it has still to end its part of."""
+        held, leaving = self._reservations.held(node), self.leaving(node)
+        return Reservation(leaving, "", 0) if held is None and leaving else held
+
+    def leaving(self, node: str) -> str:
+        """Return the run that a node ends its part of by itself, though it is not reserved for it; or ""."""
+        known = self._registry.node(node)
+        alone = sorted(known.alone) if known is not None else []
+        return alone[0] if alone else self.leftovers.of(node)
 
     def has_any(self) -> bool:
         """Say whether a run is open."""
@@ -106,7 +113,8 @@ class OpenRuns:
         return self._archive.ask(message.run, then, now_ns)
 
     def _save(self, peer: Peer, session: str, message: OpenRun, now_ns: int) -> list[Effect]:
-        refusal = openings.reserve(message, self._registry, self._reservations, peer.name, now_ns)
+        reservation = Reservation(message.run, peer.name, now_ns)
+        refusal = openings.reserve(message, self._registry, self._reservations, self.leaving, reservation)
         if refusal:
             return [Send(peer, refusal)]
         facts = RunFacts(

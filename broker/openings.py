@@ -1,6 +1,6 @@
 """Whether a run can be opened."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from broker.limits import LEASE_MAX_S, LEASE_MIN_S, MAX_RUN_NODES
 from broker.registry import Registry
@@ -25,9 +25,22 @@ def refusal(message: OpenRun, open_runs: int, max_runs: int) -> Denied | None:
 
 
 def reserve(
-    message: OpenRun, registry: Registry, reservations: Reservations, operator: str, now_ns: int
+    message: OpenRun,
+    registry: Registry,
+    reservations: Reservations,
+    leaving: Callable[[str], str],
+    wanted: Reservation,
 ) -> Denied | None:
-    """Reserve all nodes of a run or none; return why it cannot be done, or None if it was."""
+    """Reserve all nodes of a run or none; return why it cannot be done, or None if it was.
+
+    Args:
+        message: That asks for it.
+        registry: Of the nodes.
+        reservations: Of all runs.
+        leaving: Returns the run that a node ends its part of by itself, or "".
+        wanted: What the nodes get; made now, in fabric time.
+    """
+    now_ns = wanted.since_ns
     unknown = [name for name in message.nodes if registry.node(name) is None]
     if unknown:
         return denied(message, "unknown_node", _unknown(unknown, registry.names()))
@@ -39,7 +52,13 @@ def reserve(
     kept_off = [sentence for sentence in drained if sentence]
     if kept_off:
         return denied(message, "drained", "; ".join(kept_off[:4]))
-    sentence = reservations.reserve(message.nodes, Reservation(message.run, operator, now_ns))
+    dirty = [] if message.dirty_too else [_dirty(registry, name) for name in message.nodes]
+    unclean = [sentence for sentence in dirty if sentence]
+    if unclean:
+        return denied(message, "dirty", "; ".join(unclean[:4]))
+    left = [(name, leaving(name)) for name in message.nodes]
+    going = [f"{name} still ends its part of run {run} by itself" for name, run in left if run]
+    sentence = "; ".join(going[:4]) or reservations.reserve(message.nodes, wanted)
     return denied(message, "busy", sentence) if sentence else None
 
 
@@ -62,6 +81,17 @@ def _drained(registry: Registry, name: str) -> str:
     marks = node.marks
     why = f": {marks.drained_why}" if marks.drained_why else ""
     return f"{name} is drained by {marks.drained_by} since {when(marks.drained_ns)}{why}"
+
+
+def _dirty(registry: Registry, name: str) -> str:
+    node = registry.node(name)
+    if node is None or not node.marks.dirty_run:
+        return ""
+    marks = node.marks
+    why = f" ({marks.dirty_why})" if marks.dirty_why else ""
+    since = f" since {when(marks.dirty_ns)}" if marks.dirty_ns else ""
+    way_out = f"`fabric nodes clean {name}` does it again"
+    return f"{name} is dirty{since}: the reset of run {marks.dirty_run} did not succeed{why}; {way_out}"
 
 
 def _unknown(unknown: Sequence[str], known: Sequence[str]) -> str:

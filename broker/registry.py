@@ -9,7 +9,7 @@ from broker.limits import FORGET_NS, MAX_NODES, MAX_OPERATORS, SAVE_HEARD_NS, S
 from broker.reservations import Reservation
 from broker.words import heard
 from fabric.protocol.limits import BEAT_S, SILENCE_S
-from fabric.protocol.messages import AgentHello, Beat, NodeClock, NodeInfo, OperatorHello, Rejected
+from fabric.protocol.messages import AgentHello, Beat, Clean, NodeClock, NodeInfo, OperatorHello, Rejected
 
 SILENCE_NS: Final = int(SILENCE_S * S)
 BEAT_NS: Final = int(BEAT_S * S)
@@ -31,6 +31,8 @@ class Node:
     marks: Marks = field(default_factory=Marks)  # what operators and runs have said of it
     listening: bool = False  # its subscription to the go socket has been seen
     clock: NodeClock | None = None  # what it knows of fabric time
+    alone: frozenset[str] = frozenset()  # runs whose part it ends by itself
+    cleaner: tuple[Peer, Clean] | None = None  # who waits for its being cleaned
 
     def is_heard(self, now_ns: int) -> bool:
         """Say whether it is connected and was heard of within SILENCE_S."""
@@ -152,6 +154,12 @@ class Registry:
         self._operators[peer.routing] = Operator(peer, hello.session, now_ns)
         return None
 
+    def ended(self, name: str, run: str) -> None:
+        """Note that a node has nothing of a run left."""
+        known = self._nodes.get(name)
+        if known is not None:
+            known.alone -= {run}
+
     def mark(self, name: str, marks: Marks) -> None:
         """Note what operators and runs say of a node, from now on."""
         self._nodes[name].marks = marks
@@ -160,7 +168,9 @@ class Registry:
         """Return what operators are told of a node, and who has it reserved."""
         node = self._nodes[name]
         marks = node.marks
-        state: Literal["free", "busy", "away", "drained"] = "drained" if marks.drained_by else "free"
+        state: Literal["free", "busy", "away", "drained", "dirty"] = "drained" if marks.drained_by else "free"
+        if marks.dirty_run:
+            state = "dirty"
         if not node.is_heard(now_ns):
             state = "away"
         elif held is not None:
@@ -181,6 +191,8 @@ class Registry:
             drained_why=marks.drained_why,
             drained_ns=marks.drained_ns,
             dirty_run=marks.dirty_run,
+            dirty_why=marks.dirty_why,
+            dirty_ns=marks.dirty_ns,
             clock=node.clock,
         )
 
@@ -208,6 +220,8 @@ def _recovered(info: NodeInfo) -> Node:
         drained_why=info.drained_why,
         drained_ns=info.drained_ns,
         dirty_run=info.dirty_run,
+        dirty_why=info.dirty_why,
+        dirty_ns=info.dirty_ns,
     )
     return Node(
         name=info.name,
@@ -241,6 +255,7 @@ def _update(known: Node, peer: Peer, hello: AgentHello, now_ns: int) -> None:
     known.incarnation = hello.incarnation
     known.instance = hello.instance
     known.runs = frozenset(hello.runs)
+    known.alone = frozenset(hello.alone)
     known.peer, known.clock = peer, None
     known.heard_ns = now_ns
 

@@ -13,6 +13,7 @@ from fabric.protocol.limits import LEASE_S
 from fabric.protocol.messages import (
     Abandon,
     Aborted,
+    AgentHello,
     Confirm,
     Declined,
     GoAborted,
@@ -34,7 +35,7 @@ class Part:
     heard_ns: int  # when it was last heard of, or when the wait for it began
     works_on: bool = False
     freed: bool = False
-    has_reset: bool = False  # it was told how to reset
+    alone: bool = False  # it ends its part by itself
     news: NodeLost | NodeBack | None = None  # the last that the controller was told, or was to be told
 
     @property
@@ -45,7 +46,7 @@ class Part:
     @property
     def is_left(self) -> bool:
         """Whether the node is known to do nothing for the run."""
-        return self.freed or (not self.works_on and self.incarnation is not None)
+        return self.freed or (not self.works_on and not self.alone and self.incarnation is not None)
 
 
 class Run:
@@ -105,12 +106,13 @@ class Run:
         part.heard_ns = now_ns
         return self._back(node, part) if isinstance(part.news, NodeLost) and not part.news.gone else []
 
-    def node_hello(self, node: str, incarnation: int, works_on: bool, now_ns: int) -> list[Effect]:
+    def node_hello(self, hello: AgentHello, now_ns: int) -> list[Effect]:
         """Note a node's hello; the controller hears of a new start of its agent, and after a silence."""
-        part = self.parts[node]
-        is_news = part.incarnation != incarnation or isinstance(part.news, NodeLost)
-        part.incarnation, part.works_on, part.heard_ns = incarnation, works_on, now_ns
-        return self._back(node, part) if is_news else []
+        part, run = self.parts[hello.name], self.facts.run
+        is_news = part.incarnation != hello.incarnation or isinstance(part.news, NodeLost)
+        part.incarnation, part.works_on, part.heard_ns = hello.incarnation, run in hello.runs, now_ns
+        part.alone = run in hello.alone
+        return self._back(hello.name, part) if is_news else []
 
     def node_left(self, node: str, sentence: str, now_ns: int) -> list[Effect]:
         """Note that a node's agent has ended, and with it what it did for this run."""
@@ -121,7 +123,9 @@ class Run:
 
     def _back(self, node: str, part: Part) -> list[Effect]:
         run, incarnation = self.facts.run, part.incarnation or 0
-        part.news = NodeBack(run=run, node=node, incarnation=incarnation, works_on=part.works_on)
+        part.news = NodeBack(
+            run=run, node=node, incarnation=incarnation, works_on=part.works_on, alone=part.alone
+        )
         return [ToController(run, part.news)]
 
     def _lost(self, now_ns: int) -> list[Effect]:
@@ -135,20 +139,17 @@ class Run:
             part.news = NodeLost(run=self.facts.run, node=node, sentence=sentence)
         return [ToController(self.facts.run, part.news) for _, part in silent if part.news]
 
-    def told_reset(self, node: str) -> None:
-        """Note that a node has a reset to do."""
-        self.parts[node].has_reset = True
-
     def assigned(self, node: str) -> None:
         """Note that a node has, or may have, its part of the run."""
         part = self.parts[node]
-        part.works_on, part.freed = True, False
+        part.works_on, part.freed, part.alone = True, False, False
         if isinstance(part.news, NodeBack):
             part.news = replace(part.news, works_on=True)
 
     def freed(self, node: str) -> None:
         """Note that a node has nothing of the run left."""
-        self.parts[node].works_on, self.parts[node].freed = False, True
+        part = self.parts[node]
+        part.works_on, part.freed, part.alone = False, True, False
 
     def unfreed(self) -> list[str]:
         """Return the nodes that may still work for the run."""

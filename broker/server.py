@@ -8,7 +8,7 @@ from typing import Self
 
 from broker.broker import Broker
 from broker.doorkeeper import Doorkeeper
-from broker.effects import Peer, SaveAccess, SaveHeard, Send
+from broker.effects import Peer, SaveAccess, SaveHeard
 from broker.feed import SUBSCRIBED, UNSUBSCRIBED
 from broker.gate import Gate, UserId
 from broker.hands import Hands
@@ -32,7 +32,7 @@ from fabric.log import get_logger
 from fabric.loop import Loop
 from fabric.notify import Notifier
 from fabric.protocol.codec import decode, decode_as
-from fabric.protocol.messages import Batch, Rejected
+from fabric.protocol.messages import Batch
 from fabric.transport import Received, Traffic, receive_now
 
 log = get_logger()
@@ -183,9 +183,7 @@ class Server:
             (frame,) = received.frames
             message = decode(frame)
         except VersionMismatch as error:
-            sentence = f"{error}: {error.hint}"
-            self._hands.refuse("version_refused", peer.name, sentence, now_ns)
-            self._hands.carry_out([Send(peer, Rejected(code="version", sentence=sentence))], now_ns)
+            self._hands.refuse_version(peer, f"{error}; {error.hint}", now_ns)
             return
         except (DecodeError, ValueError) as error:
             self._hands.refuse("message_refused", peer.name, str(error), now_ns)

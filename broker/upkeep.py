@@ -13,12 +13,16 @@ from broker.effects import (
     RunFacts,
     SaveMarks,
     Send,
+    ToNode,
 )
 from broker.limits import MAX_LABELS, MAX_MARKED
 from broker.parts import Parts
-from broker.words import listed
+from broker.words import heard, listed
 from fabric.protocol.limits import MAX_WHY_CHARS
 from fabric.protocol.messages import (
+    AgentHello,
+    Clean,
+    Cleaned,
     DeleteRun,
     Denied,
     DocumentRequest,
@@ -72,15 +76,63 @@ def marks_saved(parts: Parts, effect: SaveMarks) -> list[Effect]:
     return [] if effect.peer is None else [Send(effect.peer, Done(request=effect.request))]
 
 
-def after_reset(parts: Parts, message: Freed, *, has_reset: bool) -> list[Effect]:
-    """Note that a node is dirty since its reset failed, or no longer since one went well."""
+def after_reset(parts: Parts, message: Freed, now_ns: int) -> list[Effect]:
+    """Note that a node is dirty since its reset failed."""
+    if not message.reset_failed:
+        return []
+    return _dirty(parts, message.node, message.run, message.reset_why, now_ns)
+
+
+def after_hello(parts: Parts, message: AgentHello) -> list[Effect]:
+    """Note what a node says of itself: the word of it that came first may have been lost."""
+    node = parts.registry.node(message.name)
+    if node is None or not message.dirty or any(left.run == node.marks.dirty_run for left in message.dirty):
+        return []
+    left = message.dirty[0]
+    return _dirty(parts, message.name, left.run, left.why, left.since_ns)
+
+
+def _dirty(parts: Parts, name: str, run: str, why: str, since_ns: int) -> list[Effect]:
+    node = parts.registry.node(name)
+    if node is None or node.marks.dirty_run == run:
+        return []
+    marks = replace(node.marks, dirty_run=run[:80], dirty_why=why[:MAX_WHY_CHARS], dirty_ns=since_ns)
+    return [SaveMarks({name: marks})]
+
+
+def clean(parts: Parts, peer: Peer, message: Clean, now_ns: int) -> list[Effect]:
+    """Have a dirty node do again what it owes, or forget it; the answer comes when it has."""
     node = parts.registry.node(message.node)
     if node is None:
+        return _denied(peer, message.request, "unknown_node", f"no node {message.node!r:.80} was ever here")
+    if not node.marks.dirty_run:
+        return [Send(peer, Done(request=message.request))]
+    if not node.is_heard(now_ns):
+        sentence = f"{node.name} is away, {heard(node.heard_ns, now_ns)}: it can be cleaned when it is back"
+        return _denied(peer, message.request, "away", sentence)
+    held = parts.runs.held(message.node)
+    if held is not None:
+        return _denied(peer, message.request, "busy", f"{node.name} is in use by run {held.run}")
+    node.cleaner = (peer, message)
+    return [ToNode(node.name, message)]
+
+
+def cleaned(parts: Parts, peer: Peer, message: Cleaned, now_ns: int) -> list[Effect]:  # noqa: ARG001
+    """Note that a node is clean, or what has failed there again; tell who waits for it."""
+    node = parts.registry.node(peer.name)
+    if node is None or message.node != peer.name:
         return []
-    dirty_run = message.run if message.reset_failed else "" if has_reset else node.marks.dirty_run
-    if dirty_run == node.marks.dirty_run:
-        return []
-    return [SaveMarks({message.node: replace(node.marks, dirty_run=dirty_run)})]
+    waiting, node.cleaner = node.cleaner, None
+    if waiting is not None and waiting[1].clean != message.clean:
+        waiting, node.cleaner = None, waiting
+    asker, request = (None, 0) if waiting is None else (waiting[0], waiting[1].request)
+    if not message.why:
+        marks = replace(node.marks, dirty_run="", dirty_why="", dirty_ns=0)
+        return [SaveMarks({node.name: marks}, asker, request)]
+    effects: list[Effect] = []
+    if node.marks.dirty_run:
+        effects = [SaveMarks({node.name: replace(node.marks, dirty_why=message.why[:MAX_WHY_CHARS])})]
+    return effects + ([] if asker is None else _denied(asker, request, "dirty", message.why))
 
 
 def delete_run(parts: Parts, peer: Peer, message: DeleteRun, now_ns: int) -> list[Effect]:

@@ -51,8 +51,6 @@ def order(
         return [Send(peer, Denied(request=0, run=message.run, code="not_yours", sentence=sentence))]
     if isinstance(message, Assign):
         run.assigned(message.node)
-        if message.reset:
-            run.told_reset(message.node)
     return [*parts.adopt(run, peer, now_ns), ToNode(message.node, message)]
 
 
@@ -90,13 +88,14 @@ def freed(parts: Parts, peer: Peer, message: Freed, now_ns: int) -> list[Effect]
     if message.node != peer.name:
         return [_for_another(peer, message.node, message.kind)]
     parts.runs.leftovers.freed(peer.name, message.run)
+    parts.registry.ended(peer.name, message.run)
+    marked = upkeep.after_reset(parts, message, now_ns)
     run = parts.runs.get(message.run)
     if run is None or peer.name not in run.parts:
-        return []
+        return marked
     run.freed(peer.name)
     parts.runs.look_again(now_ns)
-    has_reset = run.parts[peer.name].has_reset
-    return [ToController(message.run, message), *upkeep.after_reset(parts, message, has_reset=has_reset)]
+    return [ToController(message.run, message), *marked]
 
 
 def go_answer(parts: Parts, peer: Peer, message: Confirm | Declined | Aborted, now_ns: int) -> list[Effect]:

@@ -1,5 +1,6 @@
 """Where things are by default: addresses and directories."""
 
+import getpass
 import os
 import re
 import socket
@@ -121,3 +122,11 @@ def _xdg(variable: str, fallback: str) -> Path:
     value = os.environ.get(variable, "")
     base = Path(value) if value.startswith("/") else Path.home() / fallback
     return base / "testfabric"
+
+
+def login() -> str:
+    """Return the name of the user who runs this."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a user without a name
+        return f"uid{os.getuid()}"

@@ -1,10 +1,12 @@
 """``fabric nodes``: who is there, what it does, and who may have it."""
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from fabric.cli.durations import read_duration
 from fabric.cli.groups import ShowGroup
 from fabric.cli.options import broker_option, common_options, option, reported_errors, settings
 
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
 
 @click.group("nodes", cls=ShowGroup, context_settings=settings("nodes"))
 def main() -> None:
-    """Show the nodes that the broker knows, or one of them; drain and label them.
+    """Show the nodes that the broker knows, or one of them; drain, label and clean them.
 
-    A node is free, busy (by which run), drained (no new run gets it) or away (since when).
+    A node is free, busy (by which run), dirty (a reset failed there), drained (no new run gets it) or away.
     """
 
 
@@ -80,6 +82,66 @@ def drain(*, nodes: tuple[str, ...], why: str, broker: str | None, verbose: bool
 def undrain(*, nodes: tuple[str, ...], broker: str | None, verbose: bool, quiet: bool) -> None:
     """Let new runs have each NODE again."""
     _drain(nodes, "", broker, drained=False, verbose=verbose, quiet=quiet)
+
+
+@main.command("clean", context_settings=settings("nodes_clean"), short_help="Do a failed reset again.")
+@click.argument("nodes", nargs=-1, required=True, metavar="NODE...")
+@option("--force", is_flag=True, help="Forget what is owed: you have cleaned up by hand.")
+@option(
+    "--within",
+    default="10m",
+    show_default=True,
+    metavar="DURATION",
+    callback=read_duration,
+    help="How long to wait for all of them.",
+)
+@option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+@broker_option
+@common_options
+def clean(
+    *,
+    nodes: tuple[str, ...],
+    force: bool,
+    within: float,
+    as_json: bool,
+    broker: str | None,
+    verbose: bool,
+    quiet: bool,
+) -> None:
+    """Do again what a failed reset left undone on each NODE, such as lab[1-4] or @etcd.
+
+    \b
+    0 all are clean   3 one is dirty still, or away
+    """  # noqa: D301 - click wants the character, not the two that a raw string has
+    with reported_errors():
+        from fabric.cli.attach import attached
+        from fabric.controller.cleaning import clean as clean_nodes
+
+        with attached("fabric-nodes", broker, verbose=verbose, quiet=quiet) as connection:
+            found = [node for spec in nodes for node in _wanted(connection, spec)]
+            wanted = {node.name: bool(node.dirty_run) for node in found}
+            for name in [name for name, is_dirty in wanted.items() if not is_dirty]:
+                _tell_cleaned(name, "", was_dirty=False, as_json=as_json)
+            dirty = [name for name, is_dirty in wanted.items() if is_dirty]
+            failed = clean_nodes(
+                connection,
+                dirty,
+                force=force,
+                tell=lambda name, why: _tell_cleaned(name, why, was_dirty=True, as_json=as_json),
+                within_s=within,
+            )
+        sys.exit(3 if failed else 0)
+
+
+def _tell_cleaned(name: str, why: str, *, was_dirty: bool, as_json: bool) -> None:
+    from fabric.report.style import printable
+
+    if as_json:
+        click.echo(json.dumps({"node": name, "clean": not why, "was_dirty": was_dirty, "why": why}))
+    elif why:
+        click.echo(f"{name}: still dirty: {printable(why)}")
+    else:
+        click.echo(f"{name}: clean" if was_dirty else f"{name}: was not dirty")
 
 
 @main.command(

@@ -37,7 +37,8 @@ def details(node: NodeInfo, now_ns: int) -> list[str]:
     if node.drained_by:
         rows["drained"] = f"by {node.drained_by}, since {utc(node.drained_ns)}{_why(node)}"
     if node.dirty_run:
-        rows["dirty"] = f"its reset failed in run {node.dirty_run}"
+        rows["dirty"] = f"since {utc(node.dirty_ns)}, by the reset of run {node.dirty_run}{_dirty_why(node)}"
+        rows["way out"] = f"fabric nodes clean {node.name}"
     rows["heard"] = f"{_heard(node, now_ns)} ago" if node.heard_ns else "never"
     rows["labels"] = ", ".join(_label(node, label) for label in node.labels) or "-"
     rows |= {f"address {name}".rstrip(): at for name, at in sorted(node.addresses.items())}
@@ -60,8 +61,12 @@ def _addresses(node: NodeInfo) -> str:
 def _note(node: NodeInfo) -> str:
     """Say what keeps runs off a node, or should."""
     notes = [f"drained by {node.drained_by}{_why(node)}"] if node.drained_by else []
-    notes += [f"dirty since {node.dirty_run}"] if node.dirty_run else []
+    notes += [f"dirty by run {node.dirty_run}{_dirty_why(node)}"] if node.dirty_run else []
     return "; ".join(notes)
+
+
+def _dirty_why(node: NodeInfo) -> str:
+    return f": {node.dirty_why}" if node.dirty_why else ""
 
 
 def _why(node: NodeInfo) -> str:

@@ -145,6 +145,7 @@ def command_run(
         phases=(PHASE, "reset"),
         repeats=(Repeat(Cell(0, {}), 1, is_warmup=False, phases=(PHASE,)),),
         roles={0: trial.roles},
+        takes_dirty=True,  # a person may clean up by it
     )
     return CommandRun(
         run=run,

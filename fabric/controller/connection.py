@@ -1,7 +1,5 @@
 """The shell around `Link`: an operator's sockets to the broker, in turns of the owner's loop."""
 
-import getpass
-import os
 import secrets
 import socket as system_socket
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,10 +10,10 @@ import zmq
 
 from fabric import __version__
 from fabric.clock import MonotonicClock
-from fabric.config import parse_url
+from fabric.config import login, parse_url
 from fabric.controller.entry import Entry, decode_entry
 from fabric.controller.link import Down, Effect, GiveUp, Link, Open, Transmit, Up
-from fabric.errors import ConnectionRefused, DecodeError
+from fabric.errors import ConnectionRefused, DecodeError, VersionMismatch
 from fabric.keys import OperatorAccess
 from fabric.log import get_logger
 from fabric.loop import Loop
@@ -31,6 +29,7 @@ from fabric.protocol.messages import (
     Message,
     NodesRequest,
     OperatorHello,
+    Rejected,
     Revoke,
     Rotate,
     RotateNode,
@@ -38,6 +37,7 @@ from fabric.protocol.messages import (
     RunsRequest,
     Welcome,
 )
+from fabric.refusals import Refusals
 from fabric.transport import connect, make_context, receive_frames, send_now
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ class Connection:
         self._offset_ns = 0  # fabric time minus the clock of this machine, by the last welcome
         self._awaited: int | None = None
         self._answer: Message | None = None
+        self._refusals = Refusals()
         self._link = Link(
             _hello(program),
             self.url,
@@ -347,9 +348,12 @@ class Connection:
     def _take(self, frames: Sequence[bytes], now_ns: int, *, feed: bool = False) -> None:
         """Decode a message and hand it on; what is malformed is logged and dropped."""
         try:
-            found = _decode(frames)
+            found: Entry | Message = _decode(frames)
+        except VersionMismatch as error:
+            found = Rejected(code="version", sentence=f"{error}; {error.hint}")
         except DecodeError as error:
-            log.warning("message_refused", error=str(error))
+            if count := self._refusals.count("message", now_ns):
+                log.warning("message_refused", error=str(error), count=count)
             return
         if isinstance(found, Entry):
             self._took_entry(found, now_ns, feed=feed)
@@ -386,13 +390,6 @@ def _hello(program: str) -> OperatorHello:
         software=__version__,
         program=program,
         session=secrets.token_hex(8),
-        user=_user_name(),
+        user=login(),
         host=system_socket.gethostname(),
     )
-
-
-def _user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a user without a name
-        return str(os.getuid())

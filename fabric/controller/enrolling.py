@@ -1,14 +1,12 @@
 """A user's key becomes an operator's or a viewer's by a token."""
 
-import getpass
-import os
 import time
 from pathlib import Path
 from typing import Final
 
 import zmq
 
-from fabric.config import Address
+from fabric.config import Address, login
 from fabric.errors import ConnectionRefused, DecodeError, FabricError, UsageError
 from fabric.keys import JoinToken, KeyPair, OperatorAccess, operator_access_path
 from fabric.protocol.codec import decode, encode
@@ -49,7 +47,7 @@ def enrol(address: Address, token: JoinToken, name: str, *, replace: bool) -> tu
     pending = path.with_name(f"{path.name}.new")
     keys = KeyPair.load(pending) or KeyPair.new()
     keys.save(pending)
-    request = Enrol(protocol=PROTOCOL_VERSION, name=name, secret=token.secret, login=_login())
+    request = Enrol(protocol=PROTOCOL_VERSION, name=name, secret=token.secret, login=login())
     answer = _ask(address, token.broker_public, keys, request, pending)
     access = OperatorAccess(url=str(address), name=answer.name, keys=keys, broker_public=token.broker_public)
     access.save(path)
@@ -87,10 +85,3 @@ def _answer(frames: list[bytes]) -> Message | None:
         return decode(frames[-1])
     except DecodeError:
         return None
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return f"uid{os.getuid()}"

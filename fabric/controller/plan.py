@@ -35,6 +35,7 @@ class RunPlan:
         known: What the broker has told of nodes before.
         resumes: The runs that it continues, the oldest first, with the repeats that it takes over from them.
         secrets: The values of those that its steps want, by name.
+        takes_dirty: Whether dirty nodes do, too.
     """
 
     trial: Trial
@@ -50,6 +51,7 @@ class RunPlan:
     known: Mapping[str, NodeInfo] = field(default_factory=dict)
     resumes: tuple[Source, ...] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    takes_dirty: bool = False
     _made: dict[tuple[str, str], NodeSteps] = field(default_factory=dict)
     _sources: dict[tuple[str, str, str], TrialStep] = field(default_factory=dict)
     _repeats: dict[tuple[int, int], Repeat] = field(default_factory=dict)

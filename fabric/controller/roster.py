@@ -8,24 +8,37 @@ from fabric.protocol.messages import NodeLost
 PATIENCE_NS: Final = round(NODE_PATIENCE_S * 1_000_000_000)
 
 
-class Roster:
-    """Nodes that the broker has lost, until they are back or given up.  Instants are nanoseconds."""
+NEVER_NS: Final = 1 << 62
 
-    def __init__(self) -> None:
+
+class Roster:
+    """Nodes that the broker has lost, until they are back or given up.  Instants are nanoseconds.
+
+    With ``goes_on`` (`on_lost`) their steps go on alone: then phases and barriers have the only limits.
+    """
+
+    def __init__(self, *, goes_on: bool) -> None:
+        self._goes_on = goes_on
         self._silent: dict[str, tuple[int, str]] = {}  # until when, and why then
 
-    def lost(self, message: NodeLost, now_ns: int) -> bool:
-        """Wait for a node; the first word about it counts.  Return whether this is it.
+    def lost(self, message: NodeLost, now_ns: int) -> str:
+        """Wait for a node; the first word about it counts.  Return what to say, "" if that was not it.
 
         One whose agent has said goodbye is not waited for.
         """
         if message.gone:
             self._silent[message.node] = (now_ns, message.sentence)
-            return True
+            return ""
         again = f"{message.sentence}, nor in the {NODE_PATIENCE_S:g} s after that"
         is_news = message.node not in self._silent
-        self._silent.setdefault(message.node, (now_ns + PATIENCE_NS, again))
-        return is_news
+        until_ns = NEVER_NS if self._goes_on else now_ns + PATIENCE_NS
+        self._silent.setdefault(message.node, (until_ns, again))
+        if not is_news:
+            return ""
+        how = (
+            "what runs there goes on (on_lost)" if self._goes_on else f"waiting {NODE_PATIENCE_S:g} s for it"
+        )
+        return f"{message.sentence}; {how}"
 
     def back(self, node: str) -> None:
         """Do not wait any longer: it is back, or it was given up."""

@@ -28,7 +28,6 @@ from fabric.controller.roster import Roster
 from fabric.controller.script import INTERRUPTED, LEFT, Script
 from fabric.controller.stall import ENDS, Stall
 from fabric.controller.verdict import Findings
-from fabric.protocol.limits import NODE_PATIENCE_S
 from fabric.protocol.messages import (
     Assigned,
     Denied,
@@ -76,7 +75,7 @@ class Run:
         self._script = Script(plan.remaining, plan.phases)
         self._part: Opening | Assigning | PhaseRun | Ending | None = None
         self._ahead = Ahead(self.desk)
-        self._roster = Roster()
+        self._roster = Roster(goes_on=plan.trial.on_lost == "continue")
         self._stall = Stall()
         self._interrupts = 0
         self._deadline_ns: int | None = None  # of the whole trial
@@ -115,6 +114,7 @@ class Run:
             trial=trial.text,
             plan=self.document,
             lease_s=self._lease_s,
+            dirty_too=self.plan.takes_dirty,
         )
         return self.desk.ask("open", message, now_ns)
 
@@ -328,10 +328,8 @@ class Run:
         return self._stop("the trial's timeout is over", now_ns)
 
     def _on_node_lost(self, message: NodeLost, now_ns: int) -> list[Effect]:
-        is_news = message.node in self.desk.alive and self._roster.lost(message, now_ns)
-        if is_news and not message.gone and self.state in ("phases", "freeing"):
-            return self.desk.notice(f"{message.sentence}; waiting {NODE_PATIENCE_S:g} s for it", now_ns)
-        return []
+        news = self._roster.lost(message, now_ns) if message.node in self.desk.alive else ""
+        return self.desk.notice(news, now_ns) if news and self.state in ("phases", "freeing") else []
 
     def _on_node_back(self, message: NodeBack, now_ns: int) -> list[Effect]:
         if message.node not in self.desk.alive:
@@ -340,8 +338,8 @@ class Run:
         freed = self._ending is not None and self._ending.has(message.node)
         if message.works_on or freed or self._part is None or isinstance(self._part, Assigning):
             return []
-        why = f"{message.node} has restarted and lost its part of the run"
-        return self._node_gone(message.node, why, now_ns)
+        how = "was cut off for so long that it ended" if message.alone else "has restarted and lost"
+        return self._node_gone(message.node, f"{message.node} {how} its part of the run", now_ns)
 
     def _node_gone(self, node: str, why: str, now_ns: int) -> list[Effect]:
         """Go on without a node: what it had to do is void, the others collect and reset."""

@@ -1,20 +1,22 @@
 """Bytes to messages and back: the only reader of untrusted bytes.
 
-A message is msgpack ``[kind, {field: value}]``.  The kinds are a closed table; every field must be there,
-no other may be, and each is checked against its annotation.
+A message is msgpack ``[kind, {field: value}]``.  The kinds are a closed table; every field must be there
+that has no default, no other may be than are known, and each is checked against its annotation.  A field that
+lacks is of what an earlier version has stored: peers have all of them, for they have the same version.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgpack
 
-from fabric.errors import DecodeError, VersionMismatch
+from fabric.errors import DecodeError
 from fabric.protocol import messages, records
-from fabric.protocol.limits import MAX_FRAME_BYTES, MAX_ITEMS, MAX_TEXT_BYTES, PROTOCOL_VERSION
+from fabric.protocol.limits import MAX_FRAME_BYTES, MAX_ITEMS, MAX_TEXT_BYTES
+from fabric.protocol.versions import check_version
 
 M = TypeVar("M")
 Check = Callable[[Any, str], Any]
@@ -71,7 +73,7 @@ def decode(frame: bytes | memoryview) -> messages.Message:
     if cls is None:
         raise DecodeError(f"frame: unknown kind {kind!r:.40}")
     if isinstance(body, dict) and "protocol" in _names(cls):
-        _check_version(kind, body.get("protocol"))
+        check_version(kind, body)
     message: messages.Message = _reader(cls)(body, kind)
     return message
 
@@ -145,14 +147,6 @@ def _unpack(frame: bytes | memoryview) -> Any:
         raise DecodeError(f"frame: not msgpack within the limits: {error or type(error).__name__}") from None
 
 
-def _check_version(kind: str, theirs: Any) -> None:
-    if theirs != PROTOCOL_VERSION:
-        raise VersionMismatch(
-            f"{kind}: the peer speaks protocol {theirs!r:.20}, this side {PROTOCOL_VERSION}",
-            hint="install the same version of testfabric on both machines",
-        )
-
-
 def pack(value: Any) -> bytes:
     """Return a dataclass that is no message as bytes: for a file of this machine's own."""
     packed: bytes = msgpack.packb(_fields_of(value), default=_plain)
@@ -201,20 +195,25 @@ def _reader(cls: type) -> Check:
     """Make the function that reads one dataclass from a map."""
     hints = get_type_hints(cls)
     checks = {name: _check_for(hints[name]) for name in _names(cls)}
+    required = {
+        field.name for field in fields(cls) if field.default is MISSING and field.default_factory is MISSING
+    }
 
     def read(raw: Any, where: str) -> Any:
         if not isinstance(raw, dict):
             raise _wrong(where, "a map", raw)
-        if raw.keys() != checks.keys():
-            raise DecodeError(f"{where}: {_difference(raw, checks)}")
-        return cls(**{name: check(raw[name], f"{where}.{name}") for name, check in checks.items()})
+        if raw.keys() == checks.keys():
+            return cls(**{name: check(raw[name], f"{where}.{name}") for name, check in checks.items()})
+        if not required <= raw.keys() <= checks.keys():
+            raise DecodeError(f"{where}: {_difference(raw, checks, required)}")
+        return cls(**{name: checks[name](value, f"{where}.{name}") for name, value in raw.items()})
 
     return read
 
 
-def _difference(raw: dict[Any, Any], wanted: Iterable[str]) -> str:
-    missing = sorted(set(wanted) - raw.keys())
-    unknown = sorted(map(repr, raw.keys() - set(wanted)))
+def _difference(raw: dict[Any, Any], known: Iterable[str], required: set[str]) -> str:
+    missing = sorted(required - raw.keys())
+    unknown = sorted(map(repr, raw.keys() - set(known)))
     parts = ["lacks " + ", ".join(missing)] if missing else []
     if unknown:
         parts.append("has unknown fields " + ", ".join(unknown)[:80])

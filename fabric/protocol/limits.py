@@ -2,7 +2,8 @@
 
 from typing import Final
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
+"""Raised with every change of a message or a record; docs/protocol.json has what belongs to it."""
 
 # --- sizes -----------------------------------------------------------------------------------------
 MAX_FRAME_BYTES: Final = 1 << 20

@@ -312,6 +312,8 @@ def _node(row: Any) -> StoredNode:
         drained_why=row.drained_why or "",
         drained_ns=row.drained_ns or 0,
         dirty_run=row.dirty_run or "",
+        dirty_why=row.dirty_why or "",
+        dirty_ns=row.dirty_ns or 0,
     )
     return StoredNode(instance=row.instance, info=info)
 

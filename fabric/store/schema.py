@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """All revisions that this testfabric can upgrade from, oldest first; the last is the one it uses."""
 
 metadata: Final = MetaData(
@@ -99,6 +99,8 @@ marks: Final = Table(
     Column("drained_why", Text, nullable=False),
     Column("drained_ns", BigInteger, nullable=False),
     Column("dirty_run", String(80), nullable=False),  # empty: not dirty; the run may be deleted
+    Column("dirty_why", Text, nullable=False, server_default=""),
+    Column("dirty_ns", BigInteger, nullable=False, server_default="0"),
 )
 
 runs: Final = Table(

@@ -50,6 +50,9 @@ class Lab:
         if known.state == "drained":
             by = f" by {known.drained_by}" if known.drained_by else ""
             return f"drained{by}" + (f" ({known.drained_why})" if known.drained_why else "")
+        if known.state == "dirty":
+            why = f" ({known.dirty_why})" if known.dirty_why else ""
+            return f"dirty since {_minute(known.dirty_ns)}: the reset of run {known.dirty_run} failed{why}"
         if known.state != "busy":
             return ""
         whose = f" of {known.operator} since {_minute(known.since_ns)}" if known.operator else ""
@@ -77,7 +80,12 @@ class Lab:
 
     def hint(self, nodes: Iterable[str]) -> str:
         """Return what to do about nodes that cannot be had."""
+        nodes = list(nodes)
         unknown = [node for node in nodes if self.why_not(node) == UNKNOWN]
+        dirty = [node for node in nodes if self.is_known and node in self._nodes]
+        dirty = [node for node in dirty if self._nodes[node].state == "dirty"]
+        if dirty and not unknown:
+            return f"`fabric nodes clean {folded(dirty, limit=NAMES_CHARS)}` does its reset again"
         return did_you_mean(unknown[0] if unknown else "", self._nodes, "`fabric nodes` shows the lab")
 
     def _is_drained(self, node: str) -> bool:

@@ -25,7 +25,7 @@ SHELLS = {
             "measuring",
             "position",
         ),
-        *("enrolling", "keyring", "resuming", "runid", "session", "sources", "tail", "trialrun"),
+        *("cleaning", "enrolling", "keyring", "resuming", "runid", "session", "sources", "tail", "trialrun"),
         "upkeep",
     },
     "broker": {
@@ -48,9 +48,11 @@ SHELLS = {
         *("policing", "policy_options", "policy_settings"),
         *("launching", "parts", "pipes", "recovery", "removal", "shipping", "sockets"),
         *(
+            "dirty",
             "disks",
             "doctor",
             "hands",
+            "hello",
             "inheriting",
             "kernel_clock",
             "listeners",
@@ -58,6 +60,7 @@ SHELLS = {
             "memofile",
             "owed",
             "probe_pipes",
+            "tidying",
             "timekeeping",
         ),
     },

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agents.dirty import DirtyRuns
 from agents.executor import Executor
 from agents.hands import Hands
 from agents.journal import Journal
@@ -51,7 +52,9 @@ class Bench:
         scratch.mkdir()
         self.journal = Journal.create(directory, RUN, 1)
         self.executor = Executor(assign())
-        self.part = parts[RUN] = Part(self.executor, self.journal, scratch)
+        self.part = parts[RUN] = Part(
+            self.executor, self.journal, scratch, DirtyRuns(directory, lambda: (0, 0))
+        )
         self.executor.clock_changed(1, Estimate(0, 0, 0))
 
     def _say(self, message: Message) -> bool:

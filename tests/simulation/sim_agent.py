@@ -75,7 +75,7 @@ class SimAgent:
         self.transfers: dict[str, bool] = {}  # that are under way, and whether for metrics
         self._effects: deque[Effect] = deque()
         self._is_busy = False
-        self.shipping: dict[str, bool] = {}
+        self.shipping: dict[str, str] = {}
         self.freed: dict[str, Freed] = {}
         self.session = Session(self.name, None, self.world.random.random, self.local_ns)
         self.alarm = Alarm(self.world, self._expire)
@@ -142,9 +142,8 @@ class SimAgent:
         self._session(self.session.expire(self.local_ns))
         for executor in list(self.executors.values()):
             self.do(executor.expire(self.local_ns))
-            quiet_ns = self.local_ns - self.session.heard_ns
-            if self.session.state != "up" and quiet_ns > executor.assign.lease_s * S:
-                self.do(executor.lease_ended("the broker was silent", self.local_ns))
+            if self.session.state != "up":
+                self.do(executor.unheard(self.session.heard_ns, self.local_ns))
         self._ship()
         self._rearm()
 
@@ -232,8 +231,8 @@ class SimAgent:
                 self.append(run, record, b"")
             case RefreshClock():
                 self._session(self.session.refresh_clock(self.local_ns))
-            case Ship(run, reset_failed):
-                self.shipping[run] = reset_failed
+            case Ship(run, dirty):
+                self.shipping[run] = dirty
             case Check(run, phase):
                 self.do(self.executors[run].checked(phase, None, self.local_ns))
             case _:
@@ -298,12 +297,12 @@ class SimAgent:
         if journal.incarnation != self.incarnation:
             del self.journals[key]
         elif journal.run in self.shipping:
-            reset_failed = self.shipping.pop(journal.run)
+            dirty = self.shipping.pop(journal.run)
             self.executors.pop(journal.run, None)
             count = len(journal.records)
             freed = Freed(
                 run=journal.run, node=self.name, incarnation=self.incarnation, records=count,
-                reset_failed=reset_failed,
+                reset_failed=bool(dirty), reset_why=dirty,
             )  # fmt: skip
             self.freed[journal.run] = freed
             del self.journals[key]

@@ -9,6 +9,7 @@ from broker.access import Access
 from broker.effects import Effect, Peer, SaveAccess, Send
 from broker.limits import INVITATION_KEPT_NS, MAX_INVITATIONS
 from fabric.protocol import messages as m
+from fabric.protocol.limits import PROTOCOL_VERSION
 
 S = 1_000_000_000
 NOW = 1_772_360_527 * S
@@ -57,7 +58,7 @@ class Table:
     def enrol(
         self, peer: Peer, name: str, login: str = "", secret: bytes = SECRET
     ) -> m.Enrolled | m.Rejected:
-        wish = m.Enrol(protocol=1, name=name, secret=secret, login=login)
+        wish = m.Enrol(protocol=PROTOCOL_VERSION, name=name, secret=secret, login=login)
         (answer,) = self.carry_out(self.access.enrol(peer, wish, self.now_ns))
         assert isinstance(answer, m.Enrolled | m.Rejected)
         return answer

@@ -26,7 +26,7 @@ from broker.effects import (
 from broker.parts import Settings
 from fabric.protocol import messages as m
 from fabric.protocol.codec import decode_as, encode
-from fabric.protocol.limits import REPLAY_BYTES, SKIM_BYTES
+from fabric.protocol.limits import PROTOCOL_VERSION, REPLAY_BYTES, SKIM_BYTES
 from fabric.protocol.records import Notice, RunEnded, RunStarted
 
 S = 1_000_000_000
@@ -105,7 +105,7 @@ def sent(effects: Sequence[Effect], peer: Peer, kind: type[E]) -> list[E]:
 def hello(peer: Peer, *, incarnation: int = 1, runs: tuple[str, ...] = (), heads: int = 0) -> m.AgentHello:
     journals = (m.JournalHead(run=RUN, incarnation=incarnation),) * heads
     return m.AgentHello(
-        protocol=1,
+        protocol=PROTOCOL_VERSION,
         software="0.1.0",
         name=peer.name,
         instance=peer.name,
@@ -120,7 +120,12 @@ def hello(peer: Peer, *, incarnation: int = 1, runs: tuple[str, ...] = (), heads
 
 def operator_hello(peer: Peer, session: str = "s") -> m.OperatorHello:
     return m.OperatorHello(
-        protocol=1, software="0.1.0", program="p", session=session + peer.name, user=peer.name, host="h"
+        protocol=PROTOCOL_VERSION,
+        software="0.1.0",
+        program="p",
+        session=session + peer.name,
+        user=peer.name,
+        host="h",
     )
 
 

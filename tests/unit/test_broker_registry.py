@@ -5,6 +5,7 @@ import pytest
 from broker.effects import Peer, Send
 from broker.registry import Registry
 from broker.reservations import Reservation
+from fabric.protocol.limits import PROTOCOL_VERSION
 from fabric.protocol.messages import AgentHello, Beat, NodeClock, OperatorHello, Rejected
 
 S = 1_000_000_000
@@ -14,7 +15,7 @@ ANN = Peer(b"9", "operator", "ann")
 
 def hello(*, name: str = "lab1", instance: str = "one", incarnation: int = 1) -> AgentHello:
     return AgentHello(
-        protocol=1,
+        protocol=PROTOCOL_VERSION,
         software="0.1.0",
         name=name,
         instance=instance,
@@ -144,7 +145,12 @@ def test_a_new_start_of_an_agent_does_not_listen_until_its_subscription_is_seen(
 
 def operator() -> OperatorHello:
     return OperatorHello(
-        protocol=1, software="0.1.0", program="fabric-run", session="s", user="ann", host="desk"
+        protocol=PROTOCOL_VERSION,
+        software="0.1.0",
+        program="fabric-run",
+        session="s",
+        user="ann",
+        host="desk",
     )
 
 

@@ -1,8 +1,12 @@
 """A run lives while its controller is heard of, and knows how its nodes are."""
 
+from dataclasses import replace
+
 from broker.effects import EMPTY_LOG, Effect, Peer, PublishGo, RunFacts, ToController, ToNode
 from broker.runs import Run
-from fabric.protocol.messages import Abandon, Confirm, GoCommitted, NodeBack, NodeLost, StartPhase
+from fabric.protocol.messages import Abandon, AgentHello, Confirm, GoCommitted, NodeBack, NodeLost, StartPhase
+from tests.unit.test_broker_broker import LAB1
+from tests.unit.test_broker_broker import hello as agent_hello
 
 S = 1_000_000_000
 RUN = "20260301-102207-ping-k3f9"
@@ -31,6 +35,11 @@ def opened() -> Run:
 def keep_nodes(run: Run, now_ns: int) -> None:
     for node in FACTS.nodes:
         run.node_heard(node, now_ns)
+
+
+def hello(incarnation: int, *, works_on: bool, alone: bool = False) -> AgentHello:
+    of_lab1 = agent_hello(LAB1, incarnation=incarnation, runs=(RUN,) if works_on else ())
+    return replace(of_lab1, alone=(RUN,) if alone else ())
 
 
 def back(incarnation: int, *, works_on: bool) -> ToController:
@@ -64,8 +73,8 @@ def test_a_lost_node_that_speaks_again_is_back_with_its_part() -> None:
 def test_a_new_start_of_an_agent_is_news_even_without_a_silence() -> None:
     """An agent that was killed and started again within a second has lost its part."""
     run = opened()
-    assert run.node_hello("lab1", 1, True, S) == []
-    assert run.node_hello("lab1", 2, False, 2 * S) == [back(2, works_on=False)]
+    assert run.node_hello(hello(1, works_on=True), S) == []
+    assert run.node_hello(hello(2, works_on=False), 2 * S) == [back(2, works_on=False)]
 
 
 def test_a_node_whose_agent_ends_is_lost_at_once() -> None:
@@ -80,7 +89,7 @@ def test_a_node_whose_agent_ends_is_lost_at_once() -> None:
     run.node_heard("lab2", 20 * S)
     assert run.expire(20 * S - 1) == [told], "not lost once more by its silence"
     assert "lab1" not in run.unfreed()
-    assert run.node_hello("lab1", 2, False, 21 * S) == [back(2, works_on=False)]
+    assert run.node_hello(hello(2, works_on=False), 21 * S) == [back(2, works_on=False)]
 
 
 def test_what_is_known_of_nodes_is_said_again_and_again() -> None:
@@ -88,7 +97,7 @@ def test_what_is_known_of_nodes_is_said_again_and_again() -> None:
     run = opened()
     keep_nodes(run, 5 * S)
     assert run.expire(5 * S) == [], "no news"
-    run.node_hello("lab1", 2, False, 6 * S)
+    run.node_hello(hello(2, works_on=False), 6 * S)
     keep_nodes(run, 9 * S)
     assert run.expire(10 * S) == [back(2, works_on=False)]
     assert run.expire(10 * S) == []
@@ -101,7 +110,7 @@ def test_what_is_known_of_nodes_is_said_again_and_again() -> None:
 def test_a_node_that_was_assigned_again_is_not_said_to_have_lost_its_part() -> None:
     """Else a controller that connects anew in a later cell would give it up."""
     run = opened()
-    run.node_hello("lab1", 2, False, S)
+    run.node_hello(hello(2, works_on=False), S)
     run.assigned("lab1")
     other = Peer(b"10", "operator", "ann")
     assert run.adopt(other, "session", 2 * S) == [back(2, works_on=True)]
@@ -110,7 +119,7 @@ def test_a_node_that_was_assigned_again_is_not_said_to_have_lost_its_part() -> N
 def test_a_controller_that_comes_by_another_connection_is_told_the_news_again() -> None:
     """What was sent to its old connection may be lost."""
     run = opened()
-    run.node_hello("lab1", 2, False, S)
+    run.node_hello(hello(2, works_on=False), S)
     assert run.adopt(CONTROLLER, "session", S) == []
     other = Peer(b"10", "operator", "ann")
     assert run.adopt(other, "session", 2 * S) == [back(2, works_on=False)]
@@ -199,3 +208,15 @@ def test_the_end_of_a_lease_takes_back_a_go() -> None:
     run.start_phase(start(), 7, 20 * S - 1, lambda _: True)
     keep_nodes(run, 20 * S - 1)
     assert any(isinstance(effect, PublishGo) for effect in run.expire(20 * S))
+
+
+def test_a_run_waits_for_a_node_that_ends_its_part_alone() -> None:
+    """Its last records are still to come, though it takes no orders any more."""
+    run = opened()
+    run.node_hello(hello(1, works_on=False, alone=True), S)
+    run.freed("lab2")
+    run.expire(20 * S)
+    run.node_heard("lab1", 20 * S)
+    assert not run.is_left(21 * S)
+    run.freed("lab1")
+    assert run.is_left(21 * S)

@@ -6,6 +6,7 @@ from broker.broker import Broker
 from broker.effects import Effect, EraseRun, Marks, Peer, SaveMarks
 from fabric.protocol import messages as m
 from fabric.protocol.codec import encode
+from fabric.protocol.limits import PROTOCOL_VERSION
 from tests.unit.test_broker_broker import (
     ANN,
     BOB,
@@ -23,6 +24,8 @@ from tests.unit.test_broker_broker import (
     sent,
     some,
 )
+
+OTHER_RUN = "20260302-102207-ping-k3f9"
 
 
 class Keeping(Lab):
@@ -46,6 +49,10 @@ def drain(*nodes: str, drained: bool = True, why: str = "new disk") -> m.Drain:
 
 def label(*, add: tuple[str, ...] = (), remove: tuple[str, ...] = ()) -> m.Label:
     return m.Label(request=6, nodes=("lab1",), add=add, remove=remove)
+
+
+def close(broker: Lab) -> None:
+    broker.say(ANN, m.CloseRun(request=9, run=RUN, verdict="error", result="{}"))
 
 
 def nodes_of(broker: Lab, peer: Peer = ANN) -> dict[str, m.NodeInfo]:
@@ -78,7 +85,12 @@ def test_marks_outlive_the_broker() -> None:
     known = list(nodes_of(broker).values())
     after = Lab(Broker(SETTINGS, START, nodes=known))
     after.say(LAB1, replace(hello(LAB1), labels=("own",)))
-    after.say(ANN, m.OperatorHello(protocol=1, software="0", program="p", session="x", user="a", host="h"))
+    after.say(
+        ANN,
+        m.OperatorHello(
+            protocol=PROTOCOL_VERSION, software="0", program="p", session="x", user="a", host="h"
+        ),
+    )
     infos = nodes_of(after)
     assert (infos["lab1"].labels, infos["lab1"].given_labels) == (("own", "gpu"), ("gpu",))
     assert infos["lab2"].drained_by == "ann"
@@ -105,22 +117,99 @@ def test_all_nodes_are_marked_or_none() -> None:
     assert denied.sentence == "no node lab7 has ever been here; nodes: lab1, lab2"
 
 
-def test_a_failed_reset_leaves_a_node_dirty_until_one_goes_well() -> None:
-    """A run that had nothing to reset says nothing about it."""
+def dirty(broker: Lab | None = None) -> Lab:
+    """Return a broker whose lab1 a run has left dirty, and that run is over."""
+    broker = keeping(running()) if broker is None else broker
+    broker.say(LAB1, replace(freed(LAB1), reset_failed=True, reset_why="reset/db/1: exit 1"))
+    broker.say(LAB2, freed(LAB2))
+    close(broker)
+    return broker
+
+
+def clean(*, force: bool = False, request: int = 7) -> m.Clean:
+    return m.Clean(request=request, node="lab1", clean="c1", force=force)
+
+
+def test_a_failed_reset_leaves_a_node_dirty_until_it_is_cleaned() -> None:
+    """Why and since when is told; nothing that a run does makes it clean."""
     broker = keeping(running())
-    effects = broker.say(LAB1, replace(freed(LAB1), reset_failed=True))
-    assert some(effects, SaveMarks) == [SaveMarks({"lab1": Marks(dirty_run=RUN)})]
-    assert nodes_of(broker)["lab1"].dirty_run == RUN
+    effects = broker.say(LAB1, replace(freed(LAB1), reset_failed=True, reset_why="exit 1"))
+    marks = Marks(dirty_run=RUN, dirty_why="exit 1", dirty_ns=broker.now_ns)
+    assert some(effects, SaveMarks) == [SaveMarks({"lab1": marks})]
     broker.say(LAB1, freed(LAB1))
-    assert nodes_of(broker)["lab1"].dirty_run == RUN
-    step = m.Step(
-        step="0/reset/a/b", verb="cmd", argv=("true",), env={}, dir=None, timeout_s=None, at_s=None, ok=(0,),
-        on_fail="stop", when="always", signal=15, grace_s=1.0,
-    )  # fmt: skip
-    broker.say(ANN, m.Assign(run=RUN, node="lab1", on_lost="stop", lease_s=20.0, reset=(step,)))
-    broker.say(LAB1, freed(LAB1))
-    assert nodes_of(broker)["lab1"].dirty_run == ""
+    info = nodes_of(broker)["lab1"]
+    assert (info.dirty_run, info.dirty_why, info.dirty_ns) == (RUN, "exit 1", broker.now_ns)
     assert some(broker.say(LAB2, freed(LAB2)), SaveMarks) == []
+
+
+def test_a_dirty_node_is_refused_but_for_a_command_of_a_person() -> None:
+    """The next run must not measure what the last one has left; who cleans up by hand needs a command."""
+    broker = dirty()
+    assert nodes_of(broker)["lab1"].state == "dirty"
+    (denied,) = sent(broker.say(ANN, open_run(OTHER_RUN)), ANN, m.Denied)
+    assert denied.code == "dirty"
+    assert f"the reset of run {RUN} did not succeed (reset/db/1: exit 1)" in denied.sentence
+    assert "`fabric nodes clean lab1`" in denied.sentence
+    assert sent(broker.say(ANN, replace(open_run(OTHER_RUN), dirty_too=True)), ANN, m.RunOpened)
+
+
+def test_what_failed_after_the_end_of_the_run_counts_too() -> None:
+    """A node that was cut off resets alone, and nobody waits for it."""
+    broker = keeping(running())
+    close(broker)
+    broker.say(LAB1, replace(freed(LAB1), reset_failed=True))
+    assert nodes_of(broker)["lab1"].dirty_run == RUN
+
+
+def test_a_hello_tells_that_a_node_is_dirty() -> None:
+    """The word of it may have been lost, or the broker's memory."""
+    broker = keeping(lab())
+    left = m.DirtyRun(run=RUN, why="exit 1", since_ns=5)
+    broker.say(LAB1, replace(hello(LAB1), dirty=(left,)))
+    info = nodes_of(broker)["lab1"]
+    assert (info.state, info.dirty_run, info.dirty_why, info.dirty_ns) == ("dirty", RUN, "exit 1", 5)
+    assert some(broker.say(LAB1, replace(hello(LAB1), dirty=(left,))), SaveMarks) == []
+    broker.say(LAB1, hello(LAB1))
+    assert nodes_of(broker)["lab1"].dirty_run == RUN, "a new state directory makes no machine clean"
+
+
+def test_cleaning_is_done_by_the_agent_and_then_told() -> None:
+    """The question may be repeated; the answer goes to who has asked last."""
+    broker = dirty()
+    assert sent(broker.say(ANN, clean()), LAB1, m.Clean) == [clean()]
+    assert sent(broker.say(ANN, clean()), LAB1, m.Clean) == [clean()]
+    effects = broker.say(LAB1, m.Cleaned(node="lab1", clean="c1", why="exit 2"))
+    (denied,) = sent(effects, ANN, m.Denied)
+    assert (denied.request, denied.code, denied.sentence) == (7, "dirty", "exit 2")
+    assert nodes_of(broker)["lab1"].dirty_why == "exit 2"
+    broker.say(ANN, clean(request=8))
+    effects = broker.say(LAB1, m.Cleaned(node="lab1", clean="c1", why=""))
+    assert sent(effects, ANN, m.Done) == [m.Done(request=8)]
+    assert nodes_of(broker)["lab1"].state == "free"
+    assert sent(broker.say(ANN, clean()), ANN, m.Done), "that it is clean is said again, too"
+
+
+def test_what_cannot_be_cleaned_now_is_told() -> None:
+    """Each with its reason."""
+    broker = dirty()
+    wrong = replace(clean(), node="lab7")
+    assert sent(broker.say(ANN, wrong), ANN, m.Denied)[0].code == "unknown_node"
+    broker.say(ANN, replace(open_run(OTHER_RUN), dirty_too=True))
+    assert sent(broker.say(ANN, clean()), ANN, m.Denied)[0].code == "busy"
+    broker.say(LAB1, m.Goodbye(sentence="SIGTERM"))
+    assert sent(broker.say(ANN, clean()), ANN, m.Denied)[0].code == "away"
+
+
+def test_a_node_that_ends_its_part_alone_is_busy() -> None:
+    """Its steps would disturb the next run, and its reset what that has set up."""
+    broker = keeping(lab())
+    broker.say(LAB1, replace(hello(LAB1), alone=(RUN,)))
+    info = nodes_of(broker)["lab1"]
+    assert (info.state, info.run, info.operator) == ("busy", RUN, "")
+    (denied,) = sent(broker.say(ANN, open_run(OTHER_RUN)), ANN, m.Denied)
+    assert (denied.code, denied.sentence) == ("busy", f"lab1 still ends its part of run {RUN} by itself")
+    broker.say(LAB1, freed(LAB1))
+    assert sent(broker.say(ANN, open_run(OTHER_RUN)), ANN, m.RunOpened)
 
 
 def test_a_run_is_removed_when_it_is_over() -> None:
@@ -155,7 +244,12 @@ def test_two_thousand_nodes_come_in_answers_that_fit() -> None:
         for number in range(2000)
     ]
     broker = Lab(Broker(SETTINGS, START, nodes=infos))
-    broker.say(ANN, m.OperatorHello(protocol=1, software="0", program="p", session="x", user="a", host="h"))
+    broker.say(
+        ANN,
+        m.OperatorHello(
+            protocol=PROTOCOL_VERSION, software="0", program="p", session="x", user="a", host="h"
+        ),
+    )
     names: list[str] = []
     pages = 0
     more = True

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fabric.errors import StoreError
+from fabric.protocol.limits import PROTOCOL_VERSION
 from fabric.protocol.messages import AgentHello, InvitationInfo, KeyInfo, NodeInfo, OpenRun
 from fabric.protocol.records import (
     MetricMissing,
@@ -48,7 +49,7 @@ def hello(
     facts: dict[str, str] | None = None,
 ) -> AgentHello:
     return AgentHello(
-        protocol=1,
+        protocol=PROTOCOL_VERSION,
         software="0.1.0",
         name="lab1",
         instance="instance1",

@@ -336,7 +336,7 @@ def test_free_ends_everything_and_says_so_when_nothing_is_left() -> None:
     assert not node.wants(Ship)
     node.finish(node.key("a-1"), code=None, signal=15)
     node.finish(node.key("b-1"), code=None, signal=15)
-    assert node.wants(Ship)[0] == Ship(RUN, reset_failed=False)
+    assert node.wants(Ship)[0] == Ship(RUN, dirty="")
 
 
 def test_a_lost_controller_makes_the_node_stop_reset_and_come_free() -> None:
@@ -471,7 +471,7 @@ def test_a_reset_that_was_cut_short_is_done_again_alone_but_only_once() -> None:
     assert node.executor.needs_reset  # until it is done: the agent may be killed meanwhile
     node.start_all()
     node.finish(node.key("a-1"), code=1)
-    assert all(ship.reset_failed for ship in node.wants(Ship))
+    assert [ship.dirty for ship in node.wants(Ship)] == ["reset/a/a-1: exit 1"]
     assert len(node.wants(Arm)) == 3
     assert not node.executor.needs_reset
 

@@ -9,6 +9,7 @@ import pytest
 from broker.gate import DOMAIN_ROLES, MESSAGE_RIGHTS, Gate, UserId, allowed, allows
 from fabric.protocol import messages as m
 from fabric.protocol.codec import MESSAGES
+from fabric.protocol.limits import PROTOCOL_VERSION
 
 ANN, LAB1, LAB2, VIC, STRANGER = b"a" * 40, b"1" * 40, b"2" * 40, b"v:" * 20, b"s:" * 20
 
@@ -140,7 +141,7 @@ def test_each_message_may_be_sent_by_whom_its_definition_names(message: type) ->
 
 def test_a_stranger_can_do_one_thing() -> None:
     """Everything else waits until the key is known."""
-    assert allows("unknown", m.Enrol(protocol=1, name="lab1", secret=b""))
+    assert allows("unknown", m.Enrol(protocol=PROTOCOL_VERSION, name="lab1", secret=b""))
     assert not allows("unknown", m.Beat())
 
 

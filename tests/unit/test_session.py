@@ -5,7 +5,7 @@ from typing import Any
 
 from agents import session as ss
 from agents.session import HELLO_S, NANOSECONDS, Session
-from fabric.protocol.limits import BEAT_S, SILENCE_S
+from fabric.protocol.limits import BEAT_S, PROTOCOL_VERSION, SILENCE_S
 from fabric.protocol.messages import (
     Beat,
     Enrol,
@@ -18,7 +18,9 @@ from fabric.protocol.messages import (
 from fabric.timing.probing import AGAIN_MAX, BURST_MIN, SELDOM_NS
 from fabric.timing.timekeeper import TELL_NS
 
-WELCOME = Welcome(protocol=1, software="x", epoch=3, name="lab1", go_port=1, sink_port=2, feed_port=3)
+WELCOME = Welcome(
+    protocol=PROTOCOL_VERSION, software="x", epoch=3, name="lab1", go_port=1, sink_port=2, feed_port=3
+)
 
 
 class Agent:
@@ -111,6 +113,23 @@ def test_a_node_that_was_in_before_keeps_trying() -> None:
     agent.after(0)
     effects = agent.hear(Rejected(code="name_in_use", sentence="lab1 is in use"))
     assert effects == [ss.Disconnect()]
+
+
+def test_an_agent_of_another_version_waits_for_the_upgrade() -> None:
+    """In an upgrade of a lab somebody is first; patience costs nothing."""
+    agent = Agent()
+    agent.after(0)
+    waits = []
+    for _ in range(8):
+        begun_ns = agent.now_ns
+        assert agent.hear(Rejected(code="version", sentence="upgrade")) == [ss.Disconnect()]
+        agent.now_ns = agent.session.deadline_ns
+        assert said(agent.after(0)) == [ss.Connect, ss.SayHello]
+        waits.append((agent.now_ns - begun_ns) / NANOSECONDS)
+    assert waits[0] >= 0.5
+    assert 15 <= waits[-1] <= 45
+    agent.hear(WELCOME)
+    assert agent.session.state == "up"
 
 
 def test_it_beats_and_notices_silence() -> None:

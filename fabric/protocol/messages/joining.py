@@ -40,6 +40,15 @@ class JournalHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DirtyRun:
+    """Part of `AgentHello`: a run that left this node dirty, for its reset did not succeed."""
+
+    run: str
+    why: str
+    since_ns: int  # fabric time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentHello:
     """Agent to broker, first on every connection."""
 
@@ -55,6 +64,8 @@ class AgentHello:
     facts: dict[str, str]
     journals: tuple[JournalHead, ...]
     runs: tuple[str, ...]  # that it works for
+    alone: tuple[str, ...] = ()  # runs whose part it ends by itself, for nobody leads it
+    dirty: tuple[DirtyRun, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

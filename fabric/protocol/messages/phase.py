@@ -159,7 +159,10 @@ class Freed:
     node: str
     incarnation: int
     records: int  # how many the agent's journal of this incarnation had
-    reset_failed: bool  # the last reset that ran here failed
+    reset_failed: (
+        bool  # this node is dirty: the last reset that ran here failed, or one that was due did not run
+    )
+    reset_why: str = ""  # ... and why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +197,7 @@ class NodeBack:
     node: str
     incarnation: int
     works_on: bool  # it still has its part of the run
+    alone: bool = False  # it ends that part by itself, and takes no orders any more
 
 
 PhaseMessage = (

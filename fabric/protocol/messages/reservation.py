@@ -11,7 +11,7 @@ class NodeInfo:
     """Part of `Nodes` and `RunOpened`: what the broker knows of a node.  Instants: fabric time, 0: never."""
 
     name: str
-    state: Literal["free", "busy", "away", "drained"]  # drained: it is there, but not to be had
+    state: Literal["free", "busy", "away", "drained", "dirty"]  # the last two: it is there, but not to be had
     incarnation: int
     labels: tuple[str, ...]  # its own, then those that operators gave it
     addresses: dict[str, str]
@@ -24,7 +24,9 @@ class NodeInfo:
     drained_by: str = ""  # operator who keeps new runs off it, or ""
     drained_why: str = ""
     drained_ns: int = 0
-    dirty_run: str = ""  # whose reset failed there, with no good one since
+    dirty_run: str = ""  # whose reset did not succeed there, and it was not cleaned since
+    dirty_why: str = ""
+    dirty_ns: int = 0  # since when
     clock: NodeClock | None = None  # by its last beat in this life of the broker
 
 
@@ -74,10 +76,36 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Clean:
+    """Operator to broker, and on to the agent: do again what the reset of a dirty node owes.
+
+    May be repeated until it is answered, which is when that has ended.
+    """
+
+    kind: ClassVar[str] = "clean"
+
+    request: int
+    node: str
+    clean: str  # random; the same when it is repeated
+    force: bool  # forget what is owed: a person has cleaned up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """Agent to broker: nothing is owed any more, or ``why`` says what failed again.  Answers `Clean`."""
+
+    kind: ClassVar[str] = "cleaned"
+
+    node: str
+    clean: str  # "": nobody has asked, a reset that was owed has gone well
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """Broker to operator: it is done, and kept.
 
-    Answers `Drain`, `Label`, `DeleteRun`, `Invite`, `Revoke`, `Rotate` and `RotateNode`.
+    Answers `Clean`, `Drain`, `Label`, `DeleteRun`, `Invite`, `Revoke`, `Rotate` and `RotateNode`.
     """
 
     kind: ClassVar[str] = "done"
@@ -98,6 +126,7 @@ class OpenRun:
     trial: str  # the file's text
     plan: str  # JSON
     lease_s: float  # of the controller
+    dirty_too: bool = False  # a command that a person gives may be what cleans a dirty node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +154,7 @@ class Denied:
         "busy",
         "away",
         "drained",
+        "dirty",
         "unknown_node",
         "unknown_run",
         "unknown_key",
@@ -161,5 +191,16 @@ class RunClosed:
 
 
 ReservationMessage = (
-    NodesRequest | Nodes | Drain | Label | Done | OpenRun | RunOpened | Denied | CloseRun | RunClosed
+    NodesRequest
+    | Nodes
+    | Drain
+    | Label
+    | Clean
+    | Cleaned
+    | Done
+    | OpenRun
+    | RunOpened
+    | Denied
+    | CloseRun
+    | RunClosed
 )

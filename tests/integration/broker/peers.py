@@ -15,6 +15,7 @@ from fabric.config import parse_url
 from fabric.keys import JoinToken, KeyPair, OperatorAccess
 from fabric.protocol import messages as m
 from fabric.protocol.codec import decode, encode
+from fabric.protocol.limits import PROTOCOL_VERSION
 from fabric.protocol.records import Output, Record
 from fabric.transport import connect, receive_frames, send_now
 from fabric.transport.sockets import Context
@@ -144,7 +145,7 @@ class FakeAgent(FakePeer):
 
     def hello(self, *runs: str, instance: str = "") -> m.AgentHello:
         return m.AgentHello(
-            protocol=1,
+            protocol=PROTOCOL_VERSION,
             software="0.1.0",
             name=self.name,
             instance=instance or self.name,
@@ -177,7 +178,7 @@ def output(text: bytes) -> Output:
 
 
 def enrol(name: str, broker: BrokerProcess) -> m.Enrol:
-    return m.Enrol(protocol=1, name=name, secret=broker.token.secret)
+    return m.Enrol(protocol=PROTOCOL_VERSION, name=name, secret=broker.token.secret)
 
 
 class Lab:
@@ -216,7 +217,7 @@ class Lab:
 
 def operator_hello() -> m.OperatorHello:
     return m.OperatorHello(
-        protocol=1, software="0.1.0", program="test", session="one", user="ann", host="desk"
+        protocol=PROTOCOL_VERSION, software="0.1.0", program="test", session="one", user="ann", host="desk"
     )
 
 

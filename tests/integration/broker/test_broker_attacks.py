@@ -9,6 +9,7 @@ from fabric.config import parse_url
 from fabric.keys import KeyPair
 from fabric.protocol import messages as m
 from fabric.protocol.codec import encode
+from fabric.protocol.limits import PROTOCOL_VERSION
 from tests.integration.broker.peers import (
     OTHER,
     RUN,
@@ -31,7 +32,7 @@ def viewer(lab: Lab, name: str) -> FakePeer:
     invited.ask(m.Invite(request=1, digest=digest, role="viewer", name=name, expires_s=60, uses=1), m.Done)
     peer = FakePeer(lab.context, lab.broker, name, KeyPair.new())
     lab.peers.append(peer)
-    peer.ask(m.Enrol(protocol=1, name=name, secret=SECRET, login=name), m.Enrolled)
+    peer.ask(m.Enrol(protocol=PROTOCOL_VERSION, name=name, secret=SECRET, login=name), m.Enrolled)
     peer.close()
     peer.control = peer.connect(zmq.DEALER)
     peer.ask(operator_hello(), m.Welcome)
@@ -182,10 +183,10 @@ def test_a_token_ends_by_use_and_by_time(lab: Lab) -> None:
         wish = m.Invite(request=number, digest=digest, role="node", name="", expires_s=expires_s, uses=1)
         operator.ask(wish, m.Done)
     first, second = lab.agent("lab1", join=False), lab.agent("lab2", join=False)
-    overheard = m.Enrol(protocol=1, name="lab1", secret=b"1")
+    overheard = m.Enrol(protocol=PROTOCOL_VERSION, name="lab1", secret=b"1")
     assert first.ask(overheard, m.Enrolled).name == "lab1"
     assert "has been used already, by lab1" in second.ask(overheard, m.Rejected).sentence
-    late = m.Enrol(protocol=1, name="no name", secret=b"2")
+    late = m.Enrol(protocol=PROTOCOL_VERSION, name="no name", secret=b"2")
     while (rejected := second.ask(late, m.Rejected)).code == "malformed":
         second.control.poll(50)
     assert rejected.sentence == "the join token has expired; ask for a new one"

@@ -3,6 +3,7 @@
 from fabric.config import parse_url
 from fabric.protocol import messages as m
 from fabric.protocol.codec import encode
+from fabric.protocol.limits import PROTOCOL_VERSION
 from tests.integration.broker.peers import FakeAgent, Lab, enrol
 
 
@@ -17,7 +18,7 @@ def test_a_wrong_token_and_a_name_in_use_are_refused_with_a_sentence(lab: Lab) -
     """Both end in front of a person."""
     lab.agent("lab1")
     stranger = lab.agent("lab1", join=False)
-    rejected = stranger.ask(m.Enrol(protocol=1, name="lab2", secret=b"0" * 16), m.Rejected)
+    rejected = stranger.ask(m.Enrol(protocol=PROTOCOL_VERSION, name="lab2", secret=b"0" * 16), m.Rejected)
     assert (rejected.code, rejected.sentence) == ("bad_token", "the join token is not this broker's")
     rejected = stranger.ask(enrol("lab1", lab.broker), m.Rejected)
     assert rejected.code == "name_in_use"

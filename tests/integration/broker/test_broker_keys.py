@@ -10,6 +10,7 @@ from fabric.cli.main import main
 from fabric.config import parse_url
 from fabric.keys import JoinToken, KeyPair, OperatorAccess, operator_access_path
 from fabric.protocol import messages as m
+from fabric.protocol.limits import PROTOCOL_VERSION
 from tests.integration.broker.peers import RUN, FakePeer, Lab, open_run, operator_hello
 
 
@@ -41,7 +42,7 @@ class Desk:
         token = self.token("--role", role)
         peer = FakePeer(self.lab.context, self.lab.broker, name, KeyPair.new())
         self.lab.peers.append(peer)
-        peer.ask(m.Enrol(protocol=1, name=name, secret=token.secret, login=name), m.Enrolled)
+        peer.ask(m.Enrol(protocol=PROTOCOL_VERSION, name=name, secret=token.secret, login=name), m.Enrolled)
         peer.close()
         peer.control = peer.connect(zmq.DEALER)
         peer.ask(operator_hello(), m.Welcome)

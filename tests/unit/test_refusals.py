@@ -1,6 +1,6 @@
 """A flood of garbage must not become a flood of lines."""
 
-from broker.refusals import Refusals
+from fabric.refusals import Refusals
 
 S = 1_000_000_000
 
