@@ -6,7 +6,7 @@ from broker.limits import HELLO_BYTES, HELLO_JOURNALS, NODES_BYTES
 from broker.parts import Parts
 from broker.recording import journal_head
 from broker.sizes import size_of, size_of_hello
-from fabric.protocol.limits import PROTOCOL_VERSION
+from fabric.protocol.limits import MAX_WHY_CHARS, PROTOCOL_VERSION
 from fabric.protocol.messages import (
     AgentHello,
     Beat,
@@ -77,7 +77,7 @@ def goodbye(parts: Parts, peer: Peer, message: Goodbye, now_ns: int) -> list[Eff
     """Let a node be away at once: its agent ends."""
     parts.registry.left(peer)
     held = parts.runs.holding(peer.name)
-    sentence = f"the agent on {peer.name} has ended: {message.sentence}"
+    sentence = f"the agent on {peer.name} has ended: {message.sentence[:MAX_WHY_CHARS]}"
     told = [] if held is None else held.node_left(peer.name, sentence, now_ns)
     return [Note("node_left", peer.name, message.sentence), *told]
 

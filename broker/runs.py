@@ -36,6 +36,7 @@ class Part:
     works_on: bool = False
     freed: bool = False
     alone: bool = False  # it ends its part by itself
+    was_cut: bool = False  # ... and that part was this start's: it has heard nothing for too long
     news: NodeLost | NodeBack | None = None  # the last that the controller was told, or was to be told
 
     @property
@@ -110,8 +111,10 @@ class Run:
         """Note a node's hello; the controller hears of a new start of its agent, and after a silence."""
         part, run = self.parts[hello.name], self.facts.run
         is_news = part.incarnation != hello.incarnation or isinstance(part.news, NodeLost)
-        part.incarnation, part.works_on, part.heard_ns = hello.incarnation, run in hello.runs, now_ns
         part.alone = run in hello.alone
+        # A new start has restarted, also while it resets what the last one has left.
+        part.was_cut = part.alone and part.incarnation in (None, hello.incarnation)
+        part.incarnation, part.works_on, part.heard_ns = hello.incarnation, run in hello.runs, now_ns
         return self._back(hello.name, part) if is_news else []
 
     def node_left(self, node: str, sentence: str, now_ns: int) -> list[Effect]:
@@ -124,7 +127,7 @@ class Run:
     def _back(self, node: str, part: Part) -> list[Effect]:
         run, incarnation = self.facts.run, part.incarnation or 0
         part.news = NodeBack(
-            run=run, node=node, incarnation=incarnation, works_on=part.works_on, alone=part.alone
+            run=run, node=node, incarnation=incarnation, works_on=part.works_on, alone=part.was_cut
         )
         return [ToController(run, part.news)]
 

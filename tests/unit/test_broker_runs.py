@@ -220,3 +220,16 @@ def test_a_run_waits_for_a_node_that_ends_its_part_alone() -> None:
     assert not run.is_left(21 * S)
     run.freed("lab1")
     assert run.is_left(21 * S)
+
+
+def test_a_new_start_is_no_node_that_was_cut_off() -> None:
+    """It resets alone, too; people look for another cause then."""
+    run = opened()
+    (told,) = run.node_hello(hello(2, works_on=False, alone=True), S)
+    assert told == back(2, works_on=False)
+    run.node_heard("lab2", 4 * S)
+    run.expire(6 * S)
+    (told,) = run.node_hello(hello(2, works_on=False, alone=True), 7 * S)
+    assert isinstance(told, ToController)
+    assert isinstance(told.message, NodeBack)
+    assert told.message.alone

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from agents import inheriting
+from agents.dirty import DirtyRuns
 from agents.executor import Executor
 from agents.journal import Journal
 from agents.launcher import wire
@@ -15,10 +16,14 @@ from tests.unit.scripted_node import RUN, Node, assign, step
 LAUNCHER = "42.1000"
 
 
+def dirty_runs(directory: Path) -> DirtyRuns:
+    return DirtyRuns(directory, lambda: (0, 0))
+
+
 def left(directory: Path, node: Node, *, run: str = RUN, life: int = 1) -> None:
     """Leave what an agent leaves that is killed."""
     journal = Journal.create(directory, run, life)
-    part = Part(node.executor, journal, directory)
+    part = Part(node.executor, journal, directory, dirty_runs(directory))
     part.save()
     part.write_down(Context(LAUNCHER, (), 0, ()))
     part.close()
@@ -81,7 +86,7 @@ def test_a_memo_that_cannot_be_read_is_none(tmp_path: Path) -> None:
 def test_a_memo_is_given_up_where_it_cannot_be_written(tmp_path: Path) -> None:
     """Who comes next must not believe what is not true any more."""
     journal = Journal.create(tmp_path, RUN, 1)
-    part = Part(Executor(assign()), journal, tmp_path)
+    part = Part(Executor(assign()), journal, tmp_path, dirty_runs(tmp_path))
     part.write_down(Context(LAUNCHER, (), 0, ()))
     assert (journal.path / "part").exists()
     (journal.path / "part.new").mkdir()  # so that no new one can be made
@@ -99,7 +104,7 @@ def test_records_that_were_about_to_be_appended_are_appended_once(tmp_path: Path
     for appended in range(4):
         root = tmp_path / str(appended)
         journal = Journal.create(root, RUN, 1)
-        part = Part(Executor(assign()), journal, root)
+        part = Part(Executor(assign()), journal, root, dirty_runs(root))
         part.save()
         part.write_down(Context(LAUNCHER, (), 0, notices))
         for notice in notices[:appended]:
@@ -117,7 +122,7 @@ def test_a_new_phase_begins_the_file_anew(tmp_path: Path) -> None:
     """It is as long as one phase, however long the run is."""
     node = Node()
     journal = Journal.create(tmp_path, RUN, 1)
-    part = Part(node.executor, journal, tmp_path)
+    part = Part(node.executor, journal, tmp_path, dirty_runs(tmp_path))
     sizes = []
     for number in range(1, 5):
         node.prepare(step("a-1", f"{number}/run"), phase=f"{number}/run")

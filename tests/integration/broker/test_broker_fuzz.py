@@ -15,6 +15,7 @@ from fabric.config import parse_url
 from fabric.keys import KeyPair
 from fabric.protocol import messages as m
 from fabric.protocol.codec import MESSAGES, encode
+from fabric.protocol.limits import PROTOCOL_VERSION
 from tests import hostile
 from tests.integration.broker.peers import BOUND_S, FakeAgent, FakePeer, Lab, open_run, operator_hello, replay
 
@@ -61,7 +62,7 @@ def enrolled(lab: Lab, role: Any, name: str) -> FakePeer:
         digest = hashlib.sha256(secret).hexdigest()
         wish = m.Invite(request=1, digest=digest, role=role, name=name, expires_s=60, uses=1)
         lab.operator().ask(wish, m.Done)
-        peer.ask(m.Enrol(protocol=1, name=name, secret=secret, login=name), m.Enrolled)
+        peer.ask(m.Enrol(protocol=PROTOCOL_VERSION, name=name, secret=secret, login=name), m.Enrolled)
     peer.close()
     return peer
 

@@ -6,6 +6,9 @@ from fabric.protocol.codec import encode
 from fabric.protocol.limits import PROTOCOL_VERSION
 from tests.integration.broker.peers import FakeAgent, Lab, enrol
 
+THIS = b"\xa8protocol" + bytes([PROTOCOL_VERSION])
+OTHER = b"\xa8protocol" + bytes([99])
+
 
 def test_an_agent_enrols_and_is_welcomed_with_the_other_ports(lab: Lab) -> None:
     """One address is configured; the rest comes from the broker."""
@@ -39,8 +42,9 @@ def test_a_second_agent_with_a_copied_key_is_refused_while_the_first_lives(lab: 
 def test_another_version_of_the_protocol_is_told_what_to_do(lab: Lab) -> None:
     """An old agent must not be left wondering."""
     agent = lab.agent("lab1", join=False)
-    old = encode(enrol("lab1", lab.broker)).replace(b"\xa8protocol\x01", b"\xa8protocol\x63")
+    old = encode(enrol("lab1", lab.broker)).replace(THIS, OTHER)
     agent.push(agent.control, [old])
     rejected = agent.expect(m.Rejected)
     assert rejected.code == "version"
-    assert "install the same version" in rejected.sentence
+    assert "speaks protocol 99" in rejected.sentence
+    assert "upgrade testfabric where the broker runs" in rejected.sentence

@@ -85,6 +85,10 @@ def test_two_runs_that_want_one_node(lab: Lab) -> None:
     assert controller.ask(
         m.CloseRun(request=2, run=RUN, verdict="pass", result="{}"), m.RunClosed
     ) == m.RunClosed(request=2, run=RUN)
+    leaving = controller.ask(open_run(OTHER, node), m.Denied)
+    assert leaving.sentence == f"lab1 still ends its part of run {RUN} by itself"
+    node.say(m.Freed(run=RUN, node="lab1", incarnation=1, records=0, reset_failed=False))
+    node.ask(m.Probe(t1_ns=1), m.ProbeReply)
     assert controller.ask(open_run(OTHER, node), m.RunOpened).run == OTHER
     runs = controller.ask(m.RunsRequest(request=3, run="", limit=10), m.Runs).runs
     assert [(run.run, run.state, run.verdict) for run in runs] == [
