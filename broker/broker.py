@@ -192,6 +192,10 @@ class Broker:
         """Marks of nodes are kept: from now on they count."""
         return upkeep.marks_saved(self._parts, effect)
 
+    def retire(self, run: str) -> list[Effect]:
+        """A run is not kept any more."""
+        return upkeep.retire_run(self._parts, run)
+
     def run_found(self, run: str, facts: RunFacts | None, now_ns: int) -> list[Effect]:
         """The catalogue has answered; None: there is no such run."""
         if facts is not None:

@@ -34,6 +34,11 @@ def _sections() -> "Sections":
     metavar="DIR",
     help="Keys, catalogue and records.  [default: testfabric/broker in the XDG state directory]",
 )
+@option(
+    "--keep",
+    metavar="AGE,SIZE",
+    help='Delete the oldest runs beyond that: "14d", "20GB", "14d,20GB".  [default: keep all]',
+)
 @click.option("--operator-file", type=click.Path(dir_okay=False, path_type=Path), hidden=True)
 @click.option("--announce-fd", type=click.IntRange(min=3), hidden=True)
 @click.option("--lifeline-fd", type=click.IntRange(min=0), hidden=True)
@@ -50,6 +55,7 @@ def main(
     listen: str,
     state_dir: Path | None,
     *,
+    keep: str | None,
     operator_file: Path | None,
     announce_fd: int | None,
     lifeline_fd: int | None,
@@ -69,8 +75,10 @@ def main(
             return
         if doctor:
             raise SystemExit(_look(listen, state_dir, quiet=logs["quiet"]))
+        from broker.retention import parse_keep
         from broker.service import Request, serve
 
+        kept = parse_keep(keep) if keep else None
         set_up_logs(**logs)
         request = Request(
             listen=listen,
@@ -78,6 +86,7 @@ def main(
             operator_file=operator_file,
             announce_fd=announce_fd,
             lifeline_fd=lifeline_fd,
+            keep=kept,
             ephemeral=ephemeral,
         )
         serve(request, partial(_say, quiet=logs["quiet"]))

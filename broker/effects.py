@@ -204,9 +204,9 @@ class SaveMarks:
 
 @dataclass(frozen=True, slots=True)
 class EraseRun:
-    """Delete a closed run with its records.  Answer: `Broker.run_erased`, or `Denied` to who asked."""
+    """Delete a closed run with its records.  Answer: `Done`, or `Denied`, to who asked."""
 
-    peer: Peer
+    peer: Peer | None  # None: nobody asked, it is not kept any more
     request: int
     run: str
 

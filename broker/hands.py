@@ -33,8 +33,9 @@ from broker.feed import Topics, Unpublished, feed_topic
 from broker.gate import Gate
 from broker.home import Home
 from broker.identity import log_access, tell_gate
-from broker.limits import RETRY_NS, VERSION_EVERY_NS
+from broker.limits import MAX_READ, READING_NS, RETRY_NS, VERSION_EVERY_NS
 from broker.reading import Readers
+from broker.retention import Reads
 from broker.sockets import Sockets
 from fabric.clock import Clock
 from fabric.errors import DecodeError, StoreError
@@ -61,7 +62,8 @@ class Hands:
         self._sockets = sockets
         self._gate = gate
         self._clock = clock
-        self._readers = Readers(home, sockets, self._send)
+        self.reads = Reads(MAX_READ, READING_NS)
+        self._readers = Readers(home, sockets, self._send, self.reads)
         self._unpublished = Unpublished()
         self._finding: set[str] = set()  # runs whose logs are being opened for the broker
         self._unwritten: list[Store] = []  # entries of this turn
@@ -107,6 +109,10 @@ class Hands:
         self._heard, self._heard_frame = message, frame
         self.carry_out(self._broker.receive(peer, message, now_ns), now_ns)
         self._heard, self._heard_frame = None, b""
+
+    def retire(self, run: str, now_ns: int) -> None:
+        """Delete a run that is not kept any more."""
+        self.carry_out(self._broker.retire(run), now_ns)
 
     def carry_out(self, effects: list[Effect], now_ns: int) -> None:
         """Do all of it, in order."""
@@ -328,10 +334,12 @@ class Hands:
             self._home.erase(effect.run)
         except StoreError as error:
             _failed("run_not_erased", error, run=effect.run)
-            self._deny(effect.peer, effect.request, str(error), now_ns)
+            if effect.peer is not None:
+                self._deny(effect.peer, effect.request, str(error), now_ns)
             return
-        log.info("run_erased", run=effect.run, operator=effect.peer.name)
-        self._send(Send(effect.peer, m.Done(request=effect.request)), now_ns)
+        log.info("run_erased", run=effect.run, operator="" if effect.peer is None else effect.peer.name)
+        if effect.peer is not None:
+            self._send(Send(effect.peer, m.Done(request=effect.request)), now_ns)
 
     def _find_run(self, effect: FindRun, now_ns: int) -> None:
         try:

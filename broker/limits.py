@@ -168,6 +168,25 @@ UNPUBLISHED_BYTES: Final = 16 << 20
 """Most bytes of entries that wait for the disk before they are published: a tenth of a second of a sink at
 full speed.  What is beyond that, readers ask for."""
 
+# --- retention -------------------------------------------------------------------------------------
+SURVEY_NS: Final = 60 * S
+"""So often it is looked whether runs have become too old or too many."""
+
+RETIRE_EVERY_NS: Final = S // 4
+"""Of those that are, one is deleted in so long: each takes the loop for 20 ms."""
+
+YOUNG_NS: Final = 600 * S
+"""A run stays for so long after its end, whatever is kept: somebody may be waiting for it."""
+
+READING_NS: Final = 60 * S
+"""Who has asked for a part of a run within this time is reading it."""
+
+MAX_READ: Final = 1024
+"""Most runs of which it is known when they were read."""
+
+KEEP_BYTES_MIN: Final = 64 << 20
+"""Least amount that can be kept: one segment of one log."""
+
 # --- the shell -------------------------------------------------------------------------------------
 MAX_LOGS: Final = MAX_RUNS + 64
 """Most open record logs: all open runs and some that are read."""

@@ -107,6 +107,15 @@ class Logs:
             failed.close()
         return self.open(run)
 
+    def size(self, run: str) -> int:
+        """Return the bytes of a run's log on the disk.
+
+        Raises:
+            StoreError: If that cannot be looked up.
+        """
+        opened = self._logs.get(run)
+        return RecordLog.size_of(self._state.records(run)) if opened is None else opened.size_bytes
+
     def save_rows(self, stores: Iterable[Store]) -> None:
         """Note in the catalogue what entries say that are to be written; comes before `write`.
 

@@ -16,6 +16,7 @@ from broker.limits import (
     WHY_CHARS,
 )
 from broker.replay import ReplayQueue
+from broker.retention import Reads
 from broker.sizes import fitting
 from broker.sockets import Sockets
 from fabric.errors import StoreError
@@ -29,10 +30,11 @@ _TEXTS: Final = ("earliest_node", "latest_node", "delayed_by", "way")
 class Readers:
     """Reads the store for operators.  ``now_ns`` is fabric time; ``send`` takes a `Send`."""
 
-    def __init__(self, home: Home, sockets: Sockets, send: Callable[[Send, int], None]) -> None:
+    def __init__(self, home: Home, sockets: Sockets, send: Callable[[Send, int], None], reads: Reads) -> None:
         self._home = home
         self._sockets = sockets
         self._send = send
+        self._reads = reads
         self._replays = ReplayQueue()
         self._unopened: dict[str, list[AnswerReplay]] = {}  # by the run whose log is being opened
 
@@ -63,6 +65,7 @@ class Readers:
     def _replay(self, effect: AnswerReplay, now_ns: int) -> None:
         """Send the entries, then the end; if the reader takes no more, it asks again from where it is."""
         peer, request = effect.peer, effect.request
+        self._reads.note(request.run, now_ns)
         try:
             if self._home.catalogue.run(request.run) is None:
                 self._deny(peer, request.request, "unknown_run", f"there is no run {request.run}", now_ns)
@@ -126,6 +129,7 @@ class Readers:
         if stored is None:
             self._deny(peer, request.request, "unknown_run", f"there is no run {request.run!r:.80}", now_ns)
             return
+        self._reads.note(request.run, now_ns)
         texts = {"trial": stored.trial, "plan": stored.plan, "result": stored.result}
         data = texts[request.document].encode("utf-8", "surrogatepass")
         part = data[max(0, request.offset) :][:DOCUMENT_BYTES]
@@ -148,7 +152,8 @@ class Readers:
         )
 
     def _with_last(self, info: m.RunInfo) -> m.RunInfo:
-        """Fill in the last number of an open run, which the catalogue learns when it is closed."""
+        """Fill in what the log knows: its size, the last number of an open run."""
+        info = replace(info, size_bytes=self._home.logs.size(info.run))
         if info.state == "closed":
             return info
         return replace(info, last=self._home.logs.durable(info.run))

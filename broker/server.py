@@ -23,6 +23,8 @@ from broker.limits import (
     SUBSCRIPTIONS_PER_TURN,
 )
 from broker.parts import Settings
+from broker.retention import Keep
+from broker.retiring import Retiring
 from broker.sockets import Sockets
 from fabric import __version__
 from fabric.clock import Clock
@@ -44,7 +46,9 @@ _SUBSCRIPTIONS = (SUBSCRIBED, UNSUBSCRIBED)
 class Server:
     """Serves until it is stopped.  One thread, one turn after another."""
 
-    def __init__(self, home: Home, sockets: Sockets, gate: Gate, clock: Clock) -> None:
+    def __init__(
+        self, home: Home, sockets: Sockets, gate: Gate, clock: Clock, keep: Keep | None = None
+    ) -> None:
         now_ns = clock.now_ns()
         settings = Settings(
             epoch=home.epoch,
@@ -79,9 +83,12 @@ class Server:
         self._loop.add(sockets.feed, self._feed_subscribed)
         self._loop.add(home.logs.fileno(), self._hands.take_commits)
         self._loop.add(home.logs.opener_fileno(), self._hands.take_opened)
+        self._retiring = Retiring(home, keep, self._hands.reads, self._hands.retire) if keep else None
+        if self._retiring is not None:
+            self._loop.add(self._retiring.fileno(), self._retiring.surveyed)
 
     @classmethod
-    def open(cls, home: Home, address: Address, clock: Clock) -> Self:
+    def open(cls, home: Home, address: Address, clock: Clock, keep: Keep | None = None) -> Self:
         """Bind the sockets, try their doors, take up what the catalogue says.
 
         Raises:
@@ -91,7 +98,7 @@ class Server:
         let_in(home.catalogue, gate, clock.now_ns())
         sockets = Sockets.open(address, home.identity.keys, gate)
         try:
-            return cls(home, sockets, gate, clock)
+            return cls(home, sockets, gate, clock, keep)
         except BaseException:
             sockets.close()
             raise
@@ -133,6 +140,8 @@ class Server:
         self._hands.carry_out([SaveHeard(self._broker.heard_of())], now_ns)
         self._loop.close()
         self._doorkeeper.close()
+        if self._retiring is not None:
+            self._retiring.close()
         self._sockets.close()
 
     # --- a turn -------------------------------------------------------------------------------------
@@ -143,12 +152,15 @@ class Server:
         Records are taken last and few at a time: goes and the answers to them must not wait for them.
         """
         self._listen_to_sink()
-        waits = (self._broker.deadline_ns, self._hands.deadline_ns, self._doorkeeper.deadline_ns)
+        waits = [part.deadline_ns for part in (self._broker, self._hands, self._doorkeeper)]
+        waits += [self._retiring.deadline_ns] if self._retiring else []
         self._loop.turn(min((at for at in waits if at is not None), default=None))
         now_ns = self._clock.now_ns()
         self._hands.carry_out(self._broker.expire(now_ns), now_ns)
         self._hands.carry_on(now_ns)
         self._doorkeeper.expire(now_ns)
+        if self._retiring is not None:
+            self._retiring.carry_on(now_ns)
         if self._traffic.too_many_frames > self._dropped:
             self._dropped = self._traffic.too_many_frames
             self._hands.refuse("message_refused", "", "too many frames", now_ns)

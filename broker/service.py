@@ -9,6 +9,7 @@ from pathlib import Path
 
 from broker.home import Home
 from broker.identity import give_access
+from broker.retention import Keep
 from broker.server import Server
 from fabric.clock import FabricClock
 from fabric.config import Address, advertised_host, parse_listen_url, state_dir
@@ -35,6 +36,7 @@ class Request:
     operator_file: Path | None = None  # where to write the operator's access; None: the user's own place
     announce_fd: int | None = None  # gets one line of JSON when the broker serves
     lifeline_fd: int | None = None  # the broker ends when the other end is closed
+    keep: Keep | None = None  # which runs
     ephemeral: bool = False  # remove the state directory at the end
 
 
@@ -60,7 +62,7 @@ def serve(request: Request, say: Say) -> None:
 
 def _serve_from(home: Home, address: Address, request: Request, say: Say) -> None:
     clock = FabricClock()
-    server = Server.open(home, address, clock)
+    server = Server.open(home, address, clock, request.keep)
     try:
         server.stop_on_signals(signal.SIGTERM, signal.SIGINT)
         if request.lifeline_fd is not None:

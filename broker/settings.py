@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from broker.retention import parse_keep
 from fabric.config import parse_listen_url
 from fabric.settings import Sections, checks
 from fabric.settings.services import COMMON
@@ -10,6 +11,7 @@ SECTIONS: Final[Sections] = {
     "broker": {
         "listen": checks.accepted_by(parse_listen_url),
         "state_dir": checks.path,
+        "keep": checks.accepted_by(parse_keep),
         **COMMON,
     },
 }

@@ -146,11 +146,20 @@ def delete_run(parts: Parts, peer: Peer, message: DeleteRun, now_ns: int) -> lis
     def then(facts: RunFacts | None, _: int) -> list[Effect]:
         if facts is None:
             return _unknown_run(peer, message.request, message.run)
-        parts.archive.forget(message.run)
-        parts.sink.close(message.run)
-        return [EraseRun(peer, message.request, message.run)]
+        return _erase(parts, message.run, peer, message.request)
 
     return parts.archive.ask(message.run, then, now_ns)
+
+
+def retire_run(parts: Parts, run: str) -> list[Effect]:
+    """Delete a run that is not kept any more, unless it is open."""
+    return [] if parts.runs.get(run) is not None else _erase(parts, run)
+
+
+def _erase(parts: Parts, run: str, peer: Peer | None = None, request: int = 0) -> list[Effect]:
+    parts.archive.forget(run)
+    parts.sink.close(run)
+    return [EraseRun(peer, request, run)]
 
 
 def run_request(parts: Parts, peer: Peer, message: RunRequest, now_ns: int) -> list[Effect]:  # noqa: ARG001

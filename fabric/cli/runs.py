@@ -120,16 +120,20 @@ def _check_closed(found: "Sequence[RunInfo]") -> None:
 
     open_runs = [info.run for info in found if info.state == "open"]
     if open_runs:
-        raise UsageError(f"{open_runs[0]} is open: it can be removed when it is over")
+        raise UsageError(
+            f"{open_runs[0]} is open: it can be removed when it is over",
+            hint="Ctrl-C in its fabric-run ends it; where that is gone, its lease does (20 s)",
+        )
 
 
 def _confirm(found: "Sequence[RunInfo]") -> None:
     from fabric.errors import UsageError
+    from fabric.report.quantities import size
 
     if not sys.stdin.isatty():
         raise UsageError("nobody is there to be asked", hint="--yes removes without asking")
     for info in found:
-        click.echo(f"{info.run}  {info.verdict}  {info.last} records", err=True)
+        click.echo(f"{info.run}  {info.verdict}  {info.last} records  {size(info.size_bytes)}", err=True)
     click.confirm(f"Remove {len(found)} run{'s' * (len(found) > 1)} for good?", abort=True, err=True)
 
 

@@ -7,7 +7,7 @@ from fabric.cli.instants import utc
 from fabric.cli.table import table
 from fabric.protocol.messages import PhaseInfo, RunDetails, RunInfo, StepInfo
 from fabric.report.fold import folded
-from fabric.report.quantities import duration
+from fabric.report.quantities import duration, size
 from fabric.report.style import printable
 
 
@@ -20,12 +20,13 @@ def table_of(runs: Sequence[RunInfo], now_ns: int) -> list[str]:
             info.verdict or info.state,
             utc(info.opened_ns),
             _took(info, now_ns),
+            size(info.size_bytes) if info.size_bytes else "",
             info.operator,
             folded(info.nodes, limit=60),
         )
         for info in runs
     ]
-    return table(("RUN", "TRIAL", "VERDICT", "OPENED", "TOOK", "OPERATOR", "NODES"), rows)
+    return table(("RUN", "TRIAL", "VERDICT", "OPENED", "TOOK", "SIZE", "OPERATOR", "NODES"), rows)
 
 
 def details(known: RunDetails, whys: Sequence[str], now_ns: int) -> list[str]:
@@ -41,7 +42,7 @@ def details(known: RunDetails, whys: Sequence[str], now_ns: int) -> list[str]:
         "closed": utc(info.closed_ns) if info.closed_ns else "-",
         "took": _took(info, now_ns),
         "nodes": folded(info.nodes),
-        "records": str(info.last),
+        "records": f"{info.last}, {size(info.size_bytes)} on the broker's disk",
         "read it": f"fabric-tail {info.run}",
         "bundle": f"fabric runs bundle {info.run}",
     }

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 """Raised with every change of a message or a record; docs/protocol.json has what belongs to it."""
 
 # --- sizes -----------------------------------------------------------------------------------------

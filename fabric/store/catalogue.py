@@ -184,6 +184,12 @@ class Catalogue:
         with self._database.transaction() as connection:
             return tuple(map(_info, connection.execute(query)))
 
+    def run_ends(self) -> dict[str, int | None]:
+        """Return all runs with the instant of their end; None: it is open."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(select(runs.c.run, runs.c.state, runs.c.closed_ns))
+            return {row.run: row.closed_ns or 0 if row.state == "closed" else None for row in rows}
+
     def reservations(self) -> tuple[Reservation, ...]:
         """Return who has which node, by node."""
         with self._database.transaction() as connection:

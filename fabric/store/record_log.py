@@ -124,6 +124,19 @@ class RecordLog:
             directory.rmdir()
             sync_directory(directory.parent)
 
+    @staticmethod
+    def size_of(directory: Path) -> int:
+        """Return the bytes that a log takes on the disk without opening it; 0 if it is not there.
+
+        Raises:
+            StoreError: If that cannot be looked up.
+        """
+        with told(directory):
+            try:
+                return sum(path.stat().st_size for path in Segment.list_in(directory))
+            except FileNotFoundError:  # there is none, or it is being deleted
+                return 0
+
     @property
     def cursors(self) -> Mapping[Source, int]:
         """Number of the record that comes next from each (node, incarnation).  A live view."""

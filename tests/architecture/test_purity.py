@@ -41,7 +41,7 @@ SHELLS = {
             "hands",
             "reading",
         ),
-        *("home", "identity", "logs", "opener", "settings", "sockets", "zap", "selftest"),
+        *("home", "identity", "logs", "opener", "retiring", "settings", "sockets", "zap", "selftest"),
     },
     "agents": {
         *("__main__", "cli", "run", "node", "facts", "identity", "settings", "state", "surroundings"),

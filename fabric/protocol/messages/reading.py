@@ -43,6 +43,7 @@ class RunInfo:
     nodes: tuple[str, ...]
     last: int  # number of the last record
     heard_ns: int = 0  # when the controller of an open run was last heard of, as `Runs` tells it; 0: not told
+    size_bytes: int = 0  # of its records on the disk of the broker; 0: not told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
