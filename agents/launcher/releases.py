@@ -1,15 +1,12 @@
 """Releasing steps at their instants, and telling of it when they have had their chance to run."""
 
-# Importing pathlib costs this process 1 MB and 10 ms.
-# ruff: noqa: PTH123
-
 from __future__ import annotations
 
-import os
 import time
 
 from agents.launcher import gates, headstart, libc
 from agents.launcher.bare import signal
+from agents.launcher.rest import MOST_NS, Crowd, first_ns
 from agents.launcher.step import ARMED, ARMING, EXEC_STOP, FAILED, RELEASED, RUNNING, Step
 from agents.launcher.waiting import EARLY_NS
 
@@ -20,12 +17,6 @@ if TYPE_CHECKING:
     from agents.launcher.registry import Registry
     from agents.launcher.waiting import Waiter
 
-QUIET_NS = (2_000_000, 2_000_000, 4_000_000, 8_000_000)
-"""After a release the launcher sleeps for the first of these, and for the others in turn while more processes
-want to run than there are processors: who looks for ends and reports takes them from who was released."""
-
-_CPUS = os.cpu_count() or 1
-
 
 class Releases:
     """Lets the armed steps of a registry go."""
@@ -33,6 +24,7 @@ class Releases:
     def __init__(self, registry: Registry, waiter: Waiter) -> None:
         self._registry = registry
         self._waiter = waiter
+        self._crowd = Crowd()
         self._unreported: list[Step] = []
 
     def release(self, keys: Iterable[str], t0_ns: int) -> None:
@@ -81,25 +73,28 @@ class Releases:
             ]
             woke_ns = self._waiter.wait_until(t0_ns) if t0_ns else 0
             instants, results = gates.open_all(doors)
-            for step, instant_ns, result in zip(steps, instants, results, strict=True):
-                if result >= 0:
-                    self._released(step, woke_ns, instant_ns)
             if t0_ns and all(step.way == EXEC_STOP for step in steps):
                 self._rest(ahead)  # else there are instants of execs to be seen
             headstart.take_back(ahead)
+            for step, instant_ns, result in zip(steps, instants, results, strict=True):
+                if result >= 0:
+                    self._released(step, woke_ns, instant_ns)
 
     def _rest(self, ahead: list[int]) -> None:
         """Let those run who were released here, and elsewhere on this machine at the same instant."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
-        for pause_ns in QUIET_NS:
-            wake_ns = time.monotonic_ns() + pause_ns
+        pause_ns, left_ns = first_ns(self._crowd.running(), self._crowd.cpus), MOST_NS
+        while left_ns > 0:
+            wake_ns = time.monotonic_ns() + min(pause_ns, left_ns)
             next_ns = self._registry.schedule.next_ns
             if next_ns is not None and next_ns < wake_ns + EARLY_NS:
                 break
             libc.sleep_until(wake_ns)
             headstart.take_back(ahead)
-            if not is_crowded():
+            if self._crowd.running() <= self._crowd.cpus:
                 break
+            left_ns -= pause_ns
+            pause_ns *= 2
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _released(self, step: Step, woke_ns: int, instant_ns: int) -> None:
@@ -154,16 +149,6 @@ def report_start(registry: Registry, step: Step, t_ns: int, event: str) -> None:
             "linked": step.is_linked,
         },
     )
-
-
-def is_crowded() -> bool:
-    """Say whether more processes want to run than there are processors."""
-    try:
-        with open("/proc/loadavg", "rb") as file:
-            running = file.read().split()[3].partition(b"/")[0]
-    except (OSError, IndexError):
-        return False
-    return int(running) > _CPUS
 
 
 def _door(step: Step) -> gates.Door:

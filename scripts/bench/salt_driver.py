@@ -2,7 +2,7 @@
 """Internal: asks the minions of a Salt master, run by Salt's own interpreter.
 
 `salt_driver.py CONFIG NODES`: waits for all minions, says "ready"; then for each line, a command, prints
-in one line what it printed on every minion.
+in one line what it printed on every minion, a number of nanoseconds; "-" for one that did not answer in time.
 """
 
 import sys
@@ -25,7 +25,8 @@ def main() -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         answers = client.cmd("*", "cmd.run", [line.strip()], timeout=60)
-        print(*answers.values(), flush=True)
+        said = [str(answer) for answer in answers.values()]
+        print(*(text if text.isdigit() else "-" for text in said), flush=True)
 
 
 def _answers(client: "salt.client.LocalClient") -> dict[str, bool]:

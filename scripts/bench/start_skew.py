@@ -109,7 +109,9 @@ def minions(case: Case) -> Iterator[Way]:
     """Salt."""
     if case.salt:
         salt = case.stack.enter_context(Salt(case.salt, len(case.nodes), case.cpus))
-        yield Way("Salt", "static", partial(salt.make, case.programs.stamp_static, len(case.nodes)))
+        failures: list[str] = []
+        make = partial(salt.make, case.programs.stamp_static, len(case.nodes), failures)
+        yield Way("Salt", "static", make, failures=failures)
 
 
 WAYS: dict[str, Callable[[Case], Iterator[Way]]] = {
@@ -243,11 +245,11 @@ def main() -> None:
             groups[title] = {way.name: way.skews_ms for way in ways}
             raw = {way.name: [asdict(start) for start in way.found] for way in ways}
             cases.append({"nodes": count, "bound": bound is not None, "before": before, "ways": raw})
-    if options.output:
-        options.output.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"machine": machine(), "not_measured": missing(options), "cases": cases})
-        (options.output / "start_skew.json").write_text(text)
-        (options.output / "start_skew.svg").write_text(svg(groups, "ms"))
+            if options.output:  # after each case: the larger ones take long, and may be interrupted
+                options.output.mkdir(parents=True, exist_ok=True)
+                text = json.dumps({"machine": machine(), "not_measured": missing(options), "cases": cases})
+                (options.output / "start_skew.json").write_text(text)
+                (options.output / "start_skew.svg").write_text(svg(groups, "ms"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """A descriptor that is looked at and given back."""
 
-import os
 import socket
 from pathlib import Path
 
@@ -21,9 +20,9 @@ def test_a_borrowed_connection_stays_open() -> None:
 
 def test_what_is_no_socket_costs_no_descriptor(tmp_path: Path) -> None:
     """The number of a connection that is over may belong to a file by now, and be looked at often."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
     with (tmp_path / "file").open("wb") as file:
         for _ in range(3):
             with pytest.raises(OSError, match="non-socket"), borrowed(file.fileno()):
                 pass
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
