@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-LEAST_NS, MOST_NS = 2_000_000, 16_000_000
+LEAST_NS, MOST_NS = 2_000_000, 32_000_000
 """Who looks for ends and reports takes a processor from who was released, here and by other launchers of this
 machine: so it sleeps for the least, and for more the more processes want to run, in all for the most."""
 
