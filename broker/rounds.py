@@ -110,8 +110,8 @@ class GoRound:
         if now_ns >= self._until_ns:
             for node in self._silent:
                 self._reasons[node] = f"{node} did not confirm the go in time"
-            # They would have needed longer than the lead, so the next one is longer by far.
-            self._pace.confirmed(len(self.request.nodes), self._lead_ns, self.request.ready_ns)
+            # They would have needed longer, nobody knows how long: the next lead is twice as long.
+            self._pace.confirmed(len(self.request.nodes), self._lead_ns * 2 // 3, self.request.ready_ns)
             return self._abort(now_ns)
         self._repeats = [at for at in self._repeats if at > now_ns]
         return self._to(self._silent, self._go)
