@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.journal.durable import sync_directory
 from agents.journal.transfer import FULL
 from fabric.errors import FabricError
 
@@ -86,7 +87,10 @@ def _kept(path: Path, default: str) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a small file anew; on a full disk over what is there, for which there is room."""
+    """Write a small file anew; on a full disk over what is there, for which there is room.
+
+    It outlives a power cut, name and all: two lives with one number would number their records alike.
+    """
     new = path.with_suffix(".new")
     try:
         with new.open("w") as file:
@@ -94,6 +98,7 @@ def _replace(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
+        sync_directory(path.parent)
     except OSError as error:
         new.unlink(missing_ok=True)
         if error.errno not in FULL or not path.exists():

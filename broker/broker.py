@@ -25,7 +25,7 @@ from broker.effects import (
     ToNode,
 )
 from broker.gate import allows
-from broker.limits import S
+from broker.limits import STILL_NS, S
 from broker.open_runs import OpenRuns
 from broker.parts import Handler, Parts, Settings
 from broker.registry import BEAT_NS, Registry
@@ -108,6 +108,7 @@ class Broker:
         self._registry, self._sink, self._archive, self._runs = registry, sink, archive, self._parts.runs
         self._beacon_ns = now_ns
         self._stalled_ns = 0
+        self._expired_ns = now_ns
 
     # --- what arrives -------------------------------------------------------------------------------
 
@@ -221,7 +222,14 @@ class Broker:
         return min((at for at in waits if at is not None), default=None)
 
     def expire(self, now_ns: int) -> list[Effect]:
-        """Do what is due.  Safe to call at any time."""
+        """Do what is due.  Safe to call at any time.
+
+        While a run is open this is called every second.  If it was not, this process has stood still, and
+        nobody else has to answer for the silence.
+        """
+        still_ns, self._expired_ns = now_ns - self._expired_ns, now_ns
+        if still_ns > STILL_NS:
+            self._runs.postpone(still_ns, now_ns)
         effects = self._runs.expire(now_ns)
         effects += self._runs.leftovers.expire(now_ns, lambda node: self._is_heard(node, now_ns))
         effects += self._sink.expire(now_ns)

@@ -86,6 +86,9 @@ MAX_WAITING: Final = 256
 REPEAT_NS: Final = 1 * S
 """What must arrive, such as `Abandon`, is said again after so long."""
 
+STILL_NS: Final = 2 * S
+"""A broker with an open run that was not called for so long has stood still; leases do not count that."""
+
 MAX_LEFTOVERS: Final = 4096
 """Most pairs of node and closed run of which the end is still wanted."""
 

@@ -108,6 +108,8 @@ class OpenRuns:
         def then(facts: RunFacts | None, then_ns: int) -> list[Effect]:
             if facts is not None:
                 return [Send(peer, openings.denied(message, "closed", f"run {message.run} is closed"))]
+            if message.run in self._openings or message.run in self._runs:
+                return self.open(peer, session, message, then_ns)  # it was asked for twice meanwhile
             return self._save(peer, session, message, then_ns)
 
         return self._archive.ask(message.run, then, now_ns)
@@ -245,6 +247,11 @@ class OpenRuns:
             return None
         goes = (run.go_deadline_ns for run in self._runs.values())
         return min([self._check_ns, *(at for at in goes if at is not None)])
+
+    def postpone(self, ns: int, now_ns: int) -> None:
+        """Give controllers and nodes more time: nobody listened to them for so long."""
+        for run in self:
+            run.postpone(ns, now_ns)
 
     def look_again(self, now_ns: int) -> None:
         """Something changed that may end a run: have `expire` look at all of them."""

@@ -96,6 +96,12 @@ class Run:
         """Note that the controller spoke."""
         self.heard_ns = now_ns
 
+    def postpone(self, ns: int, now_ns: int) -> None:
+        """Give everybody so much more time: nobody listened to them."""
+        self.heard_ns = min(self.heard_ns + ns, now_ns)
+        for part in self.parts.values():
+            part.heard_ns = min(part.heard_ns + ns, now_ns)
+
     # --- its nodes ----------------------------------------------------------------------------------
 
     def node_heard(self, node: str, now_ns: int) -> list[Effect]:

@@ -148,8 +148,8 @@ class Run:
                 effects = self._phase.finished(read.node, now_ns)
             case RunEnded() if self.state == "closing" and self._ending is not None:
                 return self._ending.close(self._result(self), now_ns)
-            case _:
-                pass
+            case RunEnded(why=why):  # by the broker, for which this controller was gone for too long
+                return self.broker_gone(why[0])
         if self.state == "freeing" and self._ending is not None:
             self._ending.read(read.node, now_ns)
         return self._go_on(effects, now_ns)
