@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from broker.copying import backup, restore, verify
 from fabric.cli.options import option, reported_errors, settings
 from fabric.cli.service import config_options, ephemeral_option, log_options, say_checked, set_up_logs
 
@@ -19,7 +20,7 @@ def _sections() -> "Sections":
     return SECTIONS
 
 
-@click.command("fabric-broker", context_settings=settings("broker"))
+@click.group("fabric-broker", context_settings=settings("broker"), invoke_without_command=True)
 @option(
     "--listen",
     default="tcp://127.0.0.1:7400",
@@ -69,6 +70,8 @@ def main(
 
     Prints the line that starts an agent on a node, then serves until it is interrupted.
     """
+    if click.get_current_context().invoked_subcommand:
+        return
     with reported_errors():
         if check_config:
             say_checked(config)
@@ -90,6 +93,10 @@ def main(
             ephemeral=ephemeral,
         )
         serve(request, partial(_say, quiet=logs["quiet"]))
+
+
+for _command in (backup, restore, verify):
+    main.add_command(_command)
 
 
 def _look(listen: str, directory: Path | None, *, quiet: bool) -> int:

@@ -139,6 +139,8 @@ def find(text: str) -> tuple[click.Context | None, list[str]]:
             return contexts()[sub], words[3:]
         shown = f"{names} show"  # what is no subcommand is for the one called show
         return contexts().get(shown if shown in contexts() else names), words[2:]
+    if " ".join(words[:2]) in contexts():
+        return contexts()[" ".join(words[:2])], words[2:]
     return contexts().get(words[0]), words[1:]
 
 

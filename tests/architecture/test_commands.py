@@ -41,6 +41,7 @@ HELPED = [
     "fabric keys invite",
     "fabric join",
     "fabric doctor",
+    "fabric-broker backup",
 ]
 
 

@@ -34,6 +34,7 @@ SHELLS = {
             "borrowing",
             "callers",
             "cli",
+            "copying",
             "doctor",
             "doorkeeper",
             "service",

@@ -11,6 +11,7 @@ READERS = {
     "fabric.clock": "the broker's, once at its start: it counts on by its monotonic clock",
     "fabric.controller.trialrun": "the date in the id of a run",
     "fabric.controller.execute": "the date in the id of a run",
+    "fabric.store.backup": "the end of runs that were open in a backup, for people",
     "fabric.doctor.lab": "how far off the clock of this machine is, for people",
     "agents.recovery": "the instant of what an earlier life left, without a bound: nothing better is known",
     "agents.timekeeping": "the same before the first welcome, and how wrong the node's clock is, for people",
