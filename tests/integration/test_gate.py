@@ -330,3 +330,33 @@ def test_swapped_domains_stop_the_broker(doors: Doors) -> None:
     doors.replace("feed", forgotten(doors, "sink", without="nothing"))
     with pytest.raises(FabricError, match="the feed socket"):
         doors.test()
+
+
+def test_a_door_that_does_not_answer_is_not_called_closed(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine with too much to do is no firewall, and what was not tested is not served."""
+    monkeypatch.setattr("broker.selftest.LIMIT_S", 0.2)
+    with pytest.raises(FabricError, match=r"has not answered .* within 0.2 s") as raised:
+        self_test(
+            doors.context, doors.endpoints(), doors.keys.public, time.sleep, doors.gate
+        )  # nobody answers a handshake
+    assert "too much to do" in raised.value.hint
+
+
+def test_a_handshake_that_took_too_long_is_tried_again(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker's own limit for handshakes has ended it: that looks like a refusal and says nothing."""
+    for domain in TYPES:
+        socket = forgotten(doors, domain, without="nothing")
+        socket.setsockopt(zmq.HANDSHAKE_IVL, 100)
+        doors.replace(domain, socket)
+    monkeypatch.setattr("broker.selftest.HANDSHAKE_MS", 50)
+    begun = time.monotonic()
+
+    def serve(seconds: float) -> None:
+        if time.monotonic() - begun < 0.3:
+            time.sleep(seconds)
+        else:
+            doors.zap.serve_for(seconds)
+
+    self_test(doors.context, doors.endpoints(), doors.keys.public, serve, doors.gate)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from agents.launching import Patience
 from tests.integration.faults.case import Case, Tail, make_big
 from tests.integration.faults.cells import Cell, Stage, expected
 from tests.integration.faults.judge import Judge, Outcome
@@ -21,7 +22,8 @@ HOLD_S: Final = 7.0
 WITHIN_S: Final = 60.0
 """From the fault to the end of the last run, on a machine that has more to do."""
 
-PATIENCE_S: Final = (15.0, 5.0, 10.0)
+_PATIENCE: Final = Patience()
+PATIENCE_S: Final = (_PATIENCE.lease_s, _PATIENCE.grace_s, _PATIENCE.silence_s)
 """Of agents and launchers with each other, as it is if nobody says anything."""
 
 LEFT_BYTES: Final = 1_000_000

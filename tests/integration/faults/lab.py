@@ -278,7 +278,8 @@ class Agent:
         group = cgroup.directory_of(starting.mark_of(self.state))
         assert not group or not Path(group).exists()
         scratch = self.state / "scratch"
-        assert not scratch.exists() or [path.name for path in scratch.iterdir()] == []
+        left = [path.name for path in scratch.iterdir()] if scratch.exists() else []
+        assert left == [], f"{self.name} has left {left}:\n{self._said()[-3000:]}"
 
     def _said(self) -> str:
         path = self.lab.directory / f"{self.name}.log"

@@ -22,6 +22,7 @@ def line(stream, number):
     return "%s %08x\\n" % (body, zlib.crc32(body.encode()))
 
 sign, least, mode = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+pause_s = float(sys.argv[4]) if len(sys.argv) > 4 else 0.01
 started = os.open(sign + "-started", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 os.write(started, b"started\\n")
 witness = os.open(sign + "-witness", os.O_WRONLY | os.O_CREAT, 0o600)
@@ -33,13 +34,14 @@ while number < least or (mode == "on" and not os.path.exists(sign + "-stop")):
         os.write(1 + place, text)
         os.pwrite(witness, struct.pack("=Q", upto), 8 * place)
     number = upto
-    time.sleep(0.01)
+    time.sleep(pause_s)
 while mode == "wait" and not os.path.exists(sign + "-stop"):
     time.sleep(0.02)
 os.pwrite(witness, b"finished", 16)
 """
 """Arguments: where its signs go, how many lines at least, what it does then: prints (``on``) until told to
-stop, is silent (``wait``) until it is told to stop, or ends (``end``)."""
+stop, is silent (``wait``) until it is told to stop, or ends (``end``); and its pause after each write, in
+seconds, if it is not 0.01."""
 
 
 def line(stream: Stream, number: int) -> str:
