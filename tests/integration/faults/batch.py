@@ -79,9 +79,10 @@ class Bench:
         batch = Batch(self, [self._case(number, cell) for number, cell in enumerate(cells, 1)])
         return batch.do()
 
-    def retire(self, agent: Agent) -> None:
-        """Use another node in its place from now on: this one is dirty."""
+    def retire(self, agent: Agent, run: str) -> None:
+        """Use another node in its place from now on: this one is dirty by a run."""
         agent.end()
+        agent.dirty = run
         self._retired += 1
         self._suffix[agent.name] = f"r{self._retired}"
 
@@ -161,9 +162,9 @@ class Batch:
             judge.shown(self._bench.tail.events(case.run_id))
             judge.state(states[case.victim.name])
             outcome.problems += self._left(case)
-            case.remove()
             if states[case.victim.name] != "free":
-                self._bench.retire(case.victim)
+                self._bench.retire(case.victim, case.run_id)
+            case.remove()
         return list(self._outcomes.values())
 
     def _wait(self) -> None:

@@ -1,6 +1,8 @@
 """The whole matrix of faults, or a part of it, with a table of what happened: `scripts/faults`."""
 
 import argparse
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +31,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the random kills")
     parser.add_argument("--minutes", type=float, default=60.0, help="most that the random kills take")
     wishes = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left
     with tempfile.TemporaryDirectory(prefix="faults-") as directory:
         if wishes.kills:
             from tests.integration.faults.kills import kill_at_random

@@ -15,6 +15,15 @@ TOGETHER: Final = (
     # One broker serves all: what happens to it happens to all six.
     tuple(cell for cell in MATRIX if cell[:2] == ("broker", "kill")),
     (Cell("controller", "kill", "fetch"), Cell("tail", "kill", "run")),
+    # Who does not come back: the run gives the node up.  Last, for one of these nodes is dirty afterwards.
+    (
+        Cell("agent", "kill-for-good", "prepare"),
+        Cell("agent", "kill-for-good", "reset"),
+        Cell("agent", "stop-for-good", "run"),
+        Cell("launcher", "kill", "armed"),
+        Cell("launcher", "kill", "reset"),
+        Cell("launcher", "stop-for-good", "run"),
+    ),
 )
 
 pytestmark = pytest.mark.timeout(400)
