@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from agents.cleaning import UNREADABLE, Left
+from agents.journal.durable import sync_directory
 from agents.removal import remove_later, scratch_of
 from fabric.errors import DecodeError
 from fabric.log import get_logger
@@ -52,6 +53,10 @@ class DirtyRuns:
         """Whether a run has left this node dirty."""
         return run in self._left
 
+    def why(self, run: str) -> str:
+        """Why a run has left this node dirty; "" if it has not."""
+        return self._left[run].told.why if run in self._left else ""
+
     def add(self, run: str, why: str, assign: Assign | None) -> bool:
         """Keep what a run owes, or why it still does; return whether a next life will know of it."""
         known = self._left.get(run)
@@ -90,6 +95,7 @@ def _write(path: Path, left: Left) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
+    sync_directory(path.parent)
 
 
 def _read(path: Path) -> Left:

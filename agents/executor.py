@@ -64,8 +64,9 @@ class Executor:
 
     @property
     def needs_reset(self) -> bool:
-        """Whether a next life of the agent has to reset."""
-        return self.parting.needs_reset
+        """Whether a next life of the agent has to reset: something has begun, or may at once."""
+        part = self.phase
+        return self.parting.needs_reset or (part is not None and part.is_close_to_begin)
 
     @property
     def secrets(self) -> Mapping[str, str]:

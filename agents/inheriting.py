@@ -13,7 +13,7 @@ from agents import takeover
 from agents.dirty import DirtyRuns
 from agents.executor import Executor
 from agents.hands import Hands, is_probe
-from agents.journal import Journal
+from agents.journal import Journal, directory
 from agents.launcher import wire
 from agents.launcher.events import Adopted, AdoptedStep
 from agents.launching import run_of
@@ -84,6 +84,8 @@ def _heir(journal: Journal, memo: Memo, found: Adopted) -> Heir | str:
     state = saved(journal)
     if state is None or journal.damage:
         return f"the journal of {journal.run} is damaged"
+    if not directory.is_of_this_boot(journal.path):
+        return f"the journal of {journal.run} is of another boot"
     assign, needs_reset = state
     steps = {step.key: step for step in found.steps if run_of(step.key) == journal.run}
     executor = memo.executor(assign, needs_reset=needs_reset)

@@ -1,7 +1,6 @@
 """The agent's shell: one loop, the connection to the broker, and the runs.  It decides nothing."""
 
 import random
-from collections import OrderedDict
 from typing import Final
 
 from agents import inheriting
@@ -17,8 +16,8 @@ from agents.journal import FULL_PAUSE_S, Journal
 from agents.journal.directory import trim_undelivered
 from agents.launching import Arming, Patience
 from agents.owed import Owed
-from agents.parts import Part, drop_cleanings, nothing_freed, refused
-from agents.recovery import owed_resets, unreadable_resets
+from agents.parts import FreedRuns, Part, drop_cleanings, nothing_freed, refused
+from agents.recovery import LeftPart, left_parts, unreadable_resets
 from agents.removal import remove_leftovers
 from agents.shipping import Shipper
 from agents.sockets import Sockets
@@ -41,7 +40,6 @@ from fabric.protocol.messages import (
     FilePart,
     Forget,
     Free,
-    Freed,
     Goodbye,
     Message,
     Probe,
@@ -56,9 +54,6 @@ from fabric.timing.timekeeper import contradicted
 log = get_logger()
 
 S: Final = 1_000_000_000
-
-FREED_KEPT: Final = 100
-"""Ends of runs that are remembered, to be said again to a controller that asks again."""
 
 
 class Node:
@@ -101,7 +96,7 @@ class Node:
         self._shipper = Shipper(self._sockets.ship)
         self._parts: dict[str, Part] = {}
         self._owed = Owed(state.directory, self._begin_reset)
-        self._freed: OrderedDict[str, Freed] = OrderedDict()
+        self._freed = FreedRuns()
         self._time = Timekeeping(self._session, self._clock)
         self._dirty = DirtyRuns(state.directory, self._time.now)
         self._unsaid_hello: Message | None = None
@@ -178,6 +173,8 @@ class Node:
         self._disks.look(self._parts.values(), now_ns)
         self._tidying.look()
         self._ship(now_ns)
+        if self._refusal and all(part.shipping for part in self._parts.values()):
+            self.stop(self._refusal)
 
     def _deadline_ns(self) -> int:
         times = [self._session.deadline_ns, self._beat_ns, self._shipper.deadline_ns]
@@ -221,13 +218,15 @@ class Node:
             self._shipper.add(journal)
         left = [journal for journal in journals if journal.run not in runs]
         self._dirty.add_unreadable(unreadable_resets(left))
-        self._owed.begin(owed_resets(left))
+        self._owed.begin(left_parts(left))
         remove_leftovers(root, lambda run: self._is_busy(run) or self._dirty.has(run))
         log.info("journals_recovered", count=len(journals))
 
-    def _begin_reset(self, assign: Assign) -> None:
-        part = self._open_part(assign, Executor(assign, needs_reset=True))
-        self._hands.drive(part, part.executor.lease_ended("the agent was restarted", self._clock.now_ns()))
+    def _begin_reset(self, left: LeftPart) -> None:
+        executor = Executor(left.assign, needs_reset=left.needs_reset)
+        executor.parting.dirty = self._dirty.why(executor.run)  # it stays so, unless its reset is done here
+        part = self._open_part(left.assign, executor)
+        self._hands.drive(part, part.executor.lease_ended(left.why, self._clock.now_ns()))
 
     def _is_busy(self, run: str) -> bool:
         return run in self._parts or self._owed.has(run)
@@ -320,7 +319,7 @@ class Node:
                 case ss.KeyEnrolled():
                     self._identity.enrolled()
                 case ss.GiveUp(sentence):
-                    self._refusal = self._stopping = sentence
+                    self._refusal = sentence  # it ends when nothing is left to undo here
 
     def _say_or_wait(self, message: Message) -> None:
         """Send; a hello that has to wait for the connection goes out as soon as it stands."""
@@ -355,6 +354,7 @@ class Node:
     # --- runs -------------------------------------------------------------------------------------------
 
     def _open_part(self, assign: Assign, executor: Executor) -> Part:
+        self._freed.check(assign.run)
         part = self._parts[assign.run] = Part.open(self._state, executor, self._dirty)
         self._shipper.add(part.journal)
         executor.clock_changed(self._time.epoch, self._time.known)
@@ -382,9 +382,7 @@ class Node:
         if not part.shipping:
             return
         freed = part.freed()
-        self._freed[journal.run] = freed
-        while len(self._freed) > FREED_KEPT:
-            self._freed.popitem(last=False)
+        self._freed.add(freed)
         self._shipper.remove(journal.run, journal.incarnation)
         self._sockets.say(freed)
         log.info("run_freed", run=journal.run)

@@ -1,4 +1,4 @@
-"""Resets that earlier lives of the agent owe, and the room on its disk that is kept for them.
+"""Ends of parts of runs, with their resets, that earlier lives of the agent owe, and the room kept for them.
 
 A reset may be what makes room on a full disk, so it must not wait for room.  What is kept is a file of random
 bytes: not every file system can reserve, and some take no room for zeros.
@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from agents.recovery import LeftPart
 from fabric.log import get_logger
-from fabric.protocol.messages import Assign
 
 log = get_logger()
 
@@ -29,17 +29,17 @@ class Owed:
         open_part: Begins the reset of a part of a run; raises OSError if the disk has no room for it.
     """
 
-    def __init__(self, state_dir: Path, open_part: Callable[[Assign], None]) -> None:
+    def __init__(self, state_dir: Path, open_part: Callable[[LeftPart], None]) -> None:
         self._state_dir = state_dir
         self._open_part = open_part
-        self._waiting: list[Assign] = []
+        self._waiting: list[LeftPart] = []
         self._told = ""
 
     def has(self, run: str) -> bool:
         """Whether the reset of a run has still to begin."""
-        return any(assign.run == run for assign in self._waiting)
+        return any(left.assign.run == run for left in self._waiting)
 
-    def begin(self, owed: Iterable[Assign] = ()) -> None:
+    def begin(self, owed: Iterable[LeftPart] = ()) -> None:
         """Begin these, and all that wait, as far as there is room.  Due every second."""
         self._waiting += owed
         while self._waiting:
@@ -48,7 +48,7 @@ class Owed:
             except OSError as error:
                 if _give(self._state_dir):
                     continue
-                self._say(self._waiting[0].run, f"{self._state_dir}: {error.strerror}")
+                self._say(self._waiting[0].assign.run, f"{self._state_dir}: {error.strerror}")
                 return
             del self._waiting[0]
 

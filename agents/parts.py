@@ -1,14 +1,16 @@
 """A node's part of a run: executor, journal, scratch directory, and what the next life must know."""
 
 import shutil
+from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from errno import EEXIST
 from pathlib import Path
 from typing import Final
 
 from agents.dirty import DirtyRuns
 from agents.executor import Executor
-from agents.journal import Journal
+from agents.journal import Journal, directory
 from agents.journal.masking import Mask
 from agents.memo import FORMAT, Context, Head, Scribe
 from agents.memofile import MemoFile
@@ -24,6 +26,9 @@ from fabric.protocol.messages import Assign, Freed, Refused
 log = get_logger()
 
 _CLEANING: Final = "cleaning"
+
+FREED_KEPT: Final = 100
+"""Ends of runs that are remembered, to be said again to a controller that asks again."""
 
 
 @dataclass(slots=True)
@@ -43,6 +48,7 @@ class Part:
     _mask: tuple[frozenset[str], Mask] | None = None
     _told_dirty: str = ""
     _is_kept: bool = True
+    _is_durable: bool = False  # the file is on the disk, whatever its first byte is there
 
     @classmethod
     def open(
@@ -78,20 +84,26 @@ class Part:
     def save(self) -> None:
         """Keep what a next life needs to reset alone; does nothing if nothing has changed.
 
-        Secrets are kept as long as something may run that wants them, or write them.
+        Secrets are kept as long as something may run that wants them, or write them.  That a reset is due
+        outlives a power cut.  That it is not any more may not: then it is done twice.
         """
         dirty, assign = self.executor.parting.dirty, self.executor.assign
         if dirty and dirty != self._told_dirty and not self.is_cleaning:
             self._told_dirty = dirty
             self._is_kept = self.dirty_runs.add(assign.run, dirty, assign)
         # What is kept among the dirty runs waits for a person; what could not be kept there is owed.
-        state = (not self._is_kept if self._told_dirty else self.executor.needs_reset, assign)
-        if self.shipping and assign.secrets and not state[0]:
-            state = (state[0], replace(assign, secrets={}))
-        if state == self._saved:
+        needs_reset = not self._is_kept if self._told_dirty else self.executor.needs_reset
+        if self.shipping and assign.secrets and not needs_reset:
+            assign = replace(assign, secrets={})
+        if (needs_reset, assign) == self._saved:
             return
-        keep(self.journal, state[1], needs_reset=state[0])
-        self._saved = state
+        durable = needs_reset or bool(self._told_dirty)  # which is not tried again by itself
+        if self._saved is not None and assign == self._saved[1] and self._is_durable:
+            directory.mark_state(self.journal.path, needs_reset, durable=durable)
+        else:
+            self._is_durable = durable
+            keep(self.journal, assign, needs_reset=needs_reset, durable=durable)
+        self._saved = (needs_reset, assign)
 
     def write_down(self, context: Context) -> None:
         """Keep what a next life needs to take this part over.  Due before anything is done that follows.
@@ -137,6 +149,32 @@ class Part:
             reset_failed=bool(self.dirty),
             reset_why=self.dirty,
         )
+
+
+class FreedRuns:
+    """How the parts of runs have ended in this life."""
+
+    def __init__(self) -> None:
+        self._freed: OrderedDict[str, Freed] = OrderedDict()
+
+    def add(self, freed: Freed) -> None:
+        """Remember an end."""
+        self._freed[freed.run] = freed
+        while len(self._freed) > FREED_KEPT:
+            self._freed.popitem(last=False)
+
+    def get(self, run: str, default: Freed) -> Freed:
+        """Return what was said at the end of a run."""
+        return self._freed.get(run, default)
+
+    def check(self, run: str) -> None:
+        """See that a run can begin.
+
+        Raises:
+            OSError: If its part has ended here: its records are stored, and their numbers would come again.
+        """
+        if run in self._freed:
+            raise FileExistsError(EEXIST, "this node has left the run")
 
 
 def drop_cleanings(state_dir: Path) -> None:

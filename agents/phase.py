@@ -127,6 +127,11 @@ class PhasePart:
         return not self.ending and not self.arming and self.clock_is_fresh and self.is_checked
 
     @property
+    def is_close_to_begin(self) -> bool:
+        """Whether something may start at once: the launcher does it without its agent, too."""
+        return not self.is_reset and self.state in ("preparing", "ready", "scheduled", "holding")
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing of any lane runs or is to come."""
         return all(lane.is_idle for lane in self.lanes.values())

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
-from agents.journal import Journal, OpenStep, StreamState
+from agents.journal import Journal, OpenStep, StreamState, directory
 from agents.journal.directory import SPOOL
 from agents.journal.masked_transfer import mask_tails
 from agents.journal.masking import Mask
@@ -16,15 +17,34 @@ from fabric.protocol.records import FileEnded, Notice, Output, StepFinished, Str
 
 log = get_logger()
 
+BOOTED: Final = "{node} was booted anew: what it reported right before, and the ends of steps, may be missing"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftPart:
+    """A part of a run that an earlier life has left, and which this one ends."""
+
+    assign: Assign
+    needs_reset: bool
+    why: str
+
 
 def end_journals(journals: Iterable[Journal]) -> None:
     """Complete the journals that earlier lives left: every step in them gets an end.
+
+    One of another boot is returned as it is.  A power cut may have taken its end, which the sink may have:
+    what would be appended here would have the number of another record, and be no true end of a step.
 
     The launcher of those lives must be gone.  The time of what is added is this machine's wall clock without
     a bound, for nothing better is known before the first welcome.
     """
     t_ns = time.time_ns()
     for journal in journals:
+        if not directory.is_of_this_boot(journal.path):
+            log.warning(
+                "journal_of_another_boot", run=journal.run, last=journal.appended, what=journal.damage
+            )
+            continue
         if journal.damage:
             log.error("journal_damaged", run=journal.run, what=journal.damage)
             journal.append(Notice(t_ns=t_ns, bound_ns=-1, level="error", message=journal.damage))
@@ -50,20 +70,28 @@ def _forget_secrets(journal: Journal) -> None:
         keep(journal, replace(state[0], secrets={}), needs_reset=False)
 
 
-def keep(journal: Journal, assign: Assign, *, needs_reset: bool) -> None:
+def keep(journal: Journal, assign: Assign, *, needs_reset: bool, durable: bool = False) -> None:
     """Keep the part of a run for the next life, and whether its reset is due."""
-    journal.save_state(bytes([needs_reset]) + encode(assign))
+    journal.save_state(bytes([needs_reset]) + encode(assign), durable=durable)
 
 
-def owed_resets(journals: Iterable[Journal]) -> list[Assign]:
-    """Return the parts of runs whose reset is due; the latest life of each run knows."""
-    owed: dict[str, Assign | None] = {}
+def left_parts(journals: Iterable[Journal]) -> list[LeftPart]:
+    """Return the parts of runs that this life has to end; the latest life of each run knows.
+
+    These are parts whose reset is due, and those of another boot: somebody has to say what may be missing.
+    """
+    parts: dict[str, LeftPart | None] = {}
     for journal in journals:  # the oldest first
         state = saved(journal)
         if state is not None:
-            assign, needs_reset = state
-            owed[journal.run] = assign if needs_reset else None
-    return [assign for assign in owed.values() if assign is not None]
+            parts[journal.run] = _left(*state, is_whole=directory.is_of_this_boot(journal.path))
+    return [part for part in parts.values() if part is not None]
+
+
+def _left(assign: Assign, needs_reset: bool, *, is_whole: bool) -> LeftPart | None:
+    if is_whole:
+        return LeftPart(assign, needs_reset, "the agent was restarted") if needs_reset else None
+    return LeftPart(assign, needs_reset, BOOTED.format(node=assign.node))
 
 
 def unreadable_resets(journals: Iterable[Journal]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from agents.journal.durable import boot_id, sync_directory
 from agents.journal.frames import body_at, frame
 from fabric.errors import StoreError
 from fabric.protocol.names import RUN
@@ -18,6 +19,7 @@ SPOOL: Final = "spool"
 
 _ACKNOWLEDGED: Final = "acknowledged"
 _STATE: Final = "state"
+_BOOT: Final = "boot"
 _GONE: Final = ".gone"
 _NUMBER_BYTES: Final = 8
 
@@ -36,6 +38,7 @@ def create(path: Path) -> None:
     try:
         complete(path)
         os.close(open_acknowledged(path))
+        (path / _BOOT).write_text(boot_id())
     except OSError:
         shutil.rmtree(path, ignore_errors=True)
         raise
@@ -45,6 +48,17 @@ def complete(path: Path) -> None:
     """Make what a life that died right at its begin has not made."""
     (path / RECORDS).mkdir(mode=0o700, exist_ok=True)
     (path / SPOOL).mkdir(mode=0o700, exist_ok=True)
+
+
+def is_of_this_boot(path: Path) -> bool:
+    """Whether the machine has run ever since the journal was begun, so that all that was written is there.
+
+    A power cut may take the file that says so too.
+    """
+    try:
+        return (path / _BOOT).read_text() == boot_id()
+    except (OSError, ValueError):
+        return False
 
 
 def leftovers(root: Path) -> Iterator[tuple[str, int, Path]]:
@@ -136,8 +150,8 @@ def read_acknowledged(path: Path) -> int:
     return int.from_bytes(body, "little") if body else 0
 
 
-def save_state(path: Path, state: bytes) -> None:
-    """Replace the state file in one act.
+def save_state(path: Path, state: bytes, *, durable: bool) -> None:
+    """Replace the state file in one act; ``durable`` waits for the disk, and for the names that lead to it.
 
     Raises:
         OSError: If the disk is full; then the old one is still there.
@@ -145,18 +159,27 @@ def save_state(path: Path, state: bytes) -> None:
     new = path / f"{_STATE}.new"
     try:
         new.touch(mode=0o600)  # it may hold secrets
-        new.write_bytes(state)
+        with new.open("wb") as file:
+            file.write(state)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
         new.replace(path / _STATE)
     except OSError:
         new.unlink(missing_ok=True)
         raise
+    if durable:
+        for directory in (path, *path.parents[:3]):  # incarnation, run, journals, the agent's own
+            sync_directory(directory)
 
 
-def mark_state(path: Path, mark: int) -> None:
+def mark_state(path: Path, mark: int, *, durable: bool) -> None:
     """Replace the first byte of the state file in place, which a full disk has room for."""
     fd = os.open(path / _STATE, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.pwrite(fd, bytes([mark]), 0)
+        if durable:
+            os.fdatasync(fd)
     finally:
         os.close(fd)
 

@@ -1,7 +1,7 @@
 """The journal of one incarnation of an agent for one run: what it reports, until the sink has stored it.
 
 It survives any death of the process: a record is in a file before it is sent, and output is in a file before
-anything speaks of it.  It does not survive a power cut, for nothing waits for the disk here.
+anything speaks of it.  A power cut may take any part of its end, which the sink may have: see `recover`.
 """
 
 import os
@@ -91,8 +91,8 @@ class Journal:
     def recover(cls, root: Path, limits: Limits | None = None) -> "list[Journal]":
         """Return the journals that earlier lives left, the oldest first.
 
-        A record that was not written whole is cut off.  Call `recover_tails` on each once the launcher of
-        that life is gone, or taken over: then it goes on, with each stream at the end of its `stream_state`.
+        A record that was not written whole is cut off.  Call `recover_tails` on each of this boot once its
+        launcher is gone, or taken over: then it goes on, with each stream at the end of its `stream_state`.
         """
         limits = limits or Limits()
         return [
@@ -361,20 +361,20 @@ class Journal:
 
     # --- the whole --------------------------------------------------------------------------------------
 
-    def save_state(self, state: bytes) -> None:
+    def save_state(self, state: bytes, *, durable: bool = False) -> None:
         """Keep a few bytes for the next life, instead of those that were kept before.
 
-        On a full disk only the first byte is replaced.
+        On a full disk only the first byte is replaced.  ``durable`` waits until it would outlive a power cut.
 
         Raises:
             OSError: If nothing was kept before, and the disk is full.
         """
         try:
-            directory.save_state(self.path, state)
+            directory.save_state(self.path, state, durable=durable)
         except OSError as error:
             if error.errno not in FULL or self.load_state() is None:
                 raise
-            directory.mark_state(self.path, state[0])
+            directory.mark_state(self.path, state[0], durable=durable)
 
     def load_state(self) -> bytes | None:
         """Return what was kept, None if nothing was."""

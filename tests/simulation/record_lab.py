@@ -171,6 +171,7 @@ class Journal:
 
     appended: int = 0
     acknowledged: int = 0
+    is_whole: bool = True  # no power cut has taken its end
 
 
 class Source:
@@ -179,13 +180,17 @@ class Source:
     def __init__(self, lab: "RecordLab", name: str) -> None:
         self.lab, self.world, self.name = lab, lab.world, name
         self.journals: dict[int, Journal] = {}
+        self.given: set[tuple[int, int]] = set()  # incarnation and number of all records that there ever were
         self.incarnation = self.life = 0
         self.alive = False
         self.start()
 
     def start(self) -> None:
-        """Begin a life: ship what earlier ones left, and report more."""
+        """Begin a life: complete and ship what earlier ones left, and report more."""
         self.alive = True
+        for incarnation, left in self.journals.items():
+            if left.is_whole:  # as agents/recovery does
+                self._give(incarnation)
         self.incarnation += 1
         self.life += 1
         self.journals[self.incarnation] = Journal()
@@ -202,6 +207,22 @@ class Source:
         """Be killed."""
         self.alive = False
         self.life += 1
+
+    def lose_power(self) -> None:
+        """Be killed, and lose any part of what was written."""
+        self.die()
+        chance = self.world.random
+        for left in self.journals.values():
+            left.is_whole = False
+            left.acknowledged = chance.randint(0, left.acknowledged)
+            left.appended = max(left.acknowledged, chance.randint(0, left.appended))
+
+    def _give(self, incarnation: int) -> None:
+        """Append a record; its number was never that of another one."""
+        self.journals[incarnation].appended += 1
+        number = (incarnation, self.journals[incarnation].appended)
+        assert number not in self.given, f"{self.name} gave number {number} again"
+        self.given.add(number)
 
     def connect(self) -> None:
         """Say hello, and send again what may have been lost with the old connection."""
@@ -221,12 +242,14 @@ class Source:
                 window.rewind(message.number)
         elif message.number > window.acknowledged:
             left = self.journals[message.incarnation]
-            assert message.number <= left.appended, "more was acknowledged than was reported"
+            given = (message.incarnation, message.number) in self.given
+            assert given, "more was acknowledged than was reported"
             assert self.lab.is_durable((self.name, message.incarnation, message.number)), "not on the disk"
-            while window.reached < message.number:  # sent by an earlier life
+            number = min(message.number, left.appended)
+            while window.reached < number:  # sent by an earlier life
                 window.send(0)
-            window.acknowledge(message.number)
-            left.acknowledged = message.number
+            window.acknowledge(number)
+            left.acknowledged = number
             self._progress_ns[message.incarnation] = self.world.now_ns
         self._ship()
 
@@ -234,7 +257,7 @@ class Source:
         if self.life != life or self.world.now_ns > WRITING_NS:
             return
         for _ in range(self.world.random.choice((1, 1, 2, 9))):
-            self.journals[self.incarnation].appended += 1
+            self._give(self.incarnation)
             self._windows[self.incarnation].append(0)
         self._ship()
         self.world.after(self.world.random.randint(1, 800) * MS, lambda: self._write(life))
@@ -408,9 +431,9 @@ class RecordLab:
                 power = trouble.kind == "power"
                 world.at(begin_ns, lambda: self.hub.die(power=power) if self.hub.alive else None)
                 world.at(end_ns, self._revive)
-            case "agent_kill":
+            case "agent_kill" | "node_power":
                 source = self.sources[trouble.target]
-                world.at(begin_ns, source.die)
+                world.at(begin_ns, source.die if trouble.kind == "agent_kill" else source.lose_power)
                 world.at(end_ns, lambda: None if source.alive else source.start())
             case "tail_kill":
                 world.at(begin_ns, self.readers[1].start)
@@ -441,7 +464,7 @@ class RecordLab:
             (name, incarnation, number)
             for name, source in self.sources.items()
             for incarnation, journal in source.journals.items()
-            for number in range(1, journal.appended + 1)
+            for number in range(1, max(journal.appended, self.hub.on_disk.get((name, incarnation), 0)) + 1)
         } | {(CONTROLLER, 7, number) for number in range(1, self.controller.appended + 1)}
         assert self.hub.stored == wanted, f"not stored: {sorted(wanted - self.hub.stored)}"
         log = [one for head in self.hub.entries for one in _ids(head)]

@@ -2,13 +2,11 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from agents import session as ss
 from agents.effects import Check, Effect, RefreshClock, Report, Send, Ship
 from agents.executor import Executor
 from agents.session import Session
-from fabric.protocol.codec import encode
 from fabric.protocol.limits import PROTOCOL_VERSION, WINDOW_RECORDS
 from fabric.protocol.messages import (
     Abandon,
@@ -24,24 +22,18 @@ from fabric.protocol.messages import (
     JournalHead,
     Message,
     Probe,
+    Ready,
+    Refused,
     Resend,
 )
 from fabric.protocol.records import Record
 from tests.simulation.sim_broker import SimBroker
+from tests.simulation.sim_journal import Disk, Journal
 from tests.simulation.sim_launcher import SimLauncher
 from tests.simulation.world import Alarm, Network, S, World
 
 RESEND_NS = 2 * S
-
-
-@dataclass
-class Journal:
-    run: str
-    incarnation: int
-    records: list[tuple[Record, bytes]] = field(default_factory=list)
-    acknowledged: int = 0
-    sent: int = 0
-    progress_ns: int = 0  # last acknowledgement, or first record sent after one
+LAUNCHER_GRACE_NS = 5 * S
 
 
 class SimAgent:
@@ -50,13 +42,16 @@ class SimAgent:
     def __init__(self, world: World, network: Network, broker: SimBroker, name: str, skew_ns: int) -> None:
         self.world, self.network, self.broker, self.name = world, network, broker, name
         self.skew_ns = skew_ns  # local monotonic minus world time
-        self.journals: dict[tuple[str, int], Journal] = {}
+        self.disk = Disk(name, world.random)
+        self.journals = self.disk.journals
         self.incarnation = 0
         self.alive = False
         self.life = 0
         self.starts: list[tuple[int, str]] = []  # when which key was released
         self.written: dict[tuple[str, int, int, str], bytes] = {}
         """What programs wrote, by step, attempt, incarnation and stream."""
+        self.launcher = SimLauncher(self)
+        self.away_until_ns = 0  # it stands still, with all its timers
         self.start()
 
     @property
@@ -71,6 +66,7 @@ class SimAgent:
         self.connection = ""
         self.sockets = 0
         self.executors: dict[str, Executor] = {}
+        self.launcher.die()
         self.launcher = SimLauncher(self)
         self.transfers: dict[str, bool] = {}  # that are under way, and whether for metrics
         self._effects: deque[Effect] = deque()
@@ -79,26 +75,52 @@ class SimAgent:
         self.freed: dict[str, Freed] = {}
         self.session = Session(self.name, None, self.world.random.random, self.local_ns)
         self.alarm = Alarm(self.world, self._expire)
+        for left in self.disk.recover():
+            executor = self._begin(left.assign, needs_reset=left.needs_reset)
+            self.drive(executor, executor.lease_ended(left.why, self.local_ns))
         self._rearm()
 
     def crash(self) -> None:
-        """Lose everything but the journals; the launcher ends all programs."""
+        """Lose everything but the files; the launcher goes on for its grace, or until another agent comes."""
         self.alive = False
         self.life += 1
+        self.away_until_ns = 0
+        self.world.after(LAUNCHER_GRACE_NS, self.launcher.die_alone)
+
+    def lose_power(self) -> None:
+        """Lose everything but what is on the disk.  The clock of the next boot begins anew."""
+        self.crash()
+        self.launcher.die()
+        self.disk.lose_power()
+        self.skew_ns = self.world.random.randint(0, S) - self.world.now_ns
 
     def stop(self) -> None:
         """End as after a signal: say goodbye, keep the journals."""
-        if self.alive:
+        if self.alive and not self._is_away(self.stop):
             if self.session.state == "up":
                 self._say(Goodbye(sentence="SIGTERM"))
+            self.launcher.die()
             self.crash()
+
+    def pause(self, until_ns: int) -> None:
+        """Stand still, as by SIGSTOP: what comes meanwhile is taken afterwards, by old timers too."""
+        self.away_until_ns = until_ns
+
+    def _is_away(self, then: Callable[[], None]) -> bool:
+        """Whether it stands still; then it does this when it goes on."""
+        if self.world.now_ns >= self.away_until_ns:
+            return False
+        life = self.life
+        self.world.at(self.away_until_ns, lambda: then() if self.life == life else None)
+        return True
 
     def lose_launcher(self) -> None:
         """The launcher dies, and with it all programs; there is a new one at once."""
-        if self.alive:
+        if self.alive and not self._is_away(self.lose_launcher):
             gone, self.launcher = self.launcher, SimLauncher(self)
+            gone.is_dead = True
             for executor in list(self.executors.values()):
-                self.do(executor.launcher_died("the launcher died", self.local_ns))
+                self.drive(executor, executor.launcher_died("the launcher died", self.local_ns))
             gone.end_streams()
 
     # --- input ------------------------------------------------------------------------------------------
@@ -106,6 +128,8 @@ class SimAgent:
     def hear(self, connection: str, message: Message) -> None:
         """Take a message of the broker."""
         if not self.alive or connection != self.connection:
+            return
+        if self._is_away(lambda: self.hear(connection, message)):
             return
         self._session(self.session.receive(message, self.local_ns))
         if isinstance(message, Acknowledged):
@@ -125,25 +149,33 @@ class SimAgent:
             return
         executor = self.executors.get(run)
         if executor is None and isinstance(message, Assign):
-            executor = self.executors[run] = Executor(message)
-            self.journals[run, self.incarnation] = Journal(run, self.incarnation)
-            executor.clock_changed(self._epoch, self.session.time.clock)
+            if run in self.freed:
+                self._say(Refused(run=run, node=self.name, phase="", step="", sentence="it has left the run"))
+                return
+            executor = self._begin(message)
         if executor is not None:
-            self.do(executor.receive(message, self.local_ns))
+            self.drive(executor, executor.receive(message, self.local_ns))
         elif isinstance(message, (Free, Abandon)):
             nothing = Freed(
                 run=run, node=self.name, incarnation=self.incarnation, records=0, reset_failed=False
             )
             self._say(self.freed.get(run, nothing))
 
+    def _begin(self, assign: Assign, *, needs_reset: bool = False) -> Executor:
+        """Take part in a run."""
+        executor = self.executors[assign.run] = Executor(assign, needs_reset=needs_reset)
+        self.disk.begin(assign.run, self.incarnation).save(executor)
+        executor.clock_changed(self._epoch, self.session.time.clock)
+        return executor
+
     def _expire(self) -> None:
-        if not self.alive:
+        if not self.alive or self._is_away(self._expire):
             return
         self._session(self.session.expire(self.local_ns))
         for executor in list(self.executors.values()):
-            self.do(executor.expire(self.local_ns))
+            self.drive(executor, executor.expire(self.local_ns))
             if self.session.state != "up":
-                self.do(executor.unheard(self.session.heard_ns, self.local_ns))
+                self.drive(executor, executor.unheard(self.session.heard_ns, self.local_ns))
         self._ship()
         self._rearm()
 
@@ -183,7 +215,7 @@ class SimAgent:
                 case ss.ClockContradicted(found):
                     raise AssertionError(found)
                 case ss.GiveUp(sentence):
-                    raise AssertionError(sentence)
+                    assert self.broker.keys[self.name].revoked_ns is not None, sentence
 
     @property
     def _epoch(self) -> int:
@@ -193,27 +225,28 @@ class SimAgent:
         for executor in list(self.executors.values()):
             executor.clock_changed(self._epoch, self.session.time.clock)
             if burst_done:
-                self.do(executor.clock_refreshed(self.local_ns))
+                self.drive(executor, executor.clock_refreshed(self.local_ns))
 
     def _hello(self) -> AgentHello:
         heads = tuple(JournalHead(run=one.run, incarnation=one.incarnation) for one in self.journals.values())
         return AgentHello(
             protocol=PROTOCOL_VERSION, software="sim", name=self.name, instance=self.name,
             incarnation=self.incarnation, labels=(), addresses={"": self.name}, facts={},
-            journals=heads, runs=tuple(self.executors),
+            journals=heads, runs=tuple(run for run, one in self.executors.items() if one.is_led),
         )  # fmt: skip
 
     def _say(self, message: Message) -> None:
-        connection, frame = self.connection, encode(message)
+        connection = self.connection
         if connection:
+            arrived = self.world.wire(message)
             self.network.send(
                 connection, "broker", "control",
-                lambda: self.broker.hear(connection, self, f"node:{self.name}", frame),
+                lambda: self.broker.hear(connection, self, f"node:{self.name}", arrived),
             )  # fmt: skip
 
     # --- executor ---------------------------------------------------------------------------------------
 
-    def do(self, effects: list[Effect]) -> None:
+    def drive(self, executor: Executor, effects: list[Effect]) -> None:
         """Do what an executor asks for; what follows from the answers comes after all of it."""
         self._effects.extend(effects)
         if self._is_busy:
@@ -222,10 +255,18 @@ class SimAgent:
         while self._effects:
             self._carry(self._effects.popleft())
         self._is_busy = False
+        self._save(executor)
+
+    def _save(self, executor: Executor) -> None:
+        journal = self.journals.get((executor.run, self.incarnation))
+        if journal is not None:
+            journal.save(executor)
 
     def _carry(self, effect: Effect) -> None:
         match effect:
             case Send(message):
+                if isinstance(message, Ready):
+                    self._save(self.executors[message.run])
                 self._say(message)
             case Report(run, record):
                 self.append(run, record, b"")
@@ -234,31 +275,35 @@ class SimAgent:
             case Ship(run, dirty):
                 self.shipping[run] = dirty
             case Check(run, phase):
-                self.do(self.executors[run].checked(phase, None, self.local_ns))
+                executor = self.executors[run]
+                self.drive(executor, executor.checked(phase, None, self.local_ns))
             case _:
                 self.launcher.do(effect)
 
     def tell(self, run: str, call: Callable[[Executor], list[Effect]]) -> None:
         """Let the launcher tell an executor something."""
+        if self._is_away(lambda: self.tell(run, call)):
+            return
         executor = self.executors.get(run)
         if executor is not None:
-            self.do(call(executor))
+            self.drive(executor, call(executor))
             self._ship()
             self._rearm()
 
     # --- journal ----------------------------------------------------------------------------------------
 
     def append(self, run: str, record: Record, data: bytes) -> None:
-        self.journals[run, self.incarnation].records.append((record, data))
+        self.disk.append(self.journals[run, self.incarnation], record, data)
 
     def _acknowledged(self, message: Acknowledged) -> None:
         journal = self.journals.get((message.run, message.incarnation))
         if journal is None:
             return
-        assert message.number <= len(journal.records), "more was acknowledged than was reported"
+        last = len(journal.records)
+        assert message.number <= last or not journal.is_whole, "more was acknowledged than was reported"
         if message.number > journal.acknowledged:
             journal.progress_ns = self.world.now_ns
-        journal.acknowledged = max(journal.acknowledged, message.number)
+        journal.acknowledged = max(journal.acknowledged, min(message.number, last))
         journal.sent = max(journal.sent, journal.acknowledged)
 
     def _rewind(self, message: Resend) -> None:
@@ -286,9 +331,9 @@ class SimAgent:
             records=tuple(record for record, _ in part),
         )  # fmt: skip
         journal.sent += count
-        frame, payload = encode(batch), b"".join(data for _, data in part)
+        arrived, payload = self.world.wire(batch), b"".join(data for _, data in part)
         self.network.send(
-            self.connection, "broker", "sink", lambda: self.broker.hear_batch(self.name, frame, payload)
+            self.connection, "broker", "sink", lambda: self.broker.hear_batch(self.name, arrived, payload)
         )
 
     def _free(self, key: tuple[str, int], journal: Journal) -> None:

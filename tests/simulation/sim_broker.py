@@ -1,12 +1,29 @@
 """The broker's machine with catalogue and record logs in memory; a crash takes the connections."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from broker import effects as fx
 from broker.broker import Broker, Settings
 from fabric.errors import DecodeError
-from fabric.protocol.codec import decode, encode
-from fabric.protocol.messages import Append, Batch, Denied, EntryHead, NodeInfo, Replay, ReplayEnd, Runs
+from fabric.protocol.codec import decode
+from fabric.protocol.messages import (
+    Abort,
+    Append,
+    Batch,
+    Denied,
+    EntryHead,
+    Go,
+    KeyInfo,
+    Message,
+    NodeInfo,
+    Prepare,
+    Replay,
+    ReplayEnd,
+    Runs,
+)
+from tests.simulation.troubles import NODES
 from tests.simulation.world import MS, Alarm, Network, World
 
 EPOCH_NS = 1_700_000_000 * 1000 * MS
@@ -16,7 +33,7 @@ COMMIT_NS = (2 * MS, 20 * MS)
 @dataclass
 class StoredEntry:
     head: EntryHead
-    batch: bytes
+    batch: Batch | Append
     payload: bytes
 
     @property
@@ -54,6 +71,11 @@ class SimBroker:
         self.epoch = 0
         self.alive = False
         self.life = 0
+        self._away_until_ns = 0
+        self._said: dict[str, list[tuple[str, object]]] = {}
+        self.keys = {
+            name: KeyInfo(public_key=f"key-{name}", role="node", name=name, created_ns=0) for name in NODES
+        }
         self.start()
 
     # --- life -------------------------------------------------------------------------------------------
@@ -66,7 +88,7 @@ class SimBroker:
         self.offset_ns = EPOCH_NS + self.epoch * 37 * MS
         settings = Settings(epoch=self.epoch, software="sim", go_port=1, sink_port=2, feed_port=3)
         runs = [self._facts(run) for run in self.facts if run not in self.verdicts]
-        self.machine = Broker(settings, self.fabric_ns, nodes=self.nodes, runs=runs)
+        self.machine = Broker(settings, self.fabric_ns, nodes=self.nodes, keys=self.keys.values(), runs=runs)
         self.alarm = Alarm(self.world, self._expire)
         self._rearm()
 
@@ -88,8 +110,37 @@ class SimBroker:
         self.nodes = [registry.info(name, None, self.fabric_ns) for name in registry.names()]
         self.alive = False
         self.life += 1
+        self._away_until_ns = 0
         self.peers.clear()
         self.feed.clear()
+
+    def pause(self, until_ns: int) -> None:
+        """Stand still: what comes meanwhile is taken afterwards, by old timers too."""
+        self._away_until_ns = until_ns
+
+    def _is_away(self, then: Callable[[], None]) -> bool:
+        if self.world.now_ns >= self._away_until_ns:
+            return False
+        life = self.life
+        self.world.at(self._away_until_ns, lambda: then() if self.life == life else None)
+        return True
+
+    def say_again(self, node: str) -> None:
+        """Say all prepares, gos and aborts to a node again that any life has said to it."""
+        said = list(self._said.get(node, ()))
+        for connection, peer in list(self.peers.items()):
+            if connection.startswith(f"node:{node}#"):
+                for kind, message in said:
+                    self._deliver(connection, peer, kind, message)
+        self._said[node] = said
+
+    def revoke(self, node: str) -> None:
+        """End a node's key: its connections go."""
+        self.keys[node] = key = replace(self.keys[node], revoked_ns=self.fabric_ns)
+        if self.alive:
+            for connection in [one for one in self.peers if one.startswith(f"node:{node}#")]:
+                del self.peers[connection]
+            self._do(self.machine.access_saved(fx.SaveAccess(keys=(key,)), self.fabric_ns))
 
     @property
     def fabric_ns(self) -> int:
@@ -101,21 +152,24 @@ class SimBroker:
 
     # --- input ------------------------------------------------------------------------------------------
 
-    def hear(self, connection: str, peer: object, user: str, frame: bytes) -> None:
-        """Take a frame of the control socket."""
-        if not self.alive:
+    def hear(self, connection: str, peer: object, user: str, message: Message) -> None:
+        """Take a message of the control socket."""
+        if not self.alive or self._is_away(lambda: self.hear(connection, peer, user, message)):
             return
         self.peers[connection] = peer
         role, name = user.split(":")
+        if role == "node" and self.keys[name].revoked_ns is not None:
+            role, name = "unknown", self.keys[name].public_key
         who = fx.Peer(connection.encode(), role, name)  # type: ignore[arg-type]
-        self._do(self.machine.receive(who, decode(frame), self.fabric_ns))
+        self._do(self.machine.receive(who, message, self.fabric_ns))
 
-    def hear_batch(self, node: str, frame: bytes, payload: bytes) -> None:
-        """Take two frames of the sink socket."""
-        if not self.alive:
+    def hear_batch(self, node: str, batch: Batch, payload: bytes) -> None:
+        """Take what comes by the sink socket.  The batch stands for its frame, which is only passed on."""
+        if not self.alive or self._is_away(lambda: self.hear_batch(node, batch, payload)):
             return
-        batch = decode(frame)
-        assert isinstance(batch, Batch)
+        if self.keys[node].revoked_ns is not None:
+            return
+        frame: Any = batch
         try:
             effects = self.machine.receive_batch(node, batch, frame, payload, self.fabric_ns)
         except DecodeError as error:
@@ -123,7 +177,7 @@ class SimBroker:
         self._do(effects)
 
     def _expire(self) -> None:
-        if self.alive:
+        if self.alive and not self._is_away(self._expire):
             self._do(self.machine.expire(self.fabric_ns))
 
     def _rearm(self) -> None:
@@ -151,7 +205,8 @@ class SimBroker:
                 for reader in self.feed:
                     self._deliver(reader.connection, reader, "feed", message)  # type: ignore[attr-defined]
             case fx.Store(run, head, batch, payload):
-                self._store(run, StoredEntry(head, bytes(batch), bytes(payload)))
+                kept: Any = batch if isinstance(batch, Batch) else decode(batch)
+                self._store(run, StoredEntry(head, kept, bytes(payload)))
             case fx.SaveRun(facts=facts):
                 self.facts[facts.run] = facts
                 self.logs[facts.run] = Log()
@@ -179,7 +234,7 @@ class SimBroker:
         count, life = len(log.entries), self.life
 
         def commit() -> None:
-            if self.life == life and log.durable < count:
+            if self.life == life and log.durable < count and not self._is_away(commit):
                 published, log.durable = log.entries[log.durable : count], count
                 for one in published:
                     for reader in self.feed:
@@ -210,7 +265,9 @@ class SimBroker:
 
     def _deliver(self, connection: str, peer: object, kind: str, message: object) -> None:
         if not isinstance(message, StoredEntry):
-            assert decode(encode(message)) == message  # what machines say must survive the wire
+            message = self.world.wire(message)
+        if isinstance(message, Prepare | Go | Abort):
+            self._said.setdefault(connection[5:].partition("#")[0], []).append((kind, message))
         self.network.send(
             "broker",
             connection,

@@ -2,14 +2,14 @@
 
 import itertools
 import json
+from collections.abc import Callable
 
 from fabric.controller import reader as rd
 from fabric.controller.effects import Effect, Note, Over, Tell
-from fabric.controller.entry import Read, decode_entry
+from fabric.controller.entry import Entry, Read
 from fabric.controller.plan import RunPlan
 from fabric.controller.reader import RunReader
 from fabric.controller.run import Run
-from fabric.protocol.codec import encode
 from fabric.protocol.limits import PROTOCOL_VERSION
 from fabric.protocol.messages import (
     Acknowledged,
@@ -52,6 +52,7 @@ class SimController:
         self.connection = ""
         self._alarm = Alarm(world, self._expire)
         self._beat_ns = 0
+        self._away_until_ns = 0
         self._connect()
         self._do(self.run_machine.start(self.local_ns))
         self._rearm()
@@ -64,16 +65,31 @@ class SimController:
         """Be gone without a word."""
         self.alive = False
 
+    def pause(self, until_ns: int) -> None:
+        """Stand still: what comes meanwhile is taken afterwards, by old timers too."""
+        self._away_until_ns = until_ns
+
+    def _is_away(self, then: Callable[[], None]) -> bool:
+        if self.world.now_ns >= self._away_until_ns:
+            return False
+        self.world.at(self._away_until_ns, then)
+        return True
+
     # --- input ------------------------------------------------------------------------------------------
 
-    def hear(self, connection: str, message: Message | StoredEntry) -> None:
+    def hear(self, connection: str, message: Message | StoredEntry) -> None:  # noqa: C901 - a case for each
         """Take what comes by control and feed."""
         if not self.alive or connection != self.connection:
+            return
+        if self._is_away(lambda: self.hear(connection, message)):
             return
         self._heard_ns = self.world.now_ns
         match message:
             case StoredEntry():
-                entry = decode_entry([encode(message.head), message.batch, message.payload])
+                head, batch = message.head, message.batch
+                entry = Entry(
+                    batch.run, head.number, head.node, batch.records, message.payload, head.incarnation
+                )
                 self._read(self.reader.entry(entry, self.local_ns))
             case Beacon():
                 self._read(self.reader.beacon(message, self.local_ns))
@@ -97,12 +113,12 @@ class SimController:
 
     def interrupt(self) -> None:
         """Ctrl-C."""
-        if self.alive and not self.over:
+        if self.alive and not self.over and not self._is_away(self.interrupt):
             self._do(self.run_machine.interrupt(self.local_ns))
             self._rearm()
 
     def _expire(self) -> None:
-        if not self.alive or self.over:
+        if not self.alive or self.over or self._is_away(self._expire):
             return
         now_ns = self.world.now_ns
         if now_ns - self._heard_ns > 5 * S:
@@ -189,8 +205,8 @@ class SimController:
         self._say(Append(run=self.run_machine.run, incarnation=7, first=first, records=records))
 
     def _say(self, message: Message) -> None:
-        connection, frame = self.connection, encode(message)
+        connection, arrived = self.connection, self.world.wire(message)
         self.network.send(
             connection, "broker", "control",
-            lambda: self.broker.hear(connection, self, "operator:op", frame),
+            lambda: self.broker.hear(connection, self, "operator:op", arrived),
         )  # fmt: skip

@@ -57,6 +57,17 @@ class SimLauncher:
         self.agent, self.world = agent, agent.world
         self.life = agent.life
         self.processes: dict[str, Process] = {}
+        self.is_dead = False
+
+    def die(self) -> None:
+        """Be gone, with all that it has started."""
+        self.is_dead = True
+        self.processes.clear()
+
+    def die_alone(self) -> None:
+        """End if no agent is left: the grace is over."""
+        if not self._is_there:
+            self.die()
 
     def do(self, effect: Effect) -> None:  # noqa: C901 - one case for each effect
         """Do what an executor asks for."""
@@ -88,8 +99,10 @@ class SimLauncher:
 
     def end_streams(self) -> None:
         """It has died: the agent reads what is in the pipes to their end."""
-        for key, process in list(self.processes.items()):
-            self.agent.tell(process.run, lambda executor, key=key: self._end_streams(executor, key))
+        for process in list(self.processes.values()):
+            self.agent.tell(
+                process.run, lambda executor, process=process: self._end_streams(executor, process)
+            )
         self.processes.clear()
 
     # --- programs ---------------------------------------------------------------------------------------
@@ -101,7 +114,7 @@ class SimLauncher:
         process.release += 1
         turn = process.release
         delay_ns = max(0, t0_ns - self.agent.local_ns) if t0_ns else 0
-        self._later(delay_ns, key, lambda executor: self._started(executor, key, turn))
+        self.world.after(delay_ns, lambda: self._start(key, turn))
 
     def _hold(self, key: str) -> None:
         process = self.processes.get(key)
@@ -111,15 +124,16 @@ class SimLauncher:
         process.release += 1
         self._later(0, key, lambda executor: executor.held(key, ok, self.agent.local_ns))
 
-    def _started(self, executor: Executor, key: str, turn: int) -> list[Effect]:
-        process = self.processes[key]
-        if process.state != "armed" or process.release != turn:
-            return []
+    def _start(self, key: str, turn: int) -> None:
+        """Let a program go, whatever has become of the agent."""
+        process = self.processes.get(key)
+        if process is None or process.state != "armed" or process.release != turn:
+            return
         process.state = "running"
         self.agent.starts.append((self.world.now_ns, key))
-        effects = executor.started(key, Start(1, self.agent.local_ns, "exec"), self.agent.local_ns)
+        start = Start(1, self.agent.local_ns, "exec")
+        self._later(0, key, lambda executor: executor.started(key, start, self.agent.local_ns))
         self._chatter(key, self.world.random.randint(0, 4))
-        return effects
 
     def _chatter(self, key: str, left: int) -> None:
         """Write a few times, then end, unless it is a spawned step."""
@@ -150,12 +164,12 @@ class SimLauncher:
         self.agent.append(process.run, output, data)
 
     def _over(self, executor: Executor, key: str, signal: int | None) -> list[Effect]:
-        process, now_ns = self.processes[key], self.agent.local_ns
+        process, now_ns = self.processes.pop(key, None), self.agent.local_ns
+        if process is None:
+            return []
         effects = executor.exited(key, Exit(self._code(process, signal), signal, 0, 0, 0, now_ns), now_ns)
         effects += executor.ended(key, (), False, now_ns)
-        effects += self._end_streams(executor, key)
-        del self.processes[key]
-        return effects
+        return effects + self._end_streams(executor, process)
 
     def _code(self, process: Process, signal: int | None) -> int | None:
         """Return how a program ends: of those that are flaky the first attempts fail, of probes many."""
@@ -165,8 +179,8 @@ class SimLauncher:
         fails = process.is_probe or ("flaky" in step and process.attempt < process.step.attempts)
         return int("bad" in step or (fails and self.world.random.random() < 0.5))
 
-    def _end_streams(self, executor: Executor, key: str) -> list[Effect]:
-        process = self.processes[key]
+    def _end_streams(self, executor: Executor, process: Process) -> list[Effect]:
+        key = process.key
         effects: list[Effect] = []
         if executor.steps.get(key) is None:
             return effects  # it was dropped, and its pipes were closed

@@ -8,12 +8,45 @@ import pytest
 
 from tests.simulation.run_lab import play
 from tests.simulation.shrink import check
-from tests.simulation.troubles import Story, any_story, story_of
+from tests.simulation.troubles import Story, Trouble, any_story, small_story, story_of
+from tests.simulation.world import MS
 
 SEEDS = int(os.environ.get("FABRIC_SIMULATION_SEEDS", "12"))
 """Each costs a tenth of a second; `scripts/soak` goes through many."""
 
+SMALL = int(os.environ.get("FABRIC_SIMULATION_SMALL", "300"))
+"""Of small labs, which cost a third of that."""
+
 FIRST_SEED = int(os.environ.get("FABRIC_SIMULATION_FIRST_SEED", "0"))
+
+
+FOUND = (
+    # The next life of an agent numbered the ends of lost steps like records that the sink had.
+    Story(
+        seed=1, small=True, troubles=(Trouble("node_power", at_ns=500 * MS, lasts_ns=50 * MS, target="n2"),)
+    ),
+    # Its launcher released a program after the death of the agent, which nobody reset.
+    Story(12, small=True, troubles=(Trouble("agent_kill", at_ns=23_322_617, lasts_ns=50 * MS, target="n2"),)),
+    # A broker that had stood still gave up a controller to which it had not listened.
+    Story(138, small=True, troubles=(Trouble("broker_pause", at_ns=900 * MS, lasts_ns=20_347_388_257),)),
+    # Two requests to open a run were answered by two openings, when the catalogue was slow.
+    Story(
+        12,
+        goes_on=True,
+        small=True,
+        troubles=(
+            Trouble("node_power", at_ns=1_136_299_686, lasts_ns=2_237_430_463, target="n1"),
+            Trouble("broker_pause", at_ns=23_322_617, lasts_ns=29_268_006_897),
+        ),
+    ),
+)
+"""Stories that have failed once."""
+
+
+@pytest.mark.parametrize("story", FOUND)
+def test_what_was_mended_stays_so(story: Story) -> None:
+    """A short story of a seed that failed; see `scripts/soak`."""
+    play(story)
 
 
 def verdicts(kinds: Sequence[str], *, loss: float = 0.02) -> Counter[str]:
@@ -99,6 +132,25 @@ def test_interrupts_end_every_run() -> None:
     for count in (1, 3):
         found = verdicts(("interrupt",) * count)
         assert set(found) <= {"interrupted", "error", "invalid", "dirty", "pass"}
+
+
+def test_small_labs_with_all_kinds_of_trouble() -> None:
+    """Most stories that fail can be told of two nodes."""
+    for seed in range(FIRST_SEED, FIRST_SEED + SMALL):
+        check(small_story(seed), play)
+
+
+def test_a_loss_of_power_of_a_node_numbers_nothing_again_and_leaves_nothing_undone() -> None:
+    """What its disk has lost the sink may have; what was to be undone its next life knows."""
+    found = verdicts(("node_power",))
+    assert set(found) <= {"pass", "error", "invalid"}
+    assert found["error"]
+
+
+def test_whoever_stands_still_is_waited_for_or_named() -> None:
+    """SIGSTOP, then SIGCONT: it goes on where it was, with old timers."""
+    for kind in ("agent_pause", "broker_pause", "controller_pause"):
+        assert set(verdicts((kind,))) <= {"pass", "error", "invalid"}
 
 
 def test_all_kinds_of_trouble_together() -> None:

@@ -13,15 +13,23 @@ LENGTHS_NS = {
     "power": (50 * MS, 3 * S),
     "agent_kill": (50 * MS, 15 * S),
     "agent_stop": (50 * MS, 15 * S),
+    "node_power": (50 * MS, 15 * S),
+    "agent_pause": (20 * MS, 60 * S),
+    "broker_pause": (20 * MS, 30 * S),
+    "controller_pause": (20 * MS, 30 * S),
     "cut": (20 * MS, 90 * S),
 }
-"""Kinds that last, and how long; the broker is away in `kill` and `power`."""
+"""Kinds that last, and how long; the broker is away in `kill` and `power`; who pauses goes on afterwards."""
 
-KINDS = (*LENGTHS_NS, "launcher_death", "interrupt", "controller_death")
-RECORD_KINDS = ("kill", "power", "agent_kill", "cut", "tail_kill")
+KINDS = (*LENGTHS_NS, "launcher_death", "interrupt", "controller_death", "echo", "revoke")
+"""An `echo` says all prepares, gos and aborts to a node again that it has heard so far."""
+
+OF_NODES = ("agent_kill", "agent_stop", "agent_pause", "node_power", "launcher_death", "echo", "revoke")
+RECORD_KINDS = ("kill", "power", "agent_kill", "node_power", "cut", "tail_kill")
 """What may happen to whole runs, and to the way of the records."""
 
 BEGIN_NS = 4 * S
+SMALL_NS = 1200 * MS
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,13 @@ class Story:
     loss: float = 0.0
     delay_ns: tuple[int, int] = (100_000, 3 * MS)
     failing: bool = False
+    goes_on: bool = False  # on_lost = "continue"
+    small: bool = False  # two nodes and three phases
     troubles: tuple[Trouble, ...] = ()
 
     def __str__(self) -> str:
         about = f"seed {self.seed}, {self.loss:.0%} of the messages lost, a step fails: {self.failing}"
+        about += f", on_lost = continue: {self.goes_on}, small: {self.small}"
         return "\n".join([about, *map(str, sorted(self.troubles, key=lambda trouble: trouble.at_ns))])
 
     def simpler(self) -> Iterator["Story"]:
@@ -67,6 +78,8 @@ class Story:
             yield replace(self, loss=0.0)
         if self.failing:
             yield replace(self, failing=False)
+        if self.goes_on:
+            yield replace(self, goes_on=False)
         for at, trouble in enumerate(self.troubles):
             for shorter in _shorter(trouble):
                 yield replace(self, troubles=(*self.troubles[:at], shorter, *self.troubles[at + 1 :]))
@@ -95,11 +108,21 @@ def any_story(seed: int, kinds: Sequence[str] = KINDS) -> Story:
     several = [chance.choice(kinds) for _ in range(chance.choice((0, 1, 1, 2, 2, 3, 4)))]
     made = story_of(seed, several, loss=chance.choice((0.0, 0.0, 0.02, 0.1)), failing=chance.random() < 0.2)
     slowest_ns = chance.choice((3 * MS, 3 * MS, 40 * MS))
-    return replace(made, delay_ns=(100_000, slowest_ns))
+    return replace(made, delay_ns=(100_000, slowest_ns), goes_on=chance.random() < 0.3)
 
 
-def _trouble(kind: str, chance: random.Random) -> Trouble:
-    at_ns = chance.randrange(BEGIN_NS)
+def small_story(seed: int, kinds: Sequence[str] = KINDS) -> Story:
+    """Return any story of a small lab, whose troubles come in the second that its run takes."""
+    chance = random.Random(seed)
+    several = tuple(
+        _trouble(chance.choice(kinds), chance, SMALL_NS) for _ in range(chance.choice((1, 1, 2, 2, 3)))
+    )
+    loss = chance.choice((0.0, 0.0, 0.05))
+    return Story(seed, loss=loss, goes_on=chance.random() < 0.3, small=True, troubles=several)
+
+
+def _trouble(kind: str, chance: random.Random, until_ns: int = BEGIN_NS) -> Trouble:
+    at_ns = chance.randrange(until_ns)
     lasts_ns = 0
     if kind in LENGTHS_NS:
         shortest_ns, longest_ns = LENGTHS_NS[kind]
@@ -108,6 +131,6 @@ def _trouble(kind: str, chance: random.Random) -> Trouble:
     if kind == "cut":
         target = chance.choice((*NODES, "operator")) + chance.choice(("<>", "<>", ">", "<"))
         return Trouble(kind, at_ns, lasts_ns, target, keeps=chance.random() < 0.5)
-    if kind.startswith(("agent", "launcher")):
+    if kind in OF_NODES:
         return Trouble(kind, at_ns, lasts_ns, chance.choice(NODES))
     return Trouble(kind, at_ns, lasts_ns)

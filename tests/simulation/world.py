@@ -4,6 +4,12 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+from fabric.protocol.codec import decode, encode
+
+WIRE_EVERY = 16
+"""One message in so many goes through the codec, which takes longer than all that machines do with it."""
 
 MS = 1_000_000
 S = 1000 * MS
@@ -17,6 +23,7 @@ class World:
     now_ns: int = 0
     _events: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     _count: int = 0
+    _messages: int = 0
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -30,6 +37,15 @@ class World:
     def after(self, delay_ns: int, event: Callable[[], None]) -> None:
         """Let an event happen after a delay."""
         self.at(self.now_ns + delay_ns, event)
+
+    def wire(self, message: Any) -> Any:
+        """Return a message as it comes out of the wire: what machines say must survive that."""
+        self._messages += 1
+        if (self._messages + self.seed) % WIRE_EVERY:
+            return message
+        arrived = decode(encode(message))
+        assert arrived == message
+        return arrived
 
     def run(self, until: Callable[[], bool], limit_ns: int) -> bool:
         """Let events happen until the condition holds; False if the limit comes first."""
