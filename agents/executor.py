@@ -298,6 +298,8 @@ class Executor:
             return [preparing.refused(self.assign, message.phase, "", why)]
         if message.secrets:
             self.assign = replace(self.assign, secrets={**self.secrets, **message.secrets})
+        if self.lanes.is_past(message.phase):
+            return []  # it was under way for long; what it asks for has been here
         if part is not None and part.is_for(message):
             return self._answer(part, now_ns)
         if part is not None and part.state in ("scheduled", "running", "holding"):
@@ -306,7 +308,7 @@ class Executor:
         if problem := preparing.malformed(message.steps):
             return [preparing.refused(self.assign, message.phase, "", problem)]
         effects = self.steps.drop_armed()
-        part = self.lanes.part = PhasePart.prepared(message)
+        part = self.lanes.take_up(PhasePart.prepared(message))
         for step in self.steps:
             if step.step.step in message.end:
                 part.ending.add(step.key)
@@ -383,10 +385,8 @@ class Executor:
         t, bound = self._stamp.fabric(now_ns)
         record = PhaseFinished(t_ns=t, bound_ns=bound, phase=part.phase, failed=part.has_failed)
         report = Report(self.run, record)
-        if not self.is_led:
-            return [report]
-        node, failed = self.assign.node, part.has_failed
-        return [report, Send(PhaseDone(run=self.run, node=node, phase=part.phase, failed=failed))]
+        done = PhaseDone(run=self.run, node=self.assign.node, phase=part.phase, failed=part.has_failed)
+        return [report, Send(done)] if self.is_led else [report]
 
 
 _HANDLERS: Final[Mapping[type, Callable[[Executor, Any, int], list[Effect]]]] = {

@@ -3,7 +3,8 @@
 Instants are nanoseconds of the local monotonic clock; records carry fabric time.
 """
 
-from typing import Literal
+from collections import deque
+from typing import Final, Literal
 
 from agents import going
 from agents.effects import Bring, Drop, Effect, Look, Report, StopTransfer, Transfer
@@ -16,6 +17,9 @@ from fabric.protocol.messages import Step
 from fabric.protocol.names import StepId
 from fabric.protocol.records import StepSkipped, Stream
 
+PAST_PHASES: Final = 100
+"""So many are remembered: an old word is seconds behind, and a phase takes a tenth of one at least."""
+
 
 class Lanes:
     """The steps that live on this node, and the phase to which new ones belong.
@@ -26,9 +30,21 @@ class Lanes:
     def __init__(self, run: str, stamp: Stamp) -> None:
         self.steps = Steps(run)
         self.part: PhasePart | None = None
+        self._past: deque[str] = deque(maxlen=PAST_PHASES)
         self.brings = True  # files for metrics; not when the run has to end soon
         self._run = run
         self._stamp = stamp
+
+    def is_past(self, phase: str) -> bool:
+        """Whether it has begun here, and another one has come since: nobody goes back to it."""
+        return phase in self._past
+
+    def take_up(self, part: PhasePart) -> PhasePart:
+        """Let this be the present phase."""
+        if self.part is not None and self.part.state in ("running", "done"):
+            self._past.append(self.part.phase)
+        self.part = part
+        return part
 
     # --- beginning --------------------------------------------------------------------------------------
 

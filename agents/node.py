@@ -320,6 +320,8 @@ class Node:
                     self._identity.enrolled()
                 case ss.GiveUp(sentence):
                     self._refusal = sentence  # it ends when nothing is left to undo here
+                    for part in list(self._parts.values()):
+                        self._hands.drive(part, part.executor.lease_ended(sentence, self._clock.now_ns()))
 
     def _say_or_wait(self, message: Message) -> None:
         """Send; a hello that has to wait for the connection goes out as soon as it stands."""

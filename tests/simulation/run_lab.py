@@ -156,7 +156,14 @@ class Lab:
         }
         self.world.at(begin_ns, strikes[kind])
         if end_ns > begin_ns and kind != "agent_pause":
-            self.world.at(end_ns, lambda: None if agent.alive else agent.start())
+            self.world.at(end_ns, partial(self._revive, agent))
+
+    def _revive(self, agent: SimAgent) -> None:
+        """Start an agent again; one that stands still dies when it goes on, so not before."""
+        if self.world.now_ns < agent.away_until_ns:
+            self.world.at(agent.away_until_ns + 1, partial(self._revive, agent))
+        elif not agent.alive:
+            agent.start()
 
     def _if_alive(self, die: Any) -> None:
         if self.broker.alive:
@@ -261,7 +268,10 @@ class Lab:
         hurt = {trouble.target for trouble in self.story.troubles if trouble.kind in OF_NODES}
         if "interrupt" in self.kinds:
             return  # the third one does without
-        for name in hurt & set(self.nodes) if self.verdict != "dirty" else ():
+        gone = set()  # they go on for a day with what is spawned, for they may only know that nobody answers
+        if self.story.goes_on:
+            gone = {name for name in hurt if self.broker.keys[name].revoked_ns is not None}
+        for name in (hurt - gone) & set(self.nodes) if self.verdict != "dirty" else ():
             order = ["/reset/" in key for _, key in self.agents[name].starts if key.count("|") == 2]
             assert not order or order[-1], f"{name} was not reset"
         for name in set(self.nodes) - hurt:

@@ -190,7 +190,7 @@ class SimAgent:
 
     # --- session ----------------------------------------------------------------------------------------
 
-    def _session(self, effects: list[ss.SessionEffect]) -> None:  # noqa: C901 - one case for each effect
+    def _session(self, effects: list[ss.SessionEffect]) -> None:  # noqa: C901, PLR0912 - one case for each effect
         for effect in effects:
             match effect:
                 case ss.Connect():
@@ -216,6 +216,8 @@ class SimAgent:
                     raise AssertionError(found)
                 case ss.GiveUp(sentence):
                     assert self.broker.keys[self.name].revoked_ns is not None, sentence
+                    for executor in list(self.executors.values()):
+                        self.drive(executor, executor.lease_ended(sentence, self.local_ns))
 
     @property
     def _epoch(self) -> int:

@@ -1,5 +1,7 @@
 """The Executor with a scripted launcher: what a node does with its part of a run."""
 
+import pytest
+
 from agents.effects import Arm, Drop, End, Hold, Release, Send, Ship
 from agents.executor import BEGIN_NS
 from agents.going import LATE_NS
@@ -193,6 +195,29 @@ def test_a_phase_that_the_controller_has_given_up_is_ended_when_the_next_one_is_
     node.finish(node.key("a-1"))
     node.prepare(step("a-1", phase="1/reset"), phase="1/reset")
     assert isinstance(node.last(), Ready)
+
+
+@pytest.mark.parametrize("state", ["ready", "scheduled", "running"])
+def test_an_old_prepare_does_not_end_the_present_phase(state: str) -> None:
+    """It was under way for long: what began it must not undo its successor, which others count on."""
+    node = Node()
+    startup = step("b-1", phase="1/startup")
+    node.prepare(startup, phase="1/startup")
+    node.go(phase="1/startup")
+    node.start_all()
+    node.finish(node.key("b-1"))
+    node.prepare(step("a-1"))
+    if state != "ready":
+        node.go()
+    if state == "running":
+        node.start_all()
+    said = len(node.sent)
+    node.prepare(startup, phase="1/startup")
+    assert len(node.sent) == said
+    assert node.executor.phase is not None
+    assert (node.executor.phase.phase, node.executor.phase.state) == ("1/run", state)
+    assert not node.wants(Drop)
+    assert not node.wants(End)
 
 
 def test_a_phase_that_has_begun_by_an_earlier_go_is_told_to_have_begun() -> None:
