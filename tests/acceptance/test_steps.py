@@ -190,7 +190,8 @@ def test_a_step_runs_as_the_trial_says(command: Command, tmp_path: Path) -> None
     assert ran.out("spawned-1", phase="collect") == "alive\n"
     started, planned = ran.steps["late-1"]["started"], ran.steps["late-1"]["planned"]
     others = ran.steps["code-1"]["planned"]
-    assert planned - others == pytest.approx(0.4, abs=0.001)
+    # Told at two moments, by what was known of the clock then: its bound is some ms on a busy machine.
+    assert planned - others == pytest.approx(0.4, abs=0.01)
     assert 0 <= started - planned < 0.3
     whys = " ".join(ran.result["why"])
     assert "steps.toml:" in whys

@@ -83,7 +83,7 @@ def test_quiet_streams_give_their_disk_back(tmp_path: Path) -> None:
     os.close(write_fd)
 
 
-MILLION = """
+MANY = """
 import sys
 from pathlib import Path
 from agents.journal import Journal
@@ -92,12 +92,12 @@ from fabric.protocol.records import Notice
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
-root, run, count = Path(sys.argv[1]), sys.argv[2], 1_000_000
+root, run, count = Path(sys.argv[1]), sys.argv[2], 300_000
 journal = Journal.create(root, run, 1)
 record = Notice(t_ns=1, bound_ns=1, level="info", message="x")
 sizes = []
 for number in range(count + 1):
-    if number % 200_000 == 10_000:
+    if number % 60_000 == 10_000:
         sizes.append(resident())
     journal.append(record)
 journal.close()
@@ -106,17 +106,17 @@ sizes.append(resident())
 while journal.next_batch():  # a window ahead, so that the window is full all the time
     if journal.sent - journal.acknowledged > 8000:
         journal.acknowledge(journal.sent - 4000)
-    if journal.sent % 200_000 < 512:
+    if journal.sent % 60_000 < 512:
         sizes.append(resident())
 assert journal.sent == count + 1, journal.sent
 print(*sizes)
 """
 
 
-def test_memory_is_flat_over_a_million_records(tmp_path: Path) -> None:
+def test_memory_is_flat_over_many_records(tmp_path: Path) -> None:
     """The agent shares its machine with the system under test; a sink that is away must not cost memory."""
     done = subprocess.run(
-        [sys.executable, "-c", MILLION, str(tmp_path), RUN], check=True, capture_output=True, text=True
+        [sys.executable, "-c", MANY, str(tmp_path), RUN], check=True, capture_output=True, text=True
     )
     sizes = list(map(int, done.stdout.split()))
     assert len(sizes) > 8
