@@ -60,10 +60,13 @@ SINK_HWM: Final = 8
 """Batches of up to 256 KiB, for each agent and at each end: what counts is the window of the journal, and
 what waits here is lost in a crash and must be sent again."""
 
-FEED_HWM: Final = 256
-"""Entries of up to 256 KiB, for each reader and at each end: 64 MiB, then a slow reader has a gap and fills
-it by replay.  The nodes of a phase end it at once, with an entry each: where these do not fit, the controller
-finds the gap by the next beacon only, which is up to a second later (64 nodes, with 64 here)."""
+FEED_HWM: Final = 128
+"""Entries of up to 256 KiB that wait in the broker for each reader: 32 MiB, then a slow reader has a gap and
+fills it by replay.  The nodes of a phase end it at once, with an entry each: where these do not fit, the
+controller finds the gap by the next beacon only, up to a second later (64 nodes, with 64 at each end)."""
+
+FEED_READ_HWM: Final = 64
+"""... and in the reader: 16 MiB."""
 
 Settings = Mapping[zmq.SocketOption, int]
 
@@ -148,6 +151,6 @@ def connecting(socket_type: int) -> dict[zmq.SocketOption, int]:
     Raises:
         KeyError: If the fabric has no connecting sockets of this type.
     """
-    receiving = {zmq.RCVHWM: FEED_HWM} if socket_type == zmq.SUB else {}
+    receiving = {zmq.RCVHWM: FEED_READ_HWM} if socket_type == zmq.SUB else {}
     reading = {} if socket_type == zmq.PUSH else _HEARS_NO_HEARTBEAT
     return {**_EVERY, **_CONNECTING, **_BY_TYPE[socket_type], **receiving, **reading}

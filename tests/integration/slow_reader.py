@@ -61,7 +61,7 @@ def main() -> None:
     while got < sent and time.monotonic() < until + WITHIN_S:
         came = len(list(receive_frames(reader, 8)))
         got += came
-        if not came and got >= options.FEED_HWM:
+        if not came and got >= options.FEED_READ_HWM:
             break  # what was over the high-water mark is dropped
         zap.serve_for(0.002)
     print(f"read {got} of {sent}")  # noqa: T201 - for the test

@@ -42,7 +42,7 @@ def test_a_reader_that_pauses_with_a_full_queue_lives_and_reads_on() -> None:
     """ZeroMQ 4.3.5 aborts a process that connects again while its queue is full, as soon as it reads on."""
     done = alone(slow_reader)
     assert (done.returncode, done.stderr) == (0, "")
-    assert int(done.stdout.split()[1]) >= options.FEED_HWM
+    assert int(done.stdout.split()[1]) >= options.FEED_READ_HWM
 
 
 @pytest.mark.parametrize("domain", slow_sink.KINDS)

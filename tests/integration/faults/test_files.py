@@ -59,6 +59,7 @@ def test_what_a_dead_agent_had_fetched_is_kept_and_called_partial(lab: Lab) -> N
     """Nobody may take the first half of a log for the log; that it is missing is said."""
     content, run, place = begin(lab)
     grow(run, lab.directory / "bundles")
+    os.kill(lab.agents["n1"].launcher, signal.SIGKILL)  # else the next life fetches it again
     lab.agents["n1"].kill()
     lab.start_agents("n1")
 
@@ -69,6 +70,20 @@ def test_what_a_dead_agent_had_fetched_is_kept_and_called_partial(lab: Lab) -> N
     assert content.startswith(half)
     # The run does not wait for what the next life reports of this one: it may come too late to be read.
     assert f"{place}/there\t" in (run.bundle / "missing.txt").read_text()
+    run.check_bundle()
+    lab.wait_free("n1")
+
+
+def test_a_restarted_agent_fetches_again_what_was_cut_short(lab: Lab) -> None:
+    """Its launcher has kept the steps: the run goes on, and brings the whole file."""
+    content, run, place = begin(lab)
+    grow(run, lab.directory / "bundles")
+    lab.agents["n1"].kill()
+    lab.start_agents("n1")
+
+    assert run.wait() == 0, run.end_of_said()
+    brought = run.bundle / "files/1/n1" / str(place).lstrip("/")
+    assert (brought / "there").read_bytes() == content
     run.check_bundle()
     lab.wait_free("n1")
 
