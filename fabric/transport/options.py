@@ -60,10 +60,9 @@ SINK_HWM: Final = 8
 """Batches of up to 256 KiB, for each agent and at each end: what counts is the window of the journal, and
 what waits here is lost in a crash and must be sent again."""
 
-FEED_HWM: Final = 128
-"""Entries of up to 256 KiB that wait in the broker for each reader: 32 MiB, then a slow reader has a gap and
-fills it by replay.  The nodes of a phase end it at once, with an entry each: where these do not fit, the
-controller finds the gap by the next beacon only, up to a second later (64 nodes, with 64 at each end)."""
+FEED_HWM: Final = 64
+"""Entries of up to 256 KiB that wait in the broker for each reader: 16 MiB, then a slow reader has a gap and
+fills it by replay.  More would make the end of a step that prints much come later to who waits for it."""
 
 FEED_READ_HWM: Final = 64
 """... and in the reader: 16 MiB."""
