@@ -17,9 +17,14 @@ LATE_NS: Final = 1_000_000
 
 def take_go(part: PhasePart | None, message: Go, stamp: Stamp, now_ns: int) -> list[Effect]:
     """Schedule the first steps for t0 and confirm, or decline.  The same go again is confirmed again."""
-    why = _why_declined(part, message, stamp, now_ns)
+    why = _why_declined(part, message, stamp)
+    late_ns = 0 if why or part is None or part.state != "ready" else _late_ns(message, stamp, now_ns)
+    if late_ns > 0:
+        why = f"the go came {late_ns / 1e6:.1f} ms too late"
     if why or part is None:
-        declined = Declined(run=message.run, phase=message.phase, go=message.go, sentence=why)
+        declined = Declined(
+            run=message.run, phase=message.phase, go=message.go, sentence=why, late=late_ns > 0
+        )
         return [Send(declined)]
     confirm = Send(Confirm(run=message.run, phase=message.phase, go=message.go, t0_ns=message.t0_ns))
     if part.state != "ready":
@@ -29,7 +34,11 @@ def take_go(part: PhasePart | None, message: Go, stamp: Stamp, now_ns: int) -> l
     return [*release_firsts(part), confirm]  # what is confirmed, the launcher has in hand
 
 
-def _why_declined(part: PhasePart | None, message: Go, stamp: Stamp, now_ns: int) -> str:
+def _late_ns(message: Go, stamp: Stamp, now_ns: int) -> int:
+    return now_ns + LATE_NS - stamp.local(message.t0_ns)
+
+
+def _why_declined(part: PhasePart | None, message: Go, stamp: Stamp) -> str:
     if part is not None and part.phase == message.phase and part.refusal:
         return part.refusal[1]
     if part is None or part.phase != message.phase or part.state == "preparing":
@@ -41,8 +50,7 @@ def _why_declined(part: PhasePart | None, message: Go, stamp: Stamp, now_ns: int
     if part.state != "ready":
         is_same = (message.go, message.t0_ns) == (part.go, part.t0_ns) and part.state != "holding"
         return "" if is_same else "the phase has another go"
-    late_ns = now_ns + LATE_NS - stamp.local(message.t0_ns)
-    return f"the go came {late_ns / 1e6:.1f} ms too late" if late_ns > 0 else ""
+    return ""
 
 
 def release_firsts(part: PhasePart) -> list[Effect]:

@@ -186,5 +186,7 @@ def _read_on(heir: Heir, step: AdoptedStep, part: Part, hands: Hands) -> list[tu
         if had.ended and stream not in attempt.sizes:
             ended.append((step.key, stream, had.end))
     if attempt is not None and fds:
-        hands.pipes.open(step.key, attempt.step, attempt.attempt, heir.journal, fds, mask=part.mask)
+        hands.pipes.open(
+            step.key, attempt.step, attempt.attempt, heir.journal, fds, mask=part.mask, inherited=True
+        )
     return ended

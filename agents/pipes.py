@@ -99,16 +99,18 @@ class Pipes:
         fds: dict[Stream, int],
         *,
         mask: Mask | None = None,
+        inherited: bool = False,
     ) -> None:
         """Take over the read ends of a step, behind what the journal has of its streams already.
 
-        With a mask nothing of its secrets gets any further.
+        With a mask nothing of its secrets gets any further, also if an earlier life has read the begin of one
+        and has died with it (``inherited``).
         """
         for stream, fd in fds.items():
             had = journal.stream_state(step.step, attempt, stream).end
             spool = journal.open_stream(step.step, attempt, stream, had)
             if mask is not None:
-                spool.use(MaskedTransfer(mask, after_loss=had > 0))
+                spool.use(MaskedTransfer(mask, after_loss=inherited))
             self._pipes[fd] = Pipe(key, stream, fd, journal, spool, step, step.output == "drop", had)
             self._watch(fd, True)
 

@@ -45,6 +45,7 @@ class GoRound:
         self._state = GoState.WAITING
         self._silent = dict.fromkeys(request.nodes)  # a set that keeps the order
         self._reasons: dict[str, str] = {}
+        self._is_late = False  # a longer lead might have done
         self._started: dict[str, int] = {}  # that have begun the phase, and at which t0
         self._repeats = [now_ns + after_ns for after_ns in repeats_ns(self._lead_ns)]
         self._until_ns = self._go.t0_ns - guard_ns(self._lead_ns)
@@ -77,7 +78,7 @@ class GoRound:
         if self._state is not GoState.WAITING:
             return []
         if isinstance(message, Declined):
-            self._reasons[node] = message.sentence
+            self._reasons[node], self._is_late = message.sentence, message.late
             return self._abort(now_ns)
         if message.t0_ns != self._go.t0_ns:
             return []  # it answers the go of an earlier life of the broker
@@ -110,6 +111,7 @@ class GoRound:
         if now_ns >= self._until_ns:
             for node in self._silent:
                 self._reasons[node] = f"{node} did not confirm the go in time"
+            self._is_late = True
             # They would have needed longer, nobody knows how long: the next lead is twice as long.
             self._pace.confirmed(len(self.request.nodes), self._lead_ns * 2 // 3, self.request.ready_ns)
             return self._abort(now_ns)
@@ -164,7 +166,14 @@ class GoRound:
     def _failed(self) -> GoAborted:
         go = self._go
         started = tuple(sorted(self._started))
-        return GoAborted(run=go.run, phase=go.phase, go=go.go, reasons=self._reasons, started=started)
+        return GoAborted(
+            run=go.run,
+            phase=go.phase,
+            go=go.go,
+            reasons=self._reasons,
+            started=started,
+            late=self._is_late,
+        )
 
     def _taken_back(self) -> Abort:
         return Abort(run=self._go.run, phase=self._go.phase, go=self._go.go)

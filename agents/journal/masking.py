@@ -69,6 +69,10 @@ class Mask:
         )
         return max(sizes, default=0)
 
+    def may_go_on(self, data: bytes) -> bool:
+        """Whether all of this may be the middle of a secret."""
+        return any(data in form[:-1] for form in self.forms)
+
     def mask(self, data: bytes) -> bytes:
         """Return bytes without the secrets in them; they are all there are."""
         masker = Masker(self)
@@ -97,15 +101,24 @@ class Masker:
 
     def feed(self, data: bytes) -> bytes:
         """Return what is certain now."""
-        if self._after_loss and data:
-            self._after_loss = False
-            begin = self._mask.rest(data)
-            data = (TOKEN if begin else b"") + data[begin:]
-        return self._take(self._held + data, is_last=False)
+        data = self._held + data
+        if self._after_loss:
+            if self._mask.may_go_on(data):
+                self._held = data
+                return b""
+            data = self._begin(data)
+        return self._take(data, is_last=False)
 
     def finish(self) -> bytes:
         """Return what was kept back: nothing follows."""
-        return self._take(self._held, is_last=True)
+        return self._take(self._begin(self._held) if self._after_loss else self._held, is_last=True)
+
+    def _begin(self, data: bytes) -> bytes:
+        """Mask the end, or the middle, of a secret whose begin was lost."""
+        self._after_loss = False
+        is_middle = len(data) >= MIN_REST_BYTES and self._mask.may_go_on(data)
+        size = len(data) if is_middle else self._mask.rest(data)
+        return (TOKEN if size else b"") + data[size:]
 
     def _take(self, data: bytes, *, is_last: bool) -> bytes:
         end = len(data) if is_last else self._mask.open_end(data)

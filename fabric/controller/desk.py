@@ -1,6 +1,6 @@
 """PURE.  What the parts of a run share: whom it works with, what was asked, what was found."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 from fabric.controller.doubts import Doubts
@@ -11,7 +11,7 @@ from fabric.controller.outbox import Outbox
 from fabric.controller.plan import RunPlan
 from fabric.controller.quorum import lacking
 from fabric.controller.verdict import Findings
-from fabric.protocol.messages import Message
+from fabric.protocol.messages import Message, Step
 from fabric.protocol.records import Notice
 from fabric.timing.offset import Known
 from fabric.trial.cells import Cell, Repeat
@@ -78,6 +78,16 @@ class Desk:
         if known is None:
             return 0, -1
         return local_ns + known.offset_ns, known.bound_ns
+
+    def note_spawned(self, node: str, steps: Iterable[Step], over: Iterable[str]) -> None:
+        """Note what runs in the background from now on, and what does not any more."""
+        lives = self.spawned.setdefault(node, {})
+        for step in over:
+            del lives[step]
+        for step in steps:
+            source = self.plan.source(step.step)
+            if step.verb == "spawn" and source is not None:
+                lives[step.step] = self.plan.ends(source)
 
     def notice(self, words: str, now_ns: int) -> list[Effect]:
         """Tell people of something."""

@@ -57,6 +57,17 @@ def judge_refusal(desk: Desk, message: Refused, *, is_reset: bool) -> None:
     desk.progress.stop()
 
 
+def judge_no_start(desk: Desk, phase_id: str, tries: int, message: GoAborted) -> None:
+    """Note that a phase could not be started; the lead is to be looked at only if somebody was late."""
+    lead_s = desk.plan.trial.lead_s
+    is_named = message.late and lead_s is not None
+    hint = f"; its lead of {(lead_s or 0.0) * 1e3:g} ms may be too short" if is_named else ""
+    sentence = f"phase {phase_id} could not be started in {tries} attempts"
+    desk.findings.add("error", f"{sentence}: {describe_reasons(message)}{hint}")
+    desk.is_last_repeat = True
+    desk.progress.stop()
+
+
 def judge_metric(desk: Desk, measured: Measured) -> bool:
     """Note a metric; return whether the repeat is not to go on because it could not be found."""
     desk.awaited -= 1

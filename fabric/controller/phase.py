@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from fabric.controller.barrier import Barrier
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
-from fabric.controller.failures import describe_reasons, judge_refusal, tell_cut
+from fabric.controller.failures import judge_no_start, judge_refusal, tell_cut
 from fabric.controller.goes import Goes
 from fabric.controller.limits import grace_s, limit_ns
 from fabric.controller.partial import note_aborted, note_partial
@@ -66,6 +66,7 @@ class PhaseRun:
         self._nodes: tuple[str, ...] = ()
         self._refusing: set[str] = set()
         self._is_refused = False  # by a node, in the present attempt to prepare
+        self._late: list[Refused] = []  # of nodes that had been ready
         self._begun: tuple[str, ...] = ()  # have started a reset though its go was aborted
         self._said: dict[str, bool] = {}  # nodes that say that they are done, and whether something failed
         self._barrier = Barrier((), 0)
@@ -163,11 +164,23 @@ class PhaseRun:
 
         The others get a moment for theirs: who mends a trial wants to know all that is wrong.
         """
+        if message.phase != self.id:
+            return []
+        if self.state == "starting" and message.node in self._nodes:
+            self._late.append(message)  # it was ready, and declines the go
+            return self._refused_late(now_ns) if self._goes.again_ns else []
+        if self.state != "preparing" or not self._desk.outbox.answered(("prepare", message.node)):
+            return []
+        return self._take_refusal(message, now_ns)
+
+    def _refused_late(self, now_ns: int) -> list[Effect]:
+        """Take the refusals of nodes that had been ready, when it is known that nobody has started."""
+        late, self._late, self.state = self._late, [], "preparing"
+        self._barrier = Barrier((message.node for message in late), now_ns)
+        return [effect for message in late for effect in self._take_refusal(message, now_ns)]
+
+    def _take_refusal(self, message: Refused, now_ns: int) -> list[Effect]:
         desk = self._desk
-        if self.state != "preparing" or message.phase != self.id:
-            return []
-        if not desk.outbox.answered(("prepare", message.node)):
-            return []
         if not self.is_reset and desk.can_do_without(message.node):
             return self._exclude(message, now_ns)
         judge_refusal(desk, message, is_reset=self.is_reset)
@@ -224,6 +237,8 @@ class PhaseRun:
                 return [note, *self._partly_started(message, now_ns)]
         if self.cut_how:
             return [note, *self.leave()]
+        if self._late:
+            return [note, *self._refused_late(now_ns)]
         if self._goes.try_again(now_ns):
             self.deadline_ns = self._goes.again_ns
             return [note]
@@ -239,13 +254,7 @@ class PhaseRun:
         return self._run(message.started, now_ns)
 
     def _not_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
-        desk = self._desk
-        sentence = f"phase {self.id} could not be started in {self._goes.tries} attempts"
-        lead_s = desk.plan.trial.lead_s
-        hint = f"; its lead of {lead_s * 1e3:g} ms may be too short" if lead_s is not None else ""
-        desk.findings.add("error", f"{sentence}: {describe_reasons(message)}{hint}")
-        desk.is_last_repeat = True
-        desk.progress.stop()
+        judge_no_start(self._desk, self.id, self._goes.tries, message)
         if not self.is_reset:
             return self.leave()
         # The others have to clean up all the same.
@@ -270,17 +279,9 @@ class PhaseRun:
         return self._cancel(now_ns) if self.cut_how and is_waiting else self.go_on(now_ns)
 
     def _note_spawned(self, nodes: tuple[str, ...]) -> None:
-        """Note what runs in the background from now on, and what does not any more."""
-        desk = self._desk
-        steps = desk.plan.steps(self._repeat, self._phase)
         for node in nodes:
-            lives = desk.spawned.setdefault(node, {})
-            for over in self._ends(node):
-                del lives[over]
-            for step in steps.get(node, ()):
-                source = desk.plan.source(step.step)
-                if step.verb == "spawn" and source is not None:
-                    lives[step.step] = desk.plan.ends(source)
+            steps = self._desk.plan.steps(self._repeat, self._phase).get(node, ())
+            self._desk.note_spawned(node, steps, self._ends(node))
 
     def finished(self, node: str, now_ns: int) -> list[Effect]:
         """A node has done all that it had to do."""

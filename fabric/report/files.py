@@ -12,11 +12,10 @@ from fabric.errors import StoreError
 from fabric.protocol.names import StepId
 from fabric.protocol.records import FileBegun, FileChunk, FileEnded, FileMissing
 from fabric.report.filenames import Names, file_path
+from fabric.report.missing import MISSING, Missing, Source
 
 if TYPE_CHECKING:
     from hashlib import _Hash
-
-MISSING: Final = "missing.txt"
 
 FileRecord = FileBegun | FileChunk | FileEnded | FileMissing
 
@@ -57,7 +56,7 @@ class FetchedFiles:
         self._open: OrderedDict[Key, FileIO] = OrderedDict()  # the one used last stands last
         self._digests: dict[str, str] = {}
         self._whole: dict[tuple[str, str, int], dict[str, Path]] = {}
-        self._missing: _Missing | None = None
+        self._missing = Missing(directory)
 
     def write(self, node: str, step: StepId, record: FileRecord, data: bytes | memoryview) -> None:
         """Take the next record of a fetch.
@@ -67,7 +66,7 @@ class FetchedFiles:
             OSError: If it cannot be written.
         """
         if isinstance(record, FileMissing):
-            self._note_missing(node, step, record.path, record.why)
+            self._missing.add((node, str(step), record.path), record.why)
             return
         key = (node, record.step, record.attempt, record.file)
         if isinstance(record, FileBegun):
@@ -94,17 +93,15 @@ class FetchedFiles:
         for key, fetched in list(self._begun.items()):
             step = StepId.parse(key[1])
             self._leave(key, fetched, step, "", "its end was not reported")
-        if self._missing is not None:
-            self._missing.close()
-            self._digests[MISSING] = self._missing.digest.hexdigest()
+        if digest := self._missing.finish():
+            self._digests[MISSING] = digest
         self.close()
 
     def close(self) -> None:
         """Close all files.  What is written stays."""
         while self._open:
             self._open.popitem()[1].close()
-        if self._missing is not None:
-            self._missing.close()
+        self._missing.close()
 
     # --- one file ---------------------------------------------------------------------------------------
 
@@ -144,7 +141,9 @@ class FetchedFiles:
         file = self._open.pop(key, None)
         if file is not None:
             file.close()
-        target = self._directory / fetched.path
+        target, source = self._directory / fetched.path, (key[0], str(step), fetched.source)
+        if not problem:
+            self._remove_parts(source)
         if not problem and fetched.path != fetched.wanted and self._digests.get(fetched.wanted) == digest:
             target.unlink()  # a metric and a fetch, or two attempts, brought the same bytes
             return
@@ -153,7 +152,7 @@ class FetchedFiles:
             fetched.path = self._names.take(fetched.path + "~partial")
             target = target.rename(self._directory / fetched.path)
             why = f"{problem}; {fetched.offset} bytes of it are in {fetched.path}"
-            self._note_missing(key[0], step, fetched.source, why)
+            self._missing.add(source, why, fetched.path)
         else:
             self._whole.setdefault(key[:3], {})[fetched.source] = target
         target.chmod(fetched.mode & 0o755 | 0o600)
@@ -171,32 +170,12 @@ class FetchedFiles:
         self._open.move_to_end(key)
         return file
 
-    def _note_missing(self, node: str, step: StepId, path: str, why: str) -> None:
-        if self._missing is None:
-            self._missing = _Missing(self._directory / MISSING)
-        self._missing.add((node, str(step), path, why))
-
-
-class _Missing:
-    """missing.txt: a line for each thing that could not be had: node, step, path or pattern, why."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = FileIO(path, "w")
-        self.digest = hashlib.sha256()
-
-    def add(self, words: tuple[str, ...]) -> None:
-        line = "\t".join(map(_on_one_line, words)).encode("utf-8", "replace") + b"\n"
-        self.digest.update(line)
-        rest = memoryview(line)
-        while rest:
-            rest = rest[self._file.write(rest) or 0 :]
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _on_one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    def _remove_parts(self, source: Source) -> None:
+        """A later try of a step has brought the whole: nobody wants the half of it any more."""
+        for path in self._missing.take_back(source):
+            (self._directory / path).unlink(missing_ok=True)
+            self._names.give_back(path)
+            del self._digests[path]
 
 
 def _private(path: str, flags: int) -> int:

@@ -125,9 +125,10 @@ class Lab:
         start = self.last(StartPhase)
         self.hear(GoCommitted(run=RUN, phase=start.phase, go=start.go, t0_ns=T0_NS, lead_ns=20_000_000))
 
-    def abort(self, reasons: dict[str, str], started: tuple[str, ...] = ()) -> None:
-        start = self.last(StartPhase)
-        self.hear(GoAborted(run=RUN, phase=start.phase, go=start.go, reasons=reasons, started=started))
+    def abort(self, reasons: dict[str, str], started: tuple[str, ...] = (), *, late: bool = False) -> None:
+        go = self.last(StartPhase)
+        words = {"phase": go.phase, "go": go.go, "started": started, "late": late}
+        self.hear(GoAborted(run=RUN, reasons=reasons, **words))
 
     def start(self, *, late_ns: int = 0) -> None:
         self.ready()

@@ -102,7 +102,7 @@ def test_a_node_that_is_silent_at_the_guard_has_the_go_taken_back_from_all() -> 
     failed = result(go.receive("b", aborted(), 977 * MS))
     assert isinstance(failed, GoAborted)
     assert failed.reasons == {"b": "b did not confirm the go in time"}
-    assert failed.started == ()
+    assert (failed.started, failed.late) == ((), True)
 
 
 def test_a_confirmation_after_the_guard_counts_while_no_abort_was_sent() -> None:
@@ -121,6 +121,7 @@ def test_a_node_that_declines_has_the_go_taken_back_at_once_with_its_reason() ->
     failed = result(go.receive("b", aborted(), 903 * MS))
     assert isinstance(failed, GoAborted)
     assert failed.reasons == {"b": "its clock bound is gone"}
+    assert not failed.late, "a longer lead would not have helped"
 
 
 def test_an_abort_is_repeated_until_it_is_answered_and_given_up_after_two_seconds() -> None:

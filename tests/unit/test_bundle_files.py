@@ -154,6 +154,33 @@ def test_a_file_that_is_not_whole_is_called_so(bundle: BundleWriter) -> None:
     assert "its end was not reported" in second
 
 
+def test_what_came_whole_at_a_later_try_is_not_missing(bundle: BundleWriter) -> None:
+    """An agent that was restarted fetches again: who reads missing.txt must not look for that file."""
+    for number, path in enumerate(("/tmp/a.log", "/tmp/b.log"), 1):
+        bundle.write(read(begun(number, path)))
+        bundle.write(read(chunk(number, 0, 4), b"half"))
+        bundle.write(read(ended(number, b"half", problem="the agent was restarted")))
+    bring(bundle, 3, "/tmp/a.log", b"half and half", step="2/collect/db/other-1")
+    assert "2/d2/tmp/a.log~partial" in files(bundle), "another step's file says nothing of this one"
+    bring(bundle, 4, "/tmp/a.log", b"half and half")
+    bundle.finish({})
+    assert files(bundle) == {"2/d2/tmp/a.log": b"half and half", "2/d2/tmp/b.log~partial": b"half"}
+    (line,) = (bundle.directory / "missing.txt").read_text().splitlines()
+    assert "/tmp/b.log\t" in line
+    command = ["sha256sum", "-c", "--quiet", "MANIFEST.sha256"]
+    assert subprocess.run(command, cwd=bundle.directory, check=False).returncode == 0
+
+
+def test_nothing_is_missing_when_all_came_at_last(bundle: BundleWriter) -> None:
+    """There is no file then, as if nothing had been."""
+    bundle.write(read(begun(1, "/tmp/a.log")))
+    bundle.write(read(ended(1, b"", problem="the agent was restarted")))
+    bring(bundle, 2, "/tmp/a.log", b"all")
+    bundle.finish({})
+    assert {path.name for path in bundle.directory.rglob("*") if "a.log" in path.name} == {"a.log"}
+    assert not (bundle.directory / "missing.txt").exists()
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -122,6 +122,7 @@ def test_a_go_that_comes_too_late_is_declined() -> None:
     node.go(lead_ns=LATE_NS - 1)
     assert isinstance(node.last(), Declined)
     assert "too late" in node.last().sentence
+    assert node.last().late
     assert not node.wants(Release)
 
 

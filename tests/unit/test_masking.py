@@ -4,6 +4,7 @@ import os
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,22 @@ def test_the_end_of_a_secret_whose_begin_was_lost_is_masked() -> None:
     """The agent was killed in the middle of it; what its launcher has drained begins there."""
     masker = Masker(Mask([SECRET]), after_loss=True)
     assert masker.feed(b"hunter2 and on") == b"*** and on"
+
+
+@pytest.mark.parametrize("lost", range(1, len(SECRET) - 3))
+@pytest.mark.parametrize("cut", range(len(SECRET)))
+def test_what_is_left_of_a_secret_may_come_in_pieces(lost: int, cut: int) -> None:
+    """A program that writes letter by letter is read letter by letter by the next agent."""
+    masker = Masker(Mask([SECRET]), after_loss=True)
+    rest = SECRET[lost:].encode() + b" and on"
+    assert masker.feed(rest[:cut]) + masker.feed(rest[cut:]) + masker.finish() == b"*** and on"
+
+
+def test_the_middle_of_a_secret_behind_a_loss_is_masked_though_nothing_follows() -> None:
+    """Its program was killed with its agent; of some letters nobody can tell."""
+    for text, left in ((SECRET[2:-2].encode(), b"***"), (SECRET[1:3].encode(), SECRET[1:3].encode())):
+        masker = Masker(Mask([SECRET]), after_loss=True)
+        assert masker.feed(text) + masker.finish() == left
 
 
 def test_a_pipe_is_moved_into_the_file_without_secrets(tmp_path: Path) -> None:

@@ -530,7 +530,7 @@ def test_a_lead_that_is_too_short_is_named_and_keeps_nobody_from_the_reset() -> 
     lab.ready()
     for _ in range(GO_ATTEMPTS):
         assert lab.last(StartPhase).lead_s == 0.001
-        lab.abort({"n2": "n2 did not confirm the go in time"})
+        lab.abort({"n2": "n2 did not confirm the go in time"}, late=True)
         lab.wait(7)
     assert "its lead of 1 ms may be too short" in lab.whys
     lab.ready()

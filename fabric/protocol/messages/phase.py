@@ -54,6 +54,7 @@ class Declined:
     phase: str
     go: int
     sentence: str
+    late: bool = False  # because it came too late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,7 @@ class GoAborted:
     go: int
     reasons: dict[str, str]  # by node
     started: tuple[str, ...]  # nodes that the abort reached too late
+    late: bool = False  # some node would have needed a longer lead, as far as that is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

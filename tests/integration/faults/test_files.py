@@ -83,7 +83,9 @@ def test_a_restarted_agent_fetches_again_what_was_cut_short(lab: Lab) -> None:
 
     assert run.wait() == 0, run.end_of_said()
     brought = run.bundle / "files/1/n1" / str(place).lstrip("/")
+    assert [path.name for path in brought.iterdir()] == ["there"]
     assert (brought / "there").read_bytes() == content
+    assert not (run.bundle / "missing.txt").exists()
     run.check_bundle()
     lab.wait_free("n1")
 

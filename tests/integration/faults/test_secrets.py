@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.integration.faults.lab import Lab
+from tests.integration.faults.lab import FabricRun, Lab
 from tests.integration.faults.processes import until
 
 VALUE: Final = "correct-horse/battery+staple"
@@ -20,6 +20,7 @@ lead = "150ms"
 [nodes]
 victim = "victim"
 other  = "other"
+halves = "halves"
 
 [env]
 TOKEN = "secret:API"
@@ -34,6 +35,25 @@ for number in range(10_000_000):
     if number % 10 == 0:
         time.sleep(0.01)
 ''']
+
+[[run.halves]]
+name = "halves"
+cmd  = ["{python}", "-uc", '''
+import fcntl, os, struct, sys, termios, time
+token = os.environ["TOKEN"].encode()
+for turn in (1, 2):
+    os.write(1, token[:14])
+    while struct.unpack("i", fcntl.ioctl(1, termios.FIONREAD, bytes(4)))[0]:
+        time.sleep(0.01)     # until somebody has read it
+    open("{files}/half-%d" % turn, "w").close()
+    while not os.path.exists("{files}/go-%d" % turn):
+        time.sleep(0.01)
+    os.write(1, token[14:] + b" was it" + bytes([10]))
+''']
+
+[[run.halves]]
+cmd = "sleep 600"
+env = {{ TOKEN = "" }}
 
 [[run.other]]
 cmd = "test -z $TOKEN && sleep 600"
@@ -61,11 +81,12 @@ def holding(directory: Path) -> set[str]:
 def test_a_killed_agent_resets_with_its_secret_and_then_forgets_it(lab: Lab) -> None:
     """It is kept where the next life finds it, and nowhere else."""
     lab.environment["FABRIC_SECRET_API"] = VALUE
-    lab.start_agents("victim", "other")
+    lab.start_agents("victim", "other", "halves")
     files = lab.directory
     run = lab.run(TRIAL.format(python=sys.executable, files=files))
     until(lambda: "│ 500 ***\n" in run.said(), run.end_of_said)
     assert holding(files) == {"state"}
+    restart_between_halves(lab, run)
     assert holding(lab.agents["other"].state) == set()
     victim = lab.agents["victim"]
     launcher = victim.launcher
@@ -75,9 +96,24 @@ def test_a_killed_agent_resets_with_its_secret_and_then_forgets_it(lab: Lab) -> 
     assert run.wait() == 3, run.said()
     until((files / "reset-victim").exists, "the victim's own reset")
     assert (files / "reset-victim").read_text().startswith(hashlib.sha256(VALUE.encode()).hexdigest())
-    lab.wait_free("victim", "other")
+    lab.wait_free("victim", "other", "halves")
     until(lambda: holding(files) == set(), lambda: f"no secret in {holding(files)}")
     run.check_bundle()
     lines = run.out(1, "run", "victim", "numbers.stdout").decode().splitlines()
     assert len(lines) > 500
     assert {line.partition(" ")[2] for line in lines[:-1]} == {"***"}
+    assert run.out(1, "run", "halves", "halves.stdout").decode() == "*** was it\n" * 2
+
+
+def restart_between_halves(lab: Lab, run: FabricRun) -> None:
+    """Half of the secret was read, and is kept back, by an agent that is killed; then by one that upgrades."""
+    agent = lab.agents["halves"]
+    for turn in (1, 2):
+        until((lab.directory / f"half-{turn}").exists, run.end_of_said)
+        if turn == 1:
+            agent.kill()
+            lab.start_agents("halves")
+        else:
+            agent.begin_again()
+        (lab.directory / f"go-{turn}").touch()
+    until(lambda: run.said().count("was it") == 2, run.end_of_said)
