@@ -82,8 +82,8 @@ class Desk:
     def note_spawned(self, node: str, steps: Iterable[Step], over: Iterable[str]) -> None:
         """Note what runs in the background from now on, and what does not any more."""
         lives = self.spawned.setdefault(node, {})
-        for step in over:
-            del lives[step]
+        for name in over:
+            del lives[name]
         for step in steps:
             source = self.plan.source(step.step)
             if step.verb == "spawn" and source is not None:

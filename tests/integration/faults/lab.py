@@ -19,6 +19,9 @@ from tests.integration.faults.processes import BOUND_S, MARK, Descendants, descr
 PATIENCE_S: Final = (4.0, 2.0, 4.0)
 """Lease, grace, silence (agents.launching.Patience): shorter than the defaults, so a test is over soon."""
 
+PATIENT: Final = ("--launcher-patience", 20, 20, 10)
+"""Options of an agent that is killed and is to be taken over from in time, on a machine that is busy."""
+
 FABRIC: Final = (sys.executable, "-c", "from fabric.cli.main import main; main()")
 """The command `fabric`, of this checkout whatever is installed."""
 

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 from typing import Final
 
-from tests.integration.faults.lab import FabricRun, Lab
+from tests.integration.faults.lab import PATIENT, Agent, FabricRun, Lab
 from tests.integration.faults.processes import until
 
 SIZE: Final = 120_000_000
@@ -76,6 +76,8 @@ def test_what_a_dead_agent_had_fetched_is_kept_and_called_partial(lab: Lab) -> N
 
 def test_a_restarted_agent_fetches_again_what_was_cut_short(lab: Lab) -> None:
     """Its launcher has kept the steps: the run goes on, and brings the whole file."""
+    lab.agents["n1"] = Agent(lab, "n1")
+    lab.agents["n1"].options = PATIENT
     content, run, place = begin(lab)
     grow(run, lab.directory / "bundles")
     lab.agents["n1"].kill()

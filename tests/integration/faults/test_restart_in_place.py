@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tests.integration.faults.lab import Agent, Lab
+from tests.integration.faults.lab import PATIENT, Agent, Lab
 from tests.integration.faults.processes import until
 
 HOLD: Final = """
@@ -83,7 +83,7 @@ class Restarts:
 def test_a_run_does_not_see_that_an_agent_was_restarted(lab: Lab) -> None:
     """Each restart comes in another phase; no step starts twice, no byte is lost, nothing fails."""
     victim = lab.agents["victim"] = Agent(lab, "victim")
-    victim.options = ("--launcher-patience", 20, 20, 10)  # on a machine that is busy
+    victim.options = PATIENT
     lab.start_agents("victim", "other")
     files = lab.directory / "files"
     files.mkdir()

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.integration.faults.lab import FabricRun, Lab
+from tests.integration.faults.lab import PATIENT, Agent, FabricRun, Lab
 from tests.integration.faults.processes import until
 
 VALUE: Final = "correct-horse/battery+staple"
@@ -81,6 +81,8 @@ def holding(directory: Path) -> set[str]:
 def test_a_killed_agent_resets_with_its_secret_and_then_forgets_it(lab: Lab) -> None:
     """It is kept where the next life finds it, and nowhere else."""
     lab.environment["FABRIC_SECRET_API"] = VALUE
+    lab.agents["halves"] = Agent(lab, "halves")
+    lab.agents["halves"].options = PATIENT
     lab.start_agents("victim", "other", "halves")
     files = lab.directory
     run = lab.run(TRIAL.format(python=sys.executable, files=files))
@@ -106,7 +108,7 @@ def test_a_killed_agent_resets_with_its_secret_and_then_forgets_it(lab: Lab) -> 
 
 
 def restart_between_halves(lab: Lab, run: FabricRun) -> None:
-    """Half of the secret was read, and is kept back, by an agent that is killed; then by one that upgrades."""
+    """Half of the secret was read and is kept back by an agent that is killed, then by one that upgrades."""
     agent = lab.agents["halves"]
     for turn in (1, 2):
         until((lab.directory / f"half-{turn}").exists, run.end_of_said)
