@@ -82,8 +82,10 @@ def _memo(journal: Journal) -> Memo | None:
 def _heir(journal: Journal, memo: Memo, found: Adopted) -> Heir | str:
     """Return a part, or why it cannot be taken over."""
     state = saved(journal)
-    if state is None or journal.damage:
-        return f"the journal of {journal.run} is damaged"
+    if journal.damage:
+        return f"{journal.run}: {journal.damage}"
+    if state is None:
+        return f"what is kept of {journal.run} cannot be read"
     if not directory.is_of_this_boot(journal.path):
         return f"the journal of {journal.run} is of another boot"
     assign, needs_reset = state

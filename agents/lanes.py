@@ -30,19 +30,19 @@ class Lanes:
     def __init__(self, run: str, stamp: Stamp) -> None:
         self.steps = Steps(run)
         self.part: PhasePart | None = None
-        self._past: deque[str] = deque(maxlen=PAST_PHASES)
+        self.past: deque[str] = deque(maxlen=PAST_PHASES)
         self.brings = True  # files for metrics; not when the run has to end soon
         self._run = run
         self._stamp = stamp
 
     def is_past(self, phase: str) -> bool:
         """Whether it has begun here, and another one has come since: nobody goes back to it."""
-        return phase in self._past
+        return phase in self.past
 
     def take_up(self, part: PhasePart) -> PhasePart:
         """Let this be the present phase."""
         if self.part is not None and self.part.state in ("running", "done"):
-            self._past.append(self.part.phase)
+            self.past.append(self.part.phase)
         self.part = part
         return part
 

@@ -102,6 +102,7 @@ class PartNow:
     has_shipped: bool
     brings: bool
     over: dict[str, str]
+    past: tuple[str, ...] = ()  # phases that have been here: a late prepare of one is not taken up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,4 +294,5 @@ def _part_now(executor: Executor) -> PartNow:
         has_shipped=parting.has_shipped,
         brings=executor.lanes.brings,
         over=dict(executor.steps.over),
+        past=tuple(executor.lanes.past),
     )

@@ -13,10 +13,10 @@ from agents.hands import Hands
 from agents.hello import About, hello
 from agents.identity import Identity
 from agents.journal import FULL_PAUSE_S, Journal
-from agents.journal.directory import trim_undelivered
 from agents.launching import Arming, Patience
+from agents.leaving import Leaving
 from agents.owed import Owed
-from agents.parts import FreedRuns, Part, drop_cleanings, nothing_freed, refused
+from agents.parts import Part, drop_cleanings, refused
 from agents.recovery import LeftPart, left_parts, unreadable_resets
 from agents.removal import remove_leftovers
 from agents.shipping import Shipper
@@ -96,7 +96,6 @@ class Node:
         self._shipper = Shipper(self._sockets.ship)
         self._parts: dict[str, Part] = {}
         self._owed = Owed(state.directory, self._begin_reset)
-        self._freed = FreedRuns()
         self._time = Timekeeping(self._session, self._clock)
         self._dirty = DirtyRuns(state.directory, self._time.now)
         self._unsaid_hello: Message | None = None
@@ -119,8 +118,13 @@ class Node:
             fabric_now=self._time.now,
             exchange=self._time.exchange,
         )
+        name, say = self._about.name, self._sockets.say
         its = (state, self._parts, self._dirty, self._hands)
-        self._tidying = Tidying(*its, node=self._about.name, clock=self._clock, say=self._sockets.say)
+        self._tidying = Tidying(*its, node=name, clock=self._clock, say=say)
+        those = (state, self._parts, self._shipper, self._tidying)
+        self._leaving = Leaving(
+            *those, owed=self._owed, hands=self._hands, node=name, clock=self._clock, say=say
+        )
         self._disks = Disks(self._hands.pipes, self._time.now, self._hands.tell, patience.disk_s)
 
     # --- life -------------------------------------------------------------------------------------------
@@ -248,9 +252,7 @@ class Node:
             case FilePart():
                 self._hands.transfers.take(message, now_ns)
             case Forget():
-                journal = self._shipper.forget(message)
-                if journal is not None:
-                    self._forgotten(journal)
+                self._leaving.forget(message)
             case _:
                 self._heard_of_run(message, now_ns)
 
@@ -276,16 +278,15 @@ class Node:
         if run is None or self._hands.refuses(message):
             return
         part = self._parts.get(run)
-        if part is None and isinstance(message, Assign):
+        if part is None and isinstance(message, Assign) and not self._leaving.refuses(message):
             try:
                 part = self._open_part(message, Executor(message))
             except (OSError, DecodeError) as error:
                 self._sockets.say(refused(message, self._state, error))
         if part is not None:
             self._hands.drive(part, part.executor.receive(message, now_ns))
-        elif isinstance(message, (Free, Abandon)) and not self._owed.has(run):
-            nothing = nothing_freed(run, self._identity.value.name, self._state.incarnation)
-            self._sockets.say(self._freed.get(run, nothing))
+        elif isinstance(message, (Free, Abandon)):
+            self._leaving.say_freed(run)
 
     def _session_do(self, effects: list[ss.SessionEffect]) -> None:  # noqa: C901, PLR0912 - a case for each
         for effect in effects:
@@ -356,7 +357,6 @@ class Node:
     # --- runs -------------------------------------------------------------------------------------------
 
     def _open_part(self, assign: Assign, executor: Executor) -> Part:
-        self._freed.check(assign.run)
         part = self._parts[assign.run] = Part.open(self._state, executor, self._dirty)
         self._shipper.add(part.journal)
         executor.clock_changed(self._time.epoch, self._time.known)
@@ -368,32 +368,4 @@ class Node:
             return
         if self._shipper.push(now_ns):
             self.loop.wake()
-        for journal in self._shipper.journals:
-            if journal.is_shipped:
-                self._shipped(journal)
-
-    def _shipped(self, journal: Journal) -> None:
-        """Everything that was reported is stored: if nothing follows, the journal has served."""
-        part = self._parts.get(journal.run)
-        if part is None or part.journal is not journal:
-            if journal.incarnation != self._state.incarnation and not self._owed.has(journal.run):
-                self._shipper.remove(
-                    journal.run, journal.incarnation
-                )  # else a next life has to know of the reset
-            return
-        if not part.shipping:
-            return
-        freed = part.freed()
-        self._freed.add(freed)
-        self._shipper.remove(journal.run, journal.incarnation)
-        self._sockets.say(freed)
-        log.info("run_freed", run=journal.run)
-        self._tidying.end(part)
-
-    def _forgotten(self, journal: Journal) -> None:
-        log.warning("run_unknown_to_broker", run=journal.run, hint="its records are in undelivered/")
-        for path in trim_undelivered(self._state.directory):
-            log.warning("undelivered_deleted", path=str(path), hint="newer ones need the room")
-        part = self._parts.get(journal.run)
-        if part is not None and part.journal is journal:
-            self.stop(f"the broker does not know run {journal.run}")
+        self._leaving.look()

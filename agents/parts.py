@@ -4,7 +4,6 @@ import shutil
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from errno import EEXIST
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +39,7 @@ class Part:
     scratch: Path
     dirty_runs: DirtyRuns
     is_cleaning: bool = False  # it does a reset again, long after its run: its journal goes nowhere
+    is_unwanted: bool = False  # the broker does not know its run: its journal goes nowhere either
     shipping: bool = False  # nothing is left but the journal
     dirty: str = ""  # why it leaves the node dirty
     _saved: tuple[bool, Assign] | None = None
@@ -128,6 +128,8 @@ class Part:
         self.save()
         if self._memo is not None:
             self._memo.close()
+        if self.is_unwanted:
+            self.journal.close()
 
     @property
     def mask(self) -> Mask | None:
@@ -163,18 +165,9 @@ class FreedRuns:
         while len(self._freed) > FREED_KEPT:
             self._freed.popitem(last=False)
 
-    def get(self, run: str, default: Freed) -> Freed:
-        """Return what was said at the end of a run."""
-        return self._freed.get(run, default)
-
-    def check(self, run: str) -> None:
-        """See that a run can begin.
-
-        Raises:
-            OSError: If its part has ended here: its records are stored, and their numbers would come again.
-        """
-        if run in self._freed:
-            raise FileExistsError(EEXIST, "this node has left the run")
+    def get(self, run: str) -> Freed | None:
+        """Return what was said at the end of a run; None if it has not ended here."""
+        return self._freed.get(run)
 
 
 def drop_cleanings(state_dir: Path) -> None:

@@ -79,6 +79,7 @@ class Memo:
         parting.dirty, parting.why_failed = self.part.dirty, self.part.why_failed
         parting.has_shipped = self.part.has_shipped
         lanes.brings = self.part.brings
+        lanes.past.extend(self.part.past)
         lanes.steps.over.update(self.part.over)
         for attempt, now in self.attempts.values():
             lanes.steps.put_back(_step_run(assign.run, attempt, now))

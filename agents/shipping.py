@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from agents.journal import Journal, Shipment
-from fabric.protocol.messages import Acknowledged, Forget, JournalHead, Resend
+from fabric.protocol.messages import Acknowledged, JournalHead, Resend
 
 RESEND_NS: Final = 2_000_000_000
 """Records that are sent and not acknowledged for so long are sent again; a commit takes a hundredth of it."""
@@ -84,12 +84,9 @@ class Shipper:
         if journal is not None and journal.acknowledged < message.number <= journal.sent:
             journal.rewind(message.number)
 
-    def forget(self, message: Forget) -> Journal | None:
-        """Set a journal aside that the broker has no run for."""
-        journal = self._take(message.run, message.incarnation)
-        if journal is not None:
-            journal.set_aside()
-        return journal
+    def drop(self, run: str, incarnation: int) -> Journal | None:
+        """Send nothing more of a journal that the broker has no run for; return it if it is one of ours."""
+        return self._take(run, incarnation)
 
     def remove(self, run: str, incarnation: int) -> None:
         """Delete a journal that is shipped."""

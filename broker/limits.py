@@ -178,6 +178,9 @@ SURVEY_NS: Final = 60 * S
 RETIRE_EVERY_NS: Final = S // 4
 """Of those that are, one is deleted in so long: each takes the loop for 20 ms."""
 
+DOUBT_NS: Final = 86_400 * S
+"""A clock that is further off than this, by what else is known, is not believed as to ages; for so long."""
+
 YOUNG_NS: Final = 600 * S
 """A run stays for so long after its end, whatever is kept: somebody may be waiting for it."""
 

@@ -57,7 +57,8 @@ def batch(  # noqa: PLR0917 - one call per batch on the way of the records
         if facts is None:
             return [ToNode(node, Forget(run=message.run, incarnation=message.incarnation))]
         if node not in facts.nodes:
-            return [Note("batch_refused", node, f"{message.run} does not have this node", refused=True)]
+            refused = Note("batch_refused", node, f"{message.run} does not have this node", refused=True)
+            return [refused, ToNode(node, Forget(run=message.run, incarnation=message.incarnation))]
         parts.sink.open(message.run, facts.log)
         return parts.sink.receive(node, message, frame, payload, then_ns)
 

@@ -60,6 +60,8 @@ def check(source: str, batch: Batch | Append, payload_bytes: int) -> None:
         raise DecodeError(f"{batch.kind}.run: expected the id of a run, got {batch.run!r:.80}")
     if batch.first < 1 or batch.incarnation < 1:
         raise DecodeError(f"{batch.kind}: numbers begin at 1, got {batch.first}, {batch.incarnation}")
+    if isinstance(batch, Batch) and not 0 <= batch.gone < batch.first:
+        raise DecodeError(f"{batch.kind}.gone: expected a number below {batch.first}, got {batch.gone}")
     if not 1 <= len(batch.records) <= BATCH_RECORDS:
         raise DecodeError(f"{batch.kind}.records: expected 1 to {BATCH_RECORDS}, got {len(batch.records)}")
     of_controller = source == CONTROLLER

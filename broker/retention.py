@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from broker.limits import KEEP_BYTES_MIN, YOUNG_NS, S
+from broker.limits import DOUBT_NS, KEEP_BYTES_MIN, YOUNG_NS, S
 from fabric.errors import UsageError
 from fabric.trial.units import UnitError, to_bytes
 
@@ -88,6 +88,27 @@ def surplus(keep: Keep, closed: Iterable[Stored], open_bytes: int, now_ns: int) 
         total -= one.size_bytes
         found.append(Surplus(one, why))
     return found
+
+
+def why_ages_wait(newest_ns: int, begun_ns: int, wall_ns: int, now_ns: int) -> str:
+    """Return why no run is deleted for its age at present, "" if nothing speaks against the clock.
+
+    Fabric time is the machine's clock as it was when the broker began.  A year too much would make every run
+    old, and what is deleted is gone; so a doubt costs a day of patience.
+
+    Args:
+        newest_ns: End of the newest run that had ended when this broker began; 0 if there was none.
+        begun_ns: When that was.
+        wall_ns: What the machine's clock says now.
+        now_ns: Fabric time.
+    """
+    if abs(wall_ns - now_ns) > DOUBT_NS:
+        return "the clock of this machine was set by more than a day since the broker began: restart it"
+    if begun_ns - newest_ns > DOUBT_NS and now_ns - begun_ns < DOUBT_NS:
+        return (
+            "no run had ended in the day before the broker began, so its clock may be wrong: it waits a day"
+        )
+    return ""
 
 
 class Reads:

@@ -2,13 +2,15 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from broker.home import Home
 from broker.limits import RETIRE_EVERY_NS, SURVEY_NS, S
-from broker.retention import Keep, Reads, Stored, Surplus, next_unread, surplus
+from broker.retention import Keep, Reads, Stored, Surplus, next_unread, surplus, why_ages_wait
+from fabric.clock import wall_ns
 from fabric.errors import StoreError
 from fabric.log import get_logger
 from fabric.store.record_log import RecordLog
@@ -31,6 +33,8 @@ class Retiring:
         self._sizing: Future[Mapping[str, int]] | None = None
         self._sizes: dict[str, int] = {}  # of closed runs: they do not grow
         self._queue: deque[Surplus] = deque()
+        self._begun: tuple[int, int] | None = None  # when, and the end of the newest run then
+        self._doubt = ""
         self._survey_ns = 0
         self._retire_ns = 0
 
@@ -74,7 +78,20 @@ class Retiring:
         closed = {run: closed_ns for run, closed_ns in ends.items() if closed_ns is not None}
         self._sizes = {run: sizes[run] for run in closed if run in sizes}
         stored = (Stored(run, closed[run], size) for run, size in self._sizes.items())
-        self._queue = deque(surplus(self._keep, stored, open_bytes, now_ns))
+        keep = replace(self._keep, age_ns=None) if self._doubts(closed.values(), now_ns) else self._keep
+        self._queue = deque(surplus(keep, stored, open_bytes, now_ns))
+
+    def _doubts(self, ends: Collection[int], now_ns: int) -> bool:
+        """Say whether ages cannot be believed now; once each time that this changes, say why."""
+        age_ns = self._keep.age_ns
+        self._begun = self._begun or (now_ns, max(ends, default=0))
+        if age_ns is None or all(now_ns - end <= age_ns for end in ends):
+            return False  # nobody has to know of a doubt that costs nothing
+        doubt = why_ages_wait(self._begun[1], self._begun[0], wall_ns(), now_ns)
+        if doubt and doubt != self._doubt:
+            log.warning("retention_waits", why=doubt, hint="nothing is deleted for its age meanwhile")
+        self._doubt = doubt
+        return bool(doubt)
 
     def close(self) -> None:
         """End the thread."""

@@ -9,7 +9,7 @@ from broker.records import INDEXED
 from fabric.protocol.codec import encode
 from fabric.protocol.messages import Acknowledged, Append, Batch, EntryHead, Resend
 from fabric.protocol.names import CONTROLLER
-from fabric.protocol.records import Record, payload_size
+from fabric.protocol.records import Notice, Record, payload_size
 
 
 @dataclass(slots=True)
@@ -111,6 +111,10 @@ class Sink:
                 return [Note("batch_refused", source, f"{batch.run}: too many journals", refused=True)]
             journal = log.journals[key] = _Journal(0, 0)
         expected = journal.appended + 1
+        if isinstance(batch, Batch) and batch.gone >= expected:
+            return _pass_over(log, journal, source, batch, now_ns) + self.receive(
+                source, batch, frame, payload, now_ns
+            )
         if batch.first > expected:
             return self._missing(journal, (batch.run, *key), expected, now_ns)
         behind = expected - batch.first
@@ -193,6 +197,19 @@ def _append(  # noqa: PLR0917 - one call per batch on the way of the records
     journal.appended = batch.first + len(records) - 1
     log.pending.append((log.last, source, batch.incarnation, journal.appended))
     return [Store(batch.run, head, frame, payload, _indexed(records))]
+
+
+def _pass_over(log: _Log, journal: _Journal, source: str, batch: Batch, now_ns: int) -> list[Effect]:
+    """Say in place of records that nobody has any more that they are gone: asking would never end.
+
+    They were acknowledged, so they were in the log; a copy of an earlier state of it has replaced that.
+    """
+    first = journal.appended + 1
+    which = f"record {first}" if first == batch.gone else f"records {first} to {batch.gone}"
+    said = f"{which} of {source} are missing: they were stored, and what the broker has now is of before that"
+    notice = Notice(t_ns=now_ns, bound_ns=0, level="error", message=said)
+    told = Batch(run=batch.run, incarnation=batch.incarnation, first=batch.gone, records=(notice,))
+    return _append(log, journal, source, told, None, b"")
 
 
 def _indexed(records: tuple[Record, ...]) -> tuple[Indexed, ...]:

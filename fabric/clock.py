@@ -12,6 +12,11 @@ class Clock(Protocol):
         ...
 
 
+def wall_ns() -> int:
+    """Return what people and daemons have set this machine's clock to: nothing may go by it alone."""
+    return time.time_ns()
+
+
 class MonotonicClock:
     """CLOCK_MONOTONIC of this machine: the clock of agents and controllers."""
 

@@ -57,7 +57,7 @@ class Journal:
             appended=left.last,
             unacknowledged_bytes=left.unacknowledged_bytes,
         )
-        self._reader = Reader(self._segments, left.acknowledged + 1)
+        self._reader = Reader(self._segments, left.acknowledged + 1, left.last if left.is_foreign else 0)
         self._acknowledged_fd = directory.open_acknowledged(self.path)
         self.backlog = Backlog(self._segments, self._ledger)
 
@@ -276,11 +276,11 @@ class Journal:
             StoreError: If something was deleted or damaged behind the journal's back.
         """
         self.backlog.write()
-        first = self._window.sent + 1
+        first, gone = self._window.sent + 1, self.acknowledged
         packed: list[bytes] = []
         spans: list[Span] = []
         packed_bytes = payload_bytes = 0
-        while len(packed) < self._limits.batch_records and (body := self._reader.peek()) is not None:
+        while len(packed) < self._limits.batch_records and (body := self._reader.readable()) is not None:
             span = packed_span(body)
             packed_bytes += len(body)
             payload_bytes += span.size if span else 0
@@ -295,7 +295,7 @@ class Journal:
             self._window.send(size)
         if not packed:
             return None
-        head = Batch(run=self.run, incarnation=self.incarnation, first=first, records=())
+        head = Batch(run=self.run, incarnation=self.incarnation, first=first, gone=gone, records=())
         return Shipment(codec.encode_batch(head, packed), self._spool.read(spans))
 
     def acknowledge(self, number: int) -> None:
@@ -323,7 +323,7 @@ class Journal:
     def _pass_over(self, number: int) -> None:
         """Learn the sizes of records that an earlier life sent."""
         while self._window.reached < number:
-            body = self._reader.peek()
+            body = self._reader.readable()
             assert body is not None
             self._window.send(size_bytes(body, packed_span(body)))
             self._reader.advance()

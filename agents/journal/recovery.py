@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.journal import directory
+from agents.journal import directory, foreign
 from agents.journal.ledger import Ledger, StreamKey, StreamState
 from agents.journal.limits import Limits
 from agents.journal.packed import Span, matters_to_ledger, span_of
@@ -25,13 +25,15 @@ class Recovered:
     last: int = 0
     unacknowledged_bytes: int = 0
     damage: str = ""
+    is_foreign: bool = False  # some of its records cannot be read by this version
 
 
 def recover(path: Path, limits: Limits) -> Recovered:
     """Read a journal's files; cut what is not whole.
 
     A dead process leaves at most one torn record, the last one.  Only a power cut leaves more: then the
-    journal ends before the first record that cannot be read, or whose bytes are not in the spool.
+    journal ends before the first record that is damaged, or whose bytes are not in the spool.  One that is
+    whole and cannot be read is of another version: it keeps its number, and what stands behind it counts.
     """
     return _Recovery(path, limits).run()
 
@@ -74,6 +76,11 @@ class _Recovery:
             path.unlink()
             return False
         segment, ledger, bodies = read
+        if ledger is None:
+            ledger = left.ledger  # of another version: what is known goes on, or nothing is
+            self._is_foreign(
+                f"the journal says in another form where it stands before record {segment.first}"
+            )
         if not left.segments:
             left.acknowledged = max(left.acknowledged, segment.first - 1)
         left.ledger = ledger
@@ -93,13 +100,14 @@ class _Recovery:
     def _take(self, number: int, body: bytes) -> bool:
         """Take up one record.  Returns whether it is sound."""
         left = self._left
-        size_bytes = len(body)
-        if matters_to_ledger(body):
+        if number > left.acknowledged or matters_to_ledger(body):
             try:
                 record = codec.decode_record(codec.unpack_record(body))
             except DecodeError as error:
-                left.damage = f"record {number} of the journal cannot be read: {error}"
-                return False
+                self._is_foreign(f"record {number} of the journal is of another version: {error}")
+                body = foreign.stand_in(number, body, error)
+                record = None
+            size_bytes = len(body)
             if isinstance(record, Output | FileChunk):
                 if not self._take_span(number, span_of(record)):
                     return False
@@ -107,10 +115,15 @@ class _Recovery:
             elif isinstance(record, OutputDropped):
                 key = StreamKey(record.step, record.attempt, record.stream)
                 self._streams[key] = StreamState(record.offset + record.size)
-            left.ledger.note(record)
-        if number > left.acknowledged:
-            left.unacknowledged_bytes += size_bytes
+            if record is not None:
+                left.ledger.note(record)
+            if number > left.acknowledged:
+                left.unacknowledged_bytes += size_bytes
         return True
+
+    def _is_foreign(self, what: str) -> None:
+        self._left.damage = self._left.damage or what
+        self._left.is_foreign = True
 
     def _take_span(self, number: int, span: Span) -> bool:
         left = self._left

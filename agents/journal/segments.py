@@ -7,6 +7,7 @@ from errno import EINVAL, EOPNOTSUPP
 from pathlib import Path
 from typing import Final
 
+from agents.journal.foreign import readable
 from agents.journal.frames import HEAD, bodies, body_at, frame
 from agents.journal.ledger import Checkpoint, Ledger
 from agents.journal.limits import Limits
@@ -33,22 +34,23 @@ class Segment:
         return self.first + self.count - 1
 
 
-def read_segment(path: Path) -> tuple[Segment, Ledger, Iterator[tuple[int, bytes]]] | None:
+def read_segment(path: Path) -> tuple[Segment, Ledger | None, Iterator[tuple[int, bytes]]] | None:
     """Read a file that an earlier life left.
 
     Returns:
-        The segment as yet without records, the ledger at its begin, and where each of its sound records
-        ends with the record; None if its first frame is torn, so that it never had records.
+        The segment as yet without records, the ledger at its begin (None: in a form that is not known), and
+        where each of its sound records ends with the record; None if its first frame is torn, so that it
+        never had records.
     """
     data = path.read_bytes()
     head = body_at(data, 0)
     if head is None:
         return None
+    start = HEAD.size + len(head)
     try:
         checkpoint = Checkpoint.decode(head)
     except StoreError:
-        return None
-    start = HEAD.size + len(head)
+        return Segment(path, int(path.stem), 0, start, start), None, bodies(data, start)
     return Segment(path, checkpoint.first, 0, start, start), checkpoint.ledger, bodies(data, start)
 
 
@@ -200,10 +202,17 @@ class Segments:
 
 
 class Reader:
-    """Goes through the records of a journal in order.  Memory: one block, however far behind it is."""
+    """Goes through the records of a journal in order.  Memory: one block, however far behind it is.
 
-    def __init__(self, segments: Segments, number: int) -> None:
+    Args:
+        segments: That hold them.
+        number: Of the first one.
+        foreign_last: Up to this one some may be of another version; 0: none is.
+    """
+
+    def __init__(self, segments: Segments, number: int, foreign_last: int = 0) -> None:
         self._segments = segments
+        self._foreign_last = foreign_last
         self._segment: Segment | None = None
         self._fd: int | None = None
         self._next: bytes | None = None
@@ -225,6 +234,11 @@ class Reader:
                 self._enter(self._segments.holding(self.number))
             self._next = self._body()
         return self._next
+
+    def readable(self) -> bytes | None:
+        """Return what is sent for the next record, packed, as `peek` does."""
+        body = self.peek()
+        return body if body is None or self.number > self._foreign_last else readable(self.number, body)
 
     def advance(self) -> None:
         """Go over the record that `peek` returned."""

@@ -56,6 +56,7 @@ SHELLS = {
             "hello",
             "inheriting",
             "kernel_clock",
+            "leaving",
             "listeners",
             "looking",
             "memofile",

@@ -8,7 +8,8 @@ import pytest
 from tests.architecture.source import modules, tree
 
 READERS = {
-    "fabric.clock": "the broker's, once at its start: it counts on by its monotonic clock",
+    "fabric.clock": "the broker's, once at its start: it counts on by its monotonic clock; and "
+    "whether it was set since then, before runs are deleted for their age",
     "fabric.controller.trialrun": "the date in the id of a run",
     "fabric.controller.execute": "the date in the id of a run",
     "fabric.store.backup": "the end of runs that were open in a backup, for people",

@@ -83,6 +83,46 @@ def test_a_journal_that_is_torn_at_any_byte_keeps_every_whole_record(tmp_path: P
         again.remove()
 
 
+def foreign(root: Path, old: bytes, new: bytes) -> None:
+    """Let another version have written a journal's records: a word in them is another one."""
+    (segment,) = root.glob("journals/*/*/records/*")
+    found = [body.replace(old, new) for _, body in bodies(segment.read_bytes())]
+    segment.write_bytes(b"".join(map(frame, found)))
+
+
+def test_a_record_of_another_version_keeps_its_number_and_what_follows_is_shipped(tmp_path: Path) -> None:
+    """The broker would refuse it each time that it is sent, and with it all that stands behind it."""
+    journal = Journal.create(tmp_path, RUN, 1)
+    journal.append(notice("first"))
+    journal.append(Notice(t_ns=77, bound_ns=1, level="warning", message="second"))
+    spool(journal, b"third")
+    journal.close()
+    foreign(tmp_path, b"warning", b"anxious")
+    again = recovered(tmp_path)
+    assert "record 2 of the journal is of another version" in again.damage
+    again.append(notice("anxious, but of this life"))
+    (first, second, third, fourth), payload = ship(again)
+    assert (first, fourth, payload) == (notice("first"), notice("anxious, but of this life"), b"third")
+    assert isinstance(second, Notice)
+    assert isinstance(third, Output)
+    assert (second.t_ns, second.level) == (77, "error")
+    assert second.message.startswith("record 2 was written by another version of the agent")
+    assert again.unacknowledged_bytes == 0
+
+
+def test_a_segment_whose_begin_is_of_another_version_keeps_its_records(tmp_path: Path) -> None:
+    """It was taken for one that has never had any, and deleted."""
+    journal = Journal.create(tmp_path, RUN, 1)
+    journal.append(notice("first"))
+    spool(journal, b"second")
+    journal.close()
+    foreign(tmp_path, b'"streams":', b'"flowing":')
+    again = recovered(tmp_path)
+    assert "another form" in again.damage
+    records, payload = ship(again)
+    assert (len(records), payload) == (2, b"second")
+
+
 def test_spooled_bytes_without_a_record_get_one(tmp_path: Path) -> None:
     """The agent died between splice and append: the bytes are in no pipe any more."""
     journal = Journal.create(tmp_path, RUN, 1)

@@ -32,6 +32,8 @@ def test_a_good_batch_of_a_node_and_of_a_controller_passes() -> None:
         (batch(OUTPUT), 4),
         (batch(OUTPUT), 2),
         (batch(), 0),
+        (replace(batch(NOTICE), gone=1), 0),
+        (replace(batch(NOTICE), gone=-1), 0),
         (batch(*[NOTICE] * 513), 0),
         (batch(replace(OUTPUT, size=-3), replace(OUTPUT, size=6)), 3),
         (batch(replace(OUTPUT, offset=-1)), 3),

@@ -3,7 +3,7 @@
 import pytest
 
 from broker.limits import YOUNG_NS, S
-from broker.retention import Keep, Reads, Stored, Surplus, next_unread, parse_keep, surplus
+from broker.retention import Keep, Reads, Stored, Surplus, next_unread, parse_keep, surplus, why_ages_wait
 from fabric.errors import UsageError
 
 DAY_NS = 86_400 * S
@@ -43,6 +43,20 @@ def test_old_runs_go_and_young_ones_stay() -> None:
     """By their end, not by their beginning; the oldest first."""
     runs = [stored("b", 20), stored("a", 15), stored("c", 13), stored("d", 400)]
     assert gone(Keep(14 * DAY_NS), *runs) == ["d", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("newest_days", "up_days", "set_by_days", "is_believed"),
+    [(0.9, 0, 0, True), (1.1, 0, 0, False), (1.1, 1.0, 0, True), (0, 0, 1.1, False), (0, 5, -1.1, False)],
+)
+def test_ages_wait_for_a_day_where_the_clock_may_be_wrong(
+    newest_days: float, up_days: float, set_by_days: float, is_believed: bool
+) -> None:
+    """A machine that comes up in another year would delete every run that there is."""
+    begun_ns = NOW_NS - round(up_days * DAY_NS)
+    newest_ns = begun_ns - round(newest_days * DAY_NS)
+    wall_ns = NOW_NS + round(set_by_days * DAY_NS)
+    assert (why_ages_wait(newest_ns, begun_ns, wall_ns, NOW_NS) == "") is is_believed
 
 
 def test_so_many_go_that_the_rest_fits() -> None:

@@ -112,6 +112,31 @@ def test_a_gap_is_asked_for_at_a_limited_rate_and_nothing_behind_it_is_stored() 
     assert sink.last(RUN) == 1
 
 
+def test_a_gap_that_nobody_can_fill_is_said_and_not_asked_for() -> None:
+    """A restored broker has less than it once acknowledged: the agent has deleted that."""
+    sink = opened(LogState(10, {("lab1", 1): 7}))
+    sent = Batch(run=RUN, incarnation=1, first=12, gone=11, records=(notice(),))
+    gap, store = take(sink, sent)
+    assert isinstance(gap, Store)
+    assert isinstance(store, Store)
+    assert gap.head == EntryHead(number=11, count=1, node="lab1", incarnation=1, first=11)
+    (told,) = decode_as(gap.batch, Batch).records
+    assert isinstance(told, Notice)
+    assert told.message.startswith("records 8 to 11 of lab1 are missing")
+    assert (store.head.number, store.head.first, store.batch) == (12, 12, encode(sent))
+    assert sink.committed(RUN, 12) == [acknowledged(12)]
+    assert sink.deadline_ns is None
+
+
+def test_what_is_missing_behind_what_is_gone_is_asked_for() -> None:
+    """The agent has it; only the way has lost it."""
+    sink = opened()
+    sent = Batch(run=RUN, incarnation=1, first=5, gone=2, records=(notice(),))
+    gap, asked = take(sink, sent)
+    assert isinstance(gap, Store)
+    assert asked == resend(3)
+
+
 def test_a_gap_that_is_not_filled_is_asked_for_again() -> None:
     """The answer can be lost too, and a full window brings no batch that would show the gap."""
     sink = opened()

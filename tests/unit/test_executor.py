@@ -5,7 +5,10 @@ import pytest
 from agents.effects import Arm, Drop, End, Hold, Release, Send, Ship
 from agents.executor import BEGIN_NS
 from agents.going import LATE_NS
+from agents.memo import FORMAT, Context, Head, Scribe
+from agents.remembered import Memo
 from agents.step_run import Exit, Start
+from fabric.protocol.codec import pack
 from fabric.protocol.messages import (
     Abandon,
     Abort,
@@ -198,8 +201,9 @@ def test_a_phase_that_the_controller_has_given_up_is_ended_when_the_next_one_is_
     assert isinstance(node.last(), Ready)
 
 
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["", "restarted"])
 @pytest.mark.parametrize("state", ["ready", "scheduled", "running"])
-def test_an_old_prepare_does_not_end_the_present_phase(state: str) -> None:
+def test_an_old_prepare_does_not_end_the_present_phase(state: str, *, is_restarted: bool) -> None:
     """It was under way for long: what began it must not undo its successor, which others count on."""
     node = Node()
     startup = step("b-1", phase="1/startup")
@@ -212,6 +216,10 @@ def test_an_old_prepare_does_not_end_the_present_phase(state: str) -> None:
         node.go()
     if state == "running":
         node.start_all()
+    if is_restarted:
+        writing = Scribe().whole(node.executor, Context("", (), 0, ()))
+        bodies = [pack(Head(format=FORMAT, software="")), *map(pack, writing)]
+        node.executor = Memo.read(bodies).executor(node.executor.assign, needs_reset=False)
     said = len(node.sent)
     node.prepare(startup, phase="1/startup")
     assert len(node.sent) == said

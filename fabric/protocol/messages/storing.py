@@ -15,6 +15,7 @@ class Batch:
     run: str
     incarnation: int
     first: int  # number of the first record; the first one of a journal is 1
+    gone: int = 0  # up to this number the agent has nothing any more, for it was told that all is stored
     records: tuple[Record, ...]
 
 
