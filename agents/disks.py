@@ -1,8 +1,9 @@
-"""A full disk on this node: a person is told, and what waits in vain for room is ended."""
+"""A disk of this node that takes nothing: a person is told, and what waits in vain for room is ended."""
 
 from collections.abc import Callable, Collection
 from typing import Literal
 
+from agents.broken_disk import state_of
 from agents.disk import DiskWatch
 from agents.journal import Journal
 from agents.journal.limits import STUCK_BYTES
@@ -41,13 +42,15 @@ class Disks:
 
     def look(self, parts: Collection[Part], now_ns: int) -> None:
         """See whether something is to be done.  Due in every turn, and cheap."""
-        for part in parts if self._pipes.full or self._watches else ():
+        is_news = self._pipes.full or self._watches or any(_is_stuck(part.journal) for part in parts)
+        for part in parts if is_news else ():
             journal = part.journal
             watch = self._watches.setdefault(journal, DiskWatch(self._limit_s))
             stuck = journal.unacknowledged_bytes < STUCK_BYTES
-            match watch.look(full=journal in self._pipes.full, stuck=stuck, now_ns=now_ns):
+            full = journal in self._pipes.full or _is_stuck(journal)
+            match watch.look(full=full, stuck=stuck, now_ns=now_ns):
                 case "warn":
-                    self._say(part, "warning", f"{_full(part)}: output waits")
+                    self._say(part, "warning", f"{_state(part)}: output waits")
                 case "relax":
                     self._say(part, "info", f"the disk of {_node(part)} has room again")
                 case "give up":
@@ -59,7 +62,7 @@ class Disks:
 
     def _give_up(self, part: Part) -> None:
         """End the steps that wait; a reset goes on without its output, for it may be what makes room."""
-        why = f"{_full(part)} for {self._limit_s:g} s: its output could not be kept"
+        why = f"{_state(part)} for {self._limit_s:g} s: its output could not be kept"
         for key in self._pipes.waiting(part.journal):
             step = StepId.parse(key.split("|")[1])
             log.error("disk_full", directory=str(part.journal.path), step=str(step))
@@ -81,5 +84,10 @@ def _node(part: Part) -> str:
     return part.executor.assign.node
 
 
-def _full(part: Part) -> str:
-    return f"the disk of {_node(part)} is full ({part.journal.path.parents[2]})"
+def _is_stuck(journal: Journal) -> bool:
+    """Whether words wait for the disk, or cannot be read from it."""
+    return journal.backlog.is_unread or not journal.backlog.is_empty
+
+
+def _state(part: Part) -> str:
+    return state_of(part.journal.path.parents[2], _node(part))

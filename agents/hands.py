@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from agents.broken_disk import refusal_of
 from agents.effects import (
     Arm,
     Bring,
@@ -36,7 +37,7 @@ from agents.transfers import Transfers
 from fabric.clock import Clock
 from fabric.log import get_logger
 from fabric.loop import Loop
-from fabric.protocol.messages import Assign, Message, Prepare, Step
+from fabric.protocol.messages import Assign, Message, Prepare, Refused, Step
 from fabric.protocol.records import Record, Stream
 
 log = get_logger()
@@ -119,11 +120,26 @@ class Hands:
         known = dict(message.secrets)
         scratch = scratch_of(self._state_dir, message.run)
         refusal = self.policing.refusal(message, scratch, lambda step: environment(step, known))
+        refusal = refusal or self._unkept(message)
         if refusal is None:
             return False
-        log.warning("policy_refused", run=message.run, why=refusal.sentence)
+        log.warning("run_refused", run=message.run, why=refusal.sentence)
         self._say(refusal)
         return True
+
+    def _unkept(self, message: Message) -> Refused | None:
+        """Return the message that says that nothing could be kept of a phase; None if it could.
+
+        A full disk has room for words still, or again in a moment.  A reset is done in any case.
+        """
+        part = self._parts.get(message.run) if isinstance(message, Prepare) else None
+        if part is None or not isinstance(message, Prepare) or message.phase.endswith("/reset"):
+            return None
+        why = refusal_of(self._state_dir)
+        if not why:
+            return None
+        node, said = part.executor.assign.node, f"its state directory {self._state_dir}: {why}"
+        return Refused(run=message.run, node=node, phase=message.phase, step="", sentence=said)
 
     def tell(self, key: str, call: Call) -> None:
         """Tell the executor of an attempt's run something, and do what it asks for."""
@@ -139,7 +155,7 @@ class Hands:
         stands behind it.
         """
         records = tuple(effect.record for effect in effects if isinstance(effect, Report))
-        part.save()
+        part.save_or_wait()
         self._write_down(part, records)
         for record in records:
             part.journal.append(record)
@@ -165,7 +181,7 @@ class Hands:
             case Ship(run, dirty):
                 part = self._parts[run]
                 part.shipping, part.dirty = True, dirty
-                part.save()  # from here on no secret is wanted any more, but by a dirty node
+                part.save_or_wait()  # from here on no secret is wanted any more, but by a dirty node
             case Check(run, phase):
                 self._check(run, phase, effect)
             case Look(key, step, pid):
@@ -204,7 +220,7 @@ class Hands:
         env = self._environment(part, step)
         try:
             real = self._real_files(part, step, env)
-        except CannotStartError as error:
+        except (CannotStartError, OSError) as error:
             why, now_ns = str(error), self._clock.now_ns()
             self.tell(key, lambda executor: executor.arm_failed(key, why, now_ns))
             return
@@ -218,7 +234,10 @@ class Hands:
 
         Raises:
             CannotStartError: If the step must not be started, or it is known here that it cannot be.
+            OSError: If that cannot be looked at.
         """
+        if self.launching.why_none:
+            raise CannotStartError(f"there is no launcher: {self.launching.why_none}")
         unknown = sorted(set(step.secrets.values()) - part.executor.secrets.keys())
         if unknown:
             raise CannotStartError(f"its secret {unknown[0]} is not known here")
@@ -297,7 +316,10 @@ class Hands:
             (one.step.step, self._looking.why_not(one, run, self._environment(part, one.step), part.scratch))
             for one in check.wanted
         )
-        refusal = next(((step, why) for step, why in problems if why), None)
+        try:
+            refusal = next(((step, why) for step, why in problems if why), None)
+        except OSError as error:
+            refusal = (check.wanted[0].step.step, f"it cannot be looked at: {error}")
         self.drive(part, part.executor.checked(phase, refusal, self._clock.now_ns()))
 
     def _environment(self, part: Part, step: Step) -> dict[str, str]:
@@ -305,7 +327,10 @@ class Hands:
 
     def _look(self, key: str, step: Step, pid: int) -> None:
         where = self._parts[run_of(key)].scratch / (step.dir or "")
-        what, seen = self._looking.shows_ready(key, step, pid, where)
+        try:
+            what, seen = self._looking.shows_ready(key, step, pid, where)
+        except OSError as error:
+            what, seen = "", f"but it cannot be looked at: {error}"
         now_ns = self._clock.now_ns()
         self.tell(key, lambda executor: executor.looked(key, what, seen, now_ns))
 

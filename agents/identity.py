@@ -1,13 +1,17 @@
 """Who this agent is towards its broker: made at the first start, kept for the others, renewed on demand."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from fabric.config import Address
-from fabric.errors import UsageError
+from fabric.errors import FabricError, UsageError
 from fabric.keys import AgentIdentity, JoinToken, KeyPair
+from fabric.log import get_logger
 from fabric.protocol.messages import Rotate
+
+log = get_logger()
 
 KNOWN: Final = "agent.json"
 PENDING: Final = "agent.new.json"
@@ -54,14 +58,24 @@ class Identity:
 
     def enrolled(self) -> None:
         """The broker knows the key from now on."""
-        (self._directory / PENDING).rename(self._directory / KNOWN)
+        with suppress(OSError):  # of a disk that takes nothing: the next life enrols anew
+            (self._directory / PENDING).rename(self._directory / KNOWN)
         self.secret = None
 
-    def renew(self, overlap_s: float) -> Rotate:
-        """Make the next key, which is on the disk before anybody hears of it; return what to say of it."""
+    def renew(self, overlap_s: float) -> Rotate | None:
+        """Make the next key, which is on the disk before anybody hears of it.
+
+        Returns:
+            What to say of it; None if the disk takes nothing: then the present key goes on.
+        """
         if self._next is None:
-            self._next = replace(self.value, keys=KeyPair.new())
-            self._next.save(self._directory / NEXT)
+            made = replace(self.value, keys=KeyPair.new())
+            try:
+                made.save(self._directory / NEXT)
+            except FabricError as error:
+                log.warning("key_not_renewed", why=str(error))
+                return None
+            self._next = made
         return Rotate(request=0, public_key=self._next.keys.public.decode(), overlap_s=overlap_s)
 
     def unfinished(self) -> Rotate | None:
@@ -72,7 +86,8 @@ class Identity:
         """The broker knows the next key: be it.  Returns whether there was one."""
         if self._next is None:
             return False
-        (self._directory / NEXT).rename(self._directory / KNOWN)
+        with suppress(OSError):  # then the next life goes through with it again
+            (self._directory / NEXT).rename(self._directory / KNOWN)
         self.value, self._next = self._next, None
         return True
 

@@ -14,7 +14,7 @@ from agents.journal.limits import DISK_FULL_S
 from agents.launcher import events as le
 from agents.launcher import sweep
 from agents.launcher.asked import Asked
-from agents.launcher.client import LauncherClient, become_subreaper
+from agents.launcher.client import LauncherClient, LauncherError, become_subreaper
 from agents.launcher.starting import Depth
 from agents.policy import OPEN, Policy
 from agents.takeover import exit_of, start_of
@@ -95,6 +95,8 @@ class Launching:
         self._died = died
         self._quitting = False
         self._fd = -1
+        self.why_none = ""
+        """Why there is no launcher at present; nothing can be armed then."""
         become_subreaper()
         self.client = self._connect()
         self.found = self.client.adopted() if self.client.is_adopted else None
@@ -104,9 +106,11 @@ class Launching:
 
     def beat(self, now_ns: int) -> None:
         """Renew the lease, and end a launcher that is silent.  Due every second."""
-        if now_ns - self.client.heard_ns > self._patience.silence_s * S:
+        if self._fd >= 0 and now_ns - self.client.heard_ns > self._patience.silence_s * S:
             log.error("launcher_silent", pid=self.client.pid)
             self._replace("the launcher did not answer")
+            return
+        if self._fd < 0 and not self._try_start():
             return
         self.client.beat()
         self._await_room()
@@ -225,11 +229,26 @@ class Launching:
     def _replace(self, why: str) -> None:
         """End what it had started, have a new one for the resets, tell the runs."""
         self._unwatch()
-        survivors = self.client.kill_orphans()
+        try:
+            survivors = self.client.kill_orphans()
+        except OSError as error:  # before the next launcher is started they are looked for again
+            log.warning("processes_not_found", why=str(error))
+            survivors = []
         if survivors:
             log.error("processes_left", pids=survivors)
-        self._start()
+        self._try_start()
         self._died(why)
+
+    def _try_start(self) -> bool:
+        """Start a launcher, or say that there is none: the next `beat` tries again."""
+        try:
+            self._start()
+        except (OSError, LauncherError) as error:
+            self.why_none = str(error)
+            log.warning("launcher_not_started", why=self.why_none)
+            return False
+        self.why_none = ""
+        return True
 
     def _unwatch(self) -> None:
         self._loop.remove(self._fd)

@@ -308,9 +308,10 @@ class Node:
                     self._sockets.say(Probe(t1_ns=self._clock.now_ns()))
                 case ss.OpenStreams(welcome):
                     log.info("broker_joined", broker=str(self._broker), epoch=welcome.epoch)
-                    self._sockets.open_streams(welcome)
-                    if (unfinished := self._identity.unfinished()) is not None:
-                        self._sockets.say(unfinished)
+                    if not self._sockets.open_streams(welcome):
+                        self._session_do(self._session.broken(self._clock.now_ns()))
+                        return
+                    self._sockets.say(self._identity.unfinished())
                     self._shipper.restart()
                     self._clock_changed(burst_done=False)
                 case ss.ClockChanged(burst_done):

@@ -11,6 +11,7 @@ from agents.dirty import DirtyRuns
 from agents.executor import Executor
 from agents.journal import Journal, directory
 from agents.journal.masking import Mask
+from agents.journal.transfer import REFUSALS
 from agents.memo import FORMAT, Context, Head, Scribe
 from agents.memofile import MemoFile
 from agents.recovery import keep
@@ -48,6 +49,7 @@ class Part:
     _mask: tuple[frozenset[str], Mask] | None = None
     _told_dirty: str = ""
     _is_kept: bool = True
+    _waits: bool = False  # for a disk, to be kept
     _is_durable: bool = False  # the file is on the disk, whatever its first byte is there
 
     @classmethod
@@ -86,6 +88,9 @@ class Part:
 
         Secrets are kept as long as something may run that wants them, or write them.  That a reset is due
         outlives a power cut.  That it is not any more may not: then it is done twice.
+
+        Raises:
+            OSError: If the disk takes nothing; then it is tried again the next time.
         """
         dirty, assign = self.executor.parting.dirty, self.executor.assign
         if dirty and dirty != self._told_dirty and not self.is_cleaning:
@@ -101,9 +106,22 @@ class Part:
         if self._saved is not None and assign == self._saved[1] and self._is_durable:
             directory.mark_state(self.journal.path, needs_reset, durable=durable)
         else:
-            self._is_durable = durable
             keep(self.journal, assign, needs_reset=needs_reset, durable=durable)
+            self._is_durable = durable
         self._saved = (needs_reset, assign)
+
+    def save_or_wait(self) -> None:
+        """Do that; on a disk that takes nothing it waits for the next time, and a person is told."""
+        try:
+            self.save()
+        except OSError as error:
+            if error.errno not in REFUSALS:
+                raise
+            if not self._waits:
+                log.warning("run_not_kept", run=self.executor.run, why=error.strerror)
+            self._waits = True
+        else:
+            self._waits = False
 
     def write_down(self, context: Context) -> None:
         """Keep what a next life needs to take this part over.  Due before anything is done that follows.
@@ -114,6 +132,7 @@ class Part:
         if memo is None:
             memo = self._memo = MemoFile(self.journal.path)
         if memo.is_given_up:
+            memo.give_up()  # on a disk that took nothing it is there still
             return
         if not self.journal.backlog.is_empty:  # what waits in memory is lost by a death
             memo.give_up()
@@ -125,7 +144,7 @@ class Part:
 
     def close(self) -> None:
         """Leave all for the next life; the journal is closed by who ships it."""
-        self.save()
+        self.save_or_wait()
         if self._memo is not None:
             self._memo.close()
         if self.is_unwanted:

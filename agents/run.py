@@ -19,6 +19,7 @@ from fabric import config
 from fabric.errors import UsageError
 from fabric.keys import JoinToken
 from fabric.notify import Notifier
+from fabric.transport import check_descriptor_limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ def run_agent(options: Options) -> None:
     Raises:
         FabricError: If an option, the state directory or the key is wrong, or the broker refuses.
     """
+    check_descriptor_limit()
     can_begin_again = not options.ephemeral and not options.url.startswith("fd:")
     options = _told_later(options)
     broker = config.parse_url(options.url)

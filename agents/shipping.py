@@ -1,9 +1,11 @@
 """From the journals to the sink: in order, inside the window, again if nothing is heard of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from agents.journal import Journal, Shipment
+from agents.journal.transfer import REFUSALS
 from fabric.protocol.messages import Acknowledged, JournalHead, Resend
 
 RESEND_NS: Final = 2_000_000_000
@@ -59,7 +61,7 @@ class Shipper:
         left = TURN_BATCHES
         for key, journal in self._journals.items():
             self._rewind_if_unanswered(key, journal, now_ns)
-            while left and (shipment := journal.next_batch()) is not None:
+            while left and (shipment := _next_batch(journal)) is not None:
                 self._progress_ns.setdefault(key, now_ns)
                 left -= 1
                 if not self._try(shipment):
@@ -73,7 +75,8 @@ class Shipper:
         if journal is None:
             return None
         before = journal.acknowledged
-        journal.acknowledge(message.number)
+        with _waiting_for_files(journal):  # what cannot be freed now is freed with the next one
+            journal.acknowledge(message.number)
         if journal.acknowledged > before:
             self._note_progress(key, journal, now_ns)
         return journal
@@ -114,3 +117,25 @@ class Shipper:
         if since_ns is not None and now_ns - since_ns >= RESEND_NS:
             journal.rewind(journal.acknowledged + 1)
             self._progress_ns[key] = now_ns
+
+
+def _next_batch(journal: Journal) -> Shipment | None:
+    """Return the next batch; None also while files cannot be read, after which it is tried again."""
+    sent = journal.sent
+    with _waiting_for_files(journal):
+        return journal.next_batch()
+    journal.rewind(sent + 1)
+    return None
+
+
+@contextmanager
+def _waiting_for_files(journal: Journal) -> Iterator[None]:
+    """Note whether the files of a journal can be used; an error of them that may pass ends the block."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        journal.backlog.is_unread = True
+    else:
+        journal.backlog.is_unread = False

@@ -1,6 +1,7 @@
 """The agent's three sockets, and what is said on them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import zmq
@@ -8,7 +9,7 @@ import zmq
 from agents.journal import Shipment
 from fabric.clock import Clock
 from fabric.config import Address
-from fabric.errors import DecodeError, VersionMismatch
+from fabric.errors import DecodeError, TooFewDescriptors, VersionMismatch
 from fabric.keys import AgentIdentity
 from fabric.log import get_logger
 from fabric.loop import Loop
@@ -60,18 +61,21 @@ class Sockets:
         self._refusals = Refusals()
 
     def connect(self, identity: AgentIdentity) -> None:
-        """Make a new control socket."""
+        """Make a new control socket, unless this process may open no more files, which is logged."""
         self.disconnect()
         self._identity = identity
-        self._control = self._connect(zmq.DEALER, self._broker)
-        self._loop.add(self._control, lambda _: self._receive(self._control))
+        with self._told():
+            self._control = self._connect(zmq.DEALER, self._broker)
+            self._loop.add(self._control, lambda _: self._receive(self._control))
 
-    def open_streams(self, welcome: Welcome) -> None:
-        """Connect go and sink at the ports that the broker named."""
-        self._go = self._connect(zmq.SUB, self._broker.at(welcome.go_port))
-        self._go.setsockopt(zmq.SUBSCRIBE, GO_TOPIC)
-        self._loop.add(self._go, lambda _: self._receive(self._go))
-        self._sink = self._connect(zmq.PUSH, self._broker.at(welcome.sink_port))
+    def open_streams(self, welcome: Welcome) -> bool:
+        """Connect go and sink at the ports that the broker named; return whether that could be done."""
+        with self._told():
+            self._go = self._connect(zmq.SUB, self._broker.at(welcome.go_port))
+            self._go.setsockopt(zmq.SUBSCRIBE, GO_TOPIC)
+            self._loop.add(self._go, lambda _: self._receive(self._go))
+            self._sink = self._connect(zmq.PUSH, self._broker.at(welcome.sink_port))
+        return self._sink is not None
 
     def disconnect(self) -> None:
         """Close all of them; what they have not sent is lost."""
@@ -92,9 +96,9 @@ class Sockets:
         self.disconnect()
         self._context.term()
 
-    def say(self, message: Message) -> bool:
+    def say(self, message: Message | None) -> bool:
         """Send on control; False if that is not possible now, then ``writable`` will be called."""
-        if self._control is None:
+        if self._control is None or message is None:
             return False
         if send_now(self._control, [encode(message)]):
             return True
@@ -113,6 +117,14 @@ class Sockets:
     def _connect(self, kind: int, address: Address) -> "zmq.Socket[bytes]":
         assert self._identity is not None
         return connect(self._context, kind, str(address), self._identity.keys, self._identity.broker_public)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Log why a socket cannot be made."""
+        try:
+            yield
+        except TooFewDescriptors as error:
+            log.warning("socket_not_made", why=str(error), hint=error.hint)
 
     def _await(self, socket: "zmq.Socket[bytes]") -> None:
         def called(_: int) -> None:

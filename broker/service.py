@@ -17,7 +17,7 @@ from fabric.errors import UsageError
 from fabric.keys import JoinToken, operator_access_path
 from fabric.log import get_logger
 from fabric.notify import Notifier
-from fabric.transport import raise_descriptor_limit
+from fabric.transport import check_descriptor_limit, raise_descriptor_limit
 
 log = get_logger()
 
@@ -50,6 +50,7 @@ def serve(request: Request, say: Say) -> None:
     if request.ephemeral and request.state_dir is None:
         raise UsageError("--ephemeral removes the state directory, so it has to be named: --state-dir")
     log.debug("descriptors_raised", limit=raise_descriptor_limit())
+    check_descriptor_limit()
     home = Home.open(request.state_dir or state_dir("broker"))
     try:
         _serve_from(home, address, request, say)

@@ -31,6 +31,10 @@ class VersionMismatch(ProtocolError):  # noqa: N818 - an event, named as the fie
     """The peer speaks another version of the protocol."""
 
 
+class TooFewDescriptors(FabricError):  # noqa: N818 - an event, named as the field names it
+    """This process may not open as many files as it needs."""
+
+
 class StoreError(FabricError):
     """The record log or the catalogue cannot be read or written."""
 

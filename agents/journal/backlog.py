@@ -1,11 +1,11 @@
-"""Records that are appended and wait in memory for a file: the disk is full."""
+"""Records that are appended and wait in memory for a file: the disk is full, or takes nothing."""
 
 from collections import deque
 
 from agents.journal.ledger import Ledger
 from agents.journal.limits import BACKLOG_BYTES
 from agents.journal.segments import Segments
-from agents.journal.transfer import FULL
+from agents.journal.transfer import REFUSALS
 from fabric.errors import StoreError
 from fabric.protocol.records import Record
 
@@ -18,6 +18,8 @@ class Backlog:
         self._ledger = ledger
         self._records: deque[tuple[bytes, Record]] = deque()
         self._bytes = 0
+        self.is_unread = False
+        """Whether files could not be read or freed when that was tried last."""
 
     @property
     def is_empty(self) -> bool:
@@ -31,7 +33,9 @@ class Backlog:
             StoreError: If so much waits already.
         """
         if self._bytes + len(body) > BACKLOG_BYTES:
-            raise StoreError("journal: the disk is full", hint="make room for the agent's state directory")
+            raise StoreError(
+                "journal: the disk takes nothing", hint="see the disk of the agent's state directory"
+            )
 
     def add(self, body: bytes, record: Record) -> None:
         """Take a packed record; `write` follows."""
@@ -45,7 +49,7 @@ class Backlog:
             try:
                 self._segments.append(body, self._ledger)
             except OSError as error:
-                if error.errno not in FULL:
+                if error.errno not in REFUSALS:
                     raise
                 return False
             self._ledger.note(record)

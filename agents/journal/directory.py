@@ -8,6 +8,7 @@ from typing import Final
 
 from agents.journal.durable import boot_id, sync_directory
 from agents.journal.frames import body_at, frame
+from agents.journal.transfer import REFUSALS
 from fabric.errors import StoreError
 from fabric.protocol.names import RUN
 
@@ -76,18 +77,31 @@ def leftovers(root: Path) -> Iterator[tuple[str, int, Path]]:
 
 
 def remove(path: Path) -> None:
-    """Delete a journal.  The renaming makes it one act: a half-deleted one would look damaged."""
+    """Delete a journal.  The renaming makes it one act: a half-deleted one would look damaged.
+
+    On a disk that takes nothing it stays: the next life ships it again, and the sink drops it.
+    """
     gone = path.with_name(path.name + _GONE)
-    path.rename(gone)
-    shutil.rmtree(gone)
+    try:
+        path.rename(gone)
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        return
+    shutil.rmtree(gone, ignore_errors=True)  # the rest is for the next life
     _remove_if_empty(path.parent)
 
 
 def set_aside(root: Path, path: Path) -> Path:
     """Move a journal to ``undelivered/``.  Returns where it is now."""
     target = root / "undelivered" / path.parent.name / path.name
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.rename(target)
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.rename(target)
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        return path  # where the next life finds it, and is told the same
     (target / _STATE).unlink(missing_ok=True)  # it is for a next life that takes the run up, and has secrets
     _remove_if_empty(path.parent)
     return target
@@ -107,7 +121,7 @@ def trim_undelivered(root: Path, limit_bytes: int = UNDELIVERED_BYTES) -> list[P
     while len(kept) > 1 and sum(sizes) > limit_bytes:
         gone.append(kept.pop(0))
         sizes.pop(0)
-        shutil.rmtree(gone[-1])
+        shutil.rmtree(gone[-1], ignore_errors=True)
         _remove_if_empty(gone[-1].parent)
     return gone
 

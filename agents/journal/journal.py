@@ -18,7 +18,7 @@ from agents.journal.packed import Span, packed_span, size_bytes, span_of
 from agents.journal.recovery import Recovered, recover
 from agents.journal.segments import Reader, Segments
 from agents.journal.spool import Spool, SpoolStream
-from agents.journal.transfer import FULL, JournalFull, Moved
+from agents.journal.transfer import REFUSALS, JournalFull, Moved
 from agents.journal.window import Window
 from fabric.errors import DecodeError
 from fabric.protocol import codec
@@ -111,7 +111,7 @@ class Journal:
         Raises:
             DecodeError: If it is too large for a peer.
             ValueError: If it speaks of output that is not in the spool.
-            StoreError: If the disk is full and too much waits already.
+            StoreError: If the disk takes nothing and too much waits already.
         """
         body = codec.encode_record(record)
         if len(body) > MAX_BODY_BYTES:
@@ -273,7 +273,7 @@ class Journal:
             None if nothing is left to send, or the window is full.
 
         Raises:
-            StoreError: If something was deleted or damaged behind the journal's back.
+            StoreError: If something was deleted or damaged behind the journal's back.  An OSError may pass.
         """
         self.backlog.write()
         first, gone = self._window.sent + 1, self.acknowledged
@@ -372,7 +372,7 @@ class Journal:
         try:
             directory.save_state(self.path, state, durable=durable)
         except OSError as error:
-            if error.errno not in FULL or self.load_state() is None:
+            if error.errno not in REFUSALS or self.load_state() is None:
                 raise
             directory.mark_state(self.path, state[0], durable=durable)
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from errno import EINVAL, EOPNOTSUPP
 from pathlib import Path
@@ -11,7 +12,7 @@ from agents.journal.foreign import readable
 from agents.journal.frames import HEAD, bodies, body_at, frame
 from agents.journal.ledger import Checkpoint, Ledger
 from agents.journal.limits import Limits
-from agents.journal.transfer import FULL, write_all
+from agents.journal.transfer import REFUSALS, write_all
 from fabric.errors import StoreError
 
 BLOCK_BYTES: Final = 64 * 1024
@@ -106,7 +107,7 @@ class Segments:
         try:
             self.reserve(ledger)
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in REFUSALS:
                 raise
             return False
         return True
@@ -142,7 +143,7 @@ class Segments:
         try:
             return self._next(ledger)
         except OSError as error:
-            if error.errno not in FULL or self._reserved - newest.size < wanted:
+            if error.errno not in REFUSALS or self._reserved - newest.size < wanted:
                 raise
             return newest, fd  # longer than it should be, but it has the room
 
@@ -177,7 +178,8 @@ class Segments:
     def release(self, number: int) -> None:
         """Delete the files in which everything is acknowledged, all but the newest."""
         while len(self._files) > 1 and self._files[0].last <= number:
-            self._files.pop(0).path.unlink()
+            self._files[0].path.unlink()
+            del self._files[0]
 
     def holding(self, number: int) -> Segment:
         """Return the file that holds a record.
@@ -192,7 +194,11 @@ class Segments:
 
     def close(self) -> None:
         """Close what is open.  Nothing is deleted."""
-        self._close_written()
+        with suppress(OSError):  # what is reserved stays behind the records, as after a death
+            self._close_written()
+        if self._write_fd is not None:
+            os.close(self._write_fd)
+            self._write_fd = None
 
     def _close_written(self) -> None:
         if self._write_fd is not None:

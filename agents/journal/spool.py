@@ -5,6 +5,7 @@ import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from agents.journal.ledger import StreamKey, StreamState
 from agents.journal.limits import OPEN_FILES, Limits
 from agents.journal.names import TAIL, parse_spool_name, spool_name
 from agents.journal.packed import Span
-from agents.journal.transfer import FULL, JournalFull, Moved, Transfer, write_all
+from agents.journal.transfer import REFUSALS, JournalFull, Moved, Transfer, write_all
 from fabric.errors import StoreError
 
 
@@ -60,7 +61,7 @@ class SpoolStream:
         try:
             self._spool.writable(self)
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in REFUSALS:
                 raise
 
     def move(self, pipe_fd: int, limit_bytes: int) -> Moved | JournalFull | None:
@@ -75,7 +76,7 @@ class SpoolStream:
             file, fd = self._spool.writable(self)
             size = self._transfer.move(pipe_fd, fd, self.end - file.start, limit_bytes)
         except OSError as error:
-            if error.errno in FULL:
+            if error.errno in REFUSALS:
                 return JournalFull("disk")
             raise
         if size is None:
@@ -109,7 +110,7 @@ class SpoolStream:
             file, fd = self._spool.writable(self)
             write_all(fd, data, self.end - file.start)
         except OSError as error:
-            if error.errno in FULL:
+            if error.errno in REFUSALS:
                 return JournalFull("disk")
             raise
         offset = self.end
@@ -280,13 +281,15 @@ class Spool:
         """
         self._close_idle(number, self._limits.idle_spool_bytes)
         while self._done and self._done[0].last_number <= number:
-            self._delete(heapq.heappop(self._done))
+            self._delete(self._done[0])
+            heapq.heappop(self._done)
 
     def squeeze(self, number: int) -> bool:
         """Delete also what is not worth it, for the disk is full; say whether something was deleted."""
         self._close_idle(number, 1)
         before = len(self._done)
-        self.release(number)
+        with suppress(OSError):
+            self.release(number)
         return len(self._done) < before
 
     def _close_idle(self, number: int, least_bytes: int) -> None:
@@ -301,10 +304,10 @@ class Spool:
                 self._close_file(stream)
 
     def _delete(self, file: SpoolFile) -> None:
+        file.path.unlink()
         fd = self._reading.pop(file.path, None)
         if fd is not None:
             os.close(fd)
-        file.path.unlink()
         files = self._files[file.key]
         files.remove(file)
         if not files:

@@ -2,10 +2,15 @@
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+REFUSALS: Final = FULL | {errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+"""What a disk says while it takes nothing, or a process that may open no more files.  A person mends it, and
+then it goes on, so nobody ends for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,8 @@ class Moved:
 class JournalFull:
     """Nothing was taken; the bytes stay in the pipe.  Stop reading, and try again later.
 
-    disk: the file system is full.  journal: too much is not acknowledged yet.
+    disk: the file system is full, or takes nothing for another of the `REFUSALS`.  journal: too much is not
+    acknowledged yet.
     """
 
     reason: Literal["disk", "journal"]
@@ -44,7 +50,7 @@ class Transfer:
             How many bytes; 0 at the end of the stream; None if nothing is there now.
 
         Raises:
-            OSError: With an error of `FULL` and nothing moved, if the disk is full.
+            OSError: With an error of `REFUSALS` and nothing moved, if the disk takes nothing.
         """
         moved = 0
         # A fast writer fills the pipe while it is read: without a loop a chunk is a few pages, with it,
@@ -55,7 +61,7 @@ class Transfer:
             except BlockingIOError:
                 return moved or None
             except OSError as error:
-                if moved and error.errno in FULL:
+                if moved and error.errno in REFUSALS:
                     return moved
                 raise
             if size == 0:
@@ -125,7 +131,8 @@ def write_all(fd: int, data: bytes | memoryview, offset: int) -> None:
     try:
         written = os.pwrite(fd, data, offset)
     except OSError:
-        os.ftruncate(fd, offset)
+        with suppress(OSError):  # a disk that is read-only now has taken nothing
+            os.ftruncate(fd, offset)
         raise
     if written < len(data):
         os.ftruncate(fd, offset)

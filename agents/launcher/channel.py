@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAX_FDS = 16
 """Most descriptors of one frame; a step has two."""
 
+_RIGHTS = (socket.SOL_SOCKET, socket.SCM_RIGHTS)
 _READ_BYTES = 256 * 1024
 _MAX_READS = 16
 """Reads in one turn, so that one talkative peer does not keep the loop from the rest."""
@@ -32,7 +33,7 @@ class Channel:
         sock.setblocking(False)
         self._sock = sock
         self._reader = wire.Reader()
-        self._fds: list[int] = []  # came, but not yet claimed by a complete frame
+        self._fds: list[tuple[int, ...]] = []  # of each frame that has some, until it is complete
         self._queue: list[tuple[bytes, tuple[int, ...]]] = []
         self.backlog_bytes = 0
         self.is_open = True
@@ -42,14 +43,32 @@ class Channel:
         return self._sock.fileno()
 
     def send(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
-        """Send now, or when the peer has read; the descriptors stay the caller's."""
+        """Send now, or when the peer has read; the descriptors stay the caller's.
+
+        Without a descriptor left to copy them to, the frame goes without: its receiver sees that.
+        """
         if not self.is_open:
             return
-        data = wire.encode(message, len(fds))
+        if not self._queue and self._went_at_once(message, fds):
+            return
         # Copies of the descriptors: the caller may close its own before the peer has room.
-        self._queue.append((data, tuple(os.dup(fd) for fd in fds)))
+        copies = _copies(fds)
+        data = wire.encode(message, len(copies))
+        self._queue.append((data, copies))
         self.backlog_bytes += len(data)
         self.flush()
+
+    def _went_at_once(self, message: dict[str, Any], fds: tuple[int, ...]) -> bool:
+        """Send as much as there is room for; False if there is none at all, or nobody to send to."""
+        data = wire.encode(message, len(fds))
+        try:
+            sent = self._send(data, fds)
+        except OSError:
+            return False  # `flush` sees the same, and knows what it means
+        if sent < len(data):
+            self._queue.append((data[sent:], ()))
+            self.backlog_bytes += len(data) - sent
+        return True
 
     def flush(self) -> None:
         """Send what waits, as far as the peer has room."""
@@ -70,7 +89,9 @@ class Channel:
                 self._queue.pop(0)
 
     def receive(self) -> list[tuple[dict[str, Any], tuple[int, ...]]]:
-        """Return what has come.
+        """Return what has come, each frame with its descriptors.
+
+        It is without any if one of the two processes may open no more files.
 
         Raises:
             wire.WireError: If it is no frame.
@@ -87,7 +108,8 @@ class Channel:
         """Close the socket and every descriptor that did not reach its receiver."""
         self.is_open = False
         self._sock.close()
-        close_all(self._fds)
+        for fds in self._fds:
+            close_all(fds)
         self._fds.clear()
         for _, fds in self._queue:
             close_all(fds)
@@ -103,22 +125,40 @@ class Channel:
         """Return some bytes, or none if nothing has come or the peer is gone."""
         room = socket.CMSG_SPACE(4 * MAX_FDS)
         try:
-            data, extra, _, _ = self._sock.recvmsg(_READ_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+            data, extra, flags, _ = self._sock.recvmsg(_READ_BYTES, room, socket.MSG_CMSG_CLOEXEC)
         except (BlockingIOError, InterruptedError):
             return b""
         except OSError:
-            data, extra = b"", []
-        for level, kind, body in extra:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                self._fds += bare.unpack_fds(body)
+            data, extra, flags = b"", [], 0
+        came = [bare.unpack_fds(body) for level, kind, body in extra if (level, kind) == _RIGHTS]
+        if came or flags & socket.MSG_CTRUNC:
+            # The kernel ends a read behind the first bytes that bring descriptors: they are of one frame.
+            self._fds.append(tuple(fd for fds in came for fd in fds))
         if not data:
             self.is_open = False
         return data
 
     def _claim(self, count: int) -> tuple[int, ...]:
+        if not count:
+            return ()
         # The kernel hands descriptors over with the first byte of their frame at the latest, in order.
-        claimed, self._fds = tuple(self._fds[:count]), self._fds[count:]
-        return claimed
+        claimed = self._fds.pop(0) if self._fds else ()
+        if len(claimed) == count:
+            return claimed
+        close_all(claimed)
+        return ()
+
+
+def _copies(fds: tuple[int, ...]) -> tuple[int, ...]:
+    """Return copies of descriptors; none at all if there is none left for one of them."""
+    copies: list[int] = []
+    try:
+        for fd in fds:
+            copies.append(os.dup(fd))  # noqa: PERF401 - may fail
+    except OSError:
+        close_all(copies)
+        return ()
+    return tuple(copies)
 
 
 def close_all(fds: Iterable[int]) -> None:

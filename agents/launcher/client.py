@@ -18,6 +18,7 @@ from agents.launcher.events import (
     Adopted,
     AdoptedStep,
     Armed,
+    ArmFailed,
     Complaint,
     Event,
     LauncherDied,
@@ -31,6 +32,11 @@ GREETING_S: Final = 10.0
 BACKLOG_BYTES: Final = 16 << 20
 """Most that waits for a launcher that does not read: the arming of a large trial, many times over."""
 
+_PIPES: Final = ("stdout", "stderr")
+_WITH_PIPES: Final = ("armed", "step")
+"""Events that bring the pipes of a step."""
+
+_NO_FILES: Final = "agent or launcher can open no more files for its pipes (ulimit -n)"
 _ATTEMPTS: Final = 3
 _DEATH_MS: Final = 5000
 
@@ -215,6 +221,8 @@ class LauncherClient:
             self._greet(raw)
         elif raw["ev"] == "step" and self._hello is None:
             close_all(fds)  # it speaks in a way that is not known here
+        elif raw["ev"] in _WITH_PIPES and len(fds) < len(_PIPES):
+            self._miss_pipes(raw)
         elif raw["ev"] == "step":
             self._adopting.append(events.read_step(raw, fds))
         elif (event := events.read(raw, fds)) is not None:
@@ -226,6 +234,17 @@ class LauncherClient:
             self._hello = None
             about = (hello.get("wire", 1), hello.get("software", ""), hello.get("ending", False))
             self._events.append(Adopted(tuple(self._adopting), *about))
+
+    def _miss_pipes(self, raw: dict[str, Any]) -> None:
+        """Do without a step whose pipes could not be handed over: nobody would read what it prints."""
+        if raw["ev"] == "armed":
+            self.drop(raw["key"])
+            self._events.append(ArmFailed(raw["key"], _NO_FILES))
+            return
+        for step in self._adopting:  # all are taken over, or none is
+            close_all((step.stdout_fd, step.stderr_fd))
+        self._adopting.clear()
+        self._channel.is_open = False
 
     def _greet(self, hello: dict[str, Any]) -> None:
         """Take the first words; of a launcher of another time nothing more is understood."""

@@ -77,6 +77,8 @@ class Loop:
         self._software = software
         self._has_ended_all = False  # because its agent was silent or away; until that was all
         listener.setblocking(False)
+        self._kept_fd = -1
+        self._keep_place()
         self._watch(signals, self._on_signals)
         self._watch(listener.fileno(), self._on_connect)
 
@@ -152,7 +154,7 @@ class Loop:
 
     def _on_connect(self) -> None:
         try:
-            fd, _ = self._listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - accept() of the C half
+            fd = self._accepted()
         except OSError:
             return
         sock = socket.socket(fileno=fd)
@@ -168,9 +170,32 @@ class Loop:
         else:
             self._adopt(channel)
 
+    def _accepted(self) -> int:
+        """Take a connection, without a descriptor left in the place of the one that is kept for an agent.
+
+        What nobody takes would wake this process for ever.
+        """
+        try:
+            return _accept(self._listener)
+        except OSError:
+            if self._kept_fd < 0:
+                raise
+            os.close(self._kept_fd)
+            self._kept_fd = -1
+            return _accept(self._listener)
+
+    def _keep_place(self) -> None:
+        """Keep a descriptor for the next agent."""
+        if self._kept_fd < 0:
+            try:
+                self._kept_fd = os.dup(self._signals)
+            except OSError:
+                return
+
     def _refuse(self, channel: Channel, why: str) -> None:
         channel.send({"ev": "refused", "why": why})
         channel.close()
+        self._keep_place()
 
     def _adopt(self, channel: Channel) -> None:
         self._agent = channel
@@ -221,6 +246,7 @@ class Loop:
             self._watch(channel.fileno(), None)
             channel.close()
             self._agent = None
+            self._keep_place()
             self._lease.lost(time.monotonic_ns())
             return
         mask = select.EPOLLIN | (select.EPOLLOUT if channel.backlog_bytes else 0)
@@ -275,6 +301,12 @@ class Loop:
         else:
             self._handlers[fd] = handler
             self._epoll.register(fd, select.EPOLLIN)
+
+
+def _accept(listener: socket.socket) -> int:
+    """Do what accept() does, of the C half."""
+    fd: int = listener._accept()[0]  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+    return fd
 
 
 def _unlink(path: str) -> None:

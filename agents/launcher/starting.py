@@ -62,16 +62,20 @@ def launch(
         os.chmod(path, _PRIVATE)  # nobody can connect before listen
         listener.listen(_BACKLOG)
         name = str(state_dir.absolute() / SOCKET_NAME)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # first: one without it would be alone
         limits = (lease_s, grace_s, int(cgroups), depth, int(spins))
         words = (listener.fileno(), name, mark, *limits, __version__)
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _CODE, *map(str, words)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=(listener.fileno(),),
-            start_new_session=True,
-        )
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _CODE, *map(str, words)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(listener.fileno(),),
+                start_new_session=True,
+            )
+        except OSError:
+            sock.close()
+            raise
         sock.connect(path)
     return process, sock
 

@@ -5,13 +5,21 @@
 
 from fabric.transport.frames import Received, Traffic, receive_frames, receive_now, send_now
 from fabric.transport.options import Domain
-from fabric.transport.sockets import bound_port, connect, listen, make_context, raise_descriptor_limit
+from fabric.transport.sockets import (
+    bound_port,
+    check_descriptor_limit,
+    connect,
+    listen,
+    make_context,
+    raise_descriptor_limit,
+)
 
 __all__ = [
     "Domain",
     "Received",
     "Traffic",
     "bound_port",
+    "check_descriptor_limit",
     "connect",
     "listen",
     "make_context",

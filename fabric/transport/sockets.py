@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import zmq
 
 from fabric.config import parse_listen_url, parse_url
-from fabric.errors import FabricError
+from fabric.errors import FabricError, TooFewDescriptors
 from fabric.keys import KeyPair
 from fabric.transport import options
 from fabric.transport.options import Domain
@@ -19,8 +19,19 @@ DESCRIPTORS: Final = 16_384
 """Open files that a broker asks for: three for each of a thousand agents, and room for strangers."""
 
 
+LEAST_DESCRIPTORS: Final = 96
+"""A broker has 70 open files before anybody connects, an agent 40, a command 20."""
+
+_MORE_FILES: Final = "raise the limit of open files: ulimit -n, or LimitNOFILE= of a service"
+
+
 def make_context() -> Context:
-    """Return a context.  A process has one: the ZAP handler serves the sockets of its own context only."""
+    """Return a context.  A process has one: the ZAP handler serves the sockets of its own context only.
+
+    Raises:
+        TooFewDescriptors: If this process may not open enough files for it.
+    """
+    check_descriptor_limit()
     return zmq.Context()
 
 
@@ -97,9 +108,15 @@ def connect(
 
     Raises:
         UsageError: If the endpoint is not an address.
+        TooFewDescriptors: If this process can open no more files.
     """
     address = parse_url(endpoint)
-    socket: Socket = context.socket(socket_type)
+    try:
+        socket: Socket = context.socket(socket_type)
+    except zmq.ZMQError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        raise TooFewDescriptors("this process can open no more files", hint=_MORE_FILES) from error
     try:
         for option, value in options.connecting(socket_type).items():
             socket.setsockopt(option, value)
@@ -112,6 +129,18 @@ def connect(
         socket.close(linger=0)
         raise
     return socket
+
+
+def check_descriptor_limit() -> None:
+    """See that this process may open as many files as any needs to begin with: ZeroMQ aborts it without.
+
+    Raises:
+        TooFewDescriptors: If it may not.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < LEAST_DESCRIPTORS:
+        said = f"this process may open {soft} files only, and needs {LEAST_DESCRIPTORS} to begin with"
+        raise TooFewDescriptors(said, hint=_MORE_FILES)
 
 
 def raise_descriptor_limit(wanted: int = DESCRIPTORS) -> int:

@@ -50,6 +50,7 @@ SHELLS = {
         *("launching", "parts", "pipes", "recovery", "removal", "shipping", "sockets"),
         *(
             "dirty",
+            "broken_disk",
             "disks",
             "doctor",
             "hands",

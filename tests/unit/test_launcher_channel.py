@@ -1,8 +1,10 @@
 """Frames and descriptors over a real pair of sockets."""
 
 import os
+import resource
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -87,3 +89,48 @@ def test_no_descriptor_is_left_open(pair: tuple[Channel, Channel]) -> None:
     right.close()
     assert os.read(read_end, 1) == b""  # the end: nobody holds the other one
     os.close(read_end)
+
+
+def test_descriptors_that_cannot_come_are_missed_by_their_frame_alone(pair: tuple[Channel, Channel]) -> None:
+    """A step would else get the pipes of the next one, and print into its output."""
+    left, right = pair
+    pipes = [os.pipe() for _ in range(3)]
+    left.send({"n": 0, "long": "x" * 1_000_000}, pipes[0])
+    with _no_more_files():
+        got = right.receive()  # the begin of it, and no descriptors
+        assert not got
+        left.send({"n": 1}, pipes[1])  # behind the rest of it, and no copies can be made
+    left.send({"n": 2}, pipes[2])
+    while len(got) < 3:
+        left.flush()
+        got += right.receive()
+
+    assert [(message["n"], len(fds)) for message, fds in got] == [(0, 0), (1, 0), (2, 2)]
+    assert os.fstat(got[2][1][0]).st_ino == os.fstat(pipes[2][0]).st_ino
+    for fds in [*pipes, got[2][1]]:
+        for fd in fds:
+            os.close(fd)
+
+
+def test_what_goes_out_at_once_needs_no_copies(pair: tuple[Channel, Channel]) -> None:
+    """A launcher at its limit of open files hands its steps to the next agent all the same."""
+    left, right = pair
+    ends = os.pipe()
+    with _no_more_files():
+        left.send({"n": 0}, ends)
+    ((_, fds),) = right.receive()
+    assert len(fds) == 2
+    for fd in (*ends, *fds):
+        os.close(fd)
+
+
+@contextmanager
+def _no_more_files() -> Iterator[None]:
+    lowest_free = os.open("/dev/null", os.O_RDONLY)
+    os.close(lowest_free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
