@@ -278,6 +278,11 @@ class Hands:
         self._note_drained(key)
 
     def _note_drained(self, key: str) -> None:
+        """Let the launcher forget a step whose end is known here: until then a next life asks for it."""
+        part = self._parts.get(run_of(key))
+        step = part.executor.steps.get(key) if part is not None else None
+        if step is not None and not step.tree_ended:
+            return
         if not self.pipes.has(key) and not self._probes.has(key):
             self.launching.drained(key)
 

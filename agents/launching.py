@@ -303,6 +303,7 @@ class Launching:
                 self._tell(key, lambda executor: executor.started(key, start, now_ns))
             case le.StartFailed(_, sentence):
                 self._tell(key, lambda executor: executor.start_failed(key, sentence, now_ns))
+                self.drained(key)  # there is nothing to read
             case le.Exited():
                 end = exit_of(event)
                 self._tell(key, lambda executor: executor.exited(key, end, now_ns))

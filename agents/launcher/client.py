@@ -22,7 +22,6 @@ from agents.launcher.events import (
     Complaint,
     Event,
     LauncherDied,
-    StartFailed,
 )
 from fabric.errors import FabricError
 
@@ -227,8 +226,6 @@ class LauncherClient:
             self._adopting.append(events.read_step(raw, fds))
         elif (event := events.read(raw, fds)) is not None:
             self._events.append(event)
-            if isinstance(event, StartFailed):
-                self.drained(event.key)  # there is nothing to read
         hello = self._hello
         if self.is_adopted and hello is not None and hello["steps"] == len(self._adopting):
             self._hello = None

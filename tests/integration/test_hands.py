@@ -261,3 +261,18 @@ def test_an_unknown_user_of_any_step_is_refused(bench: Bench) -> None:
     bench.begin(step("a-1"), step("a-2", user="nobody-of-that-name"))
     assert isinstance(bench.sent[-1], Refused)
     assert "nobody-of-that-name" in bench.sent[-1].sentence
+
+
+def test_a_launcher_keeps_a_step_until_its_end_is_known(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the agent died between its last byte and its end, the next one would find neither."""
+    steps, unknown = bench.executor.steps, []
+    monkeypatch.setattr(
+        bench.hands.launching,
+        "drained",
+        lambda key: unknown.append((one := steps.get(key)) is not None and not one.tree_ended),
+    )
+    bench.begin(step("a-1", argv=("/bin/sh", "-c", "exec >&- 2>&-; sleep 0.1")))
+    bench.until(bench.is_over)
+    assert unknown == [False]
