@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from agents.effects import Wanted
 from agents.phase import PhasePart
-from agents.step_run import PROGRAMS
+from agents.step_run import PROGRAMS, StepRun
 from fabric.protocol.messages import Step
 
 
@@ -30,6 +30,11 @@ def impossible(part: PhasePart) -> tuple[str, str] | None:
         except re.error as error:
             return step.step, f"ready.log is no regular expression here: {error}"
     return None
+
+
+def blame(step: StepRun, sentence: str, *, lacks: bool) -> tuple[str, str]:
+    """Return what a refusal is about and says: a step, or, if it ``lacks`` something, the node."""
+    return ("", f"step {step.id.label}: {sentence}") if lacks else (step.step.step, sentence)
 
 
 def _of_lane(steps: Sequence[Step]) -> Iterator[Wanted]:

@@ -159,8 +159,8 @@ class Executor:
             return self._settled([], now_ns)
         return going.release_in_turn(part, step, now_ns)
 
-    def arm_failed(self, key: str, sentence: str, now_ns: int) -> list[Effect]:
-        """It cannot be started: program, user or directory is wrong."""
+    def arm_failed(self, key: str, sentence: str, now_ns: int, *, lacks: bool = False) -> list[Effect]:
+        """It cannot be started: program, user or directory is wrong; or the node ``lacks`` what it takes."""
         step, part = self.steps.get(key), self.phase
         if step is None:
             return []
@@ -168,8 +168,8 @@ class Executor:
             part.arming.discard(key)
             if not part.is_reset:
                 self.steps.forget(step)
-                return self._settled(self._refuse(part, step.step.step, sentence), now_ns)
-        return self.start_failed(key, sentence, now_ns)
+                return self._settled(self._refuse(part, *checks.blame(step, sentence, lacks=lacks)), now_ns)
+        return self.start_failed(key, sentence, now_ns, lacks=lacks)
 
     def started(self, key: str, start: Start, now_ns: int) -> list[Effect]:
         """Its program runs."""
@@ -181,11 +181,12 @@ class Executor:
         effects = self._begin(part, now_ns) if part is not None and is_first else []
         return self._settled(effects + self.lanes.started(step, start, now_ns), now_ns)
 
-    def start_failed(self, key: str, sentence: str, now_ns: int) -> list[Effect]:
+    def start_failed(self, key: str, sentence: str, now_ns: int, *, lacks: bool = False) -> list[Effect]:
         """The release came to nothing: its program could not be executed."""
 
         def take(step: StepRun) -> None:
-            step.not_started, step.tree_ended = sentence, True
+            step.not_started, step.lost = ("", sentence) if lacks else (sentence, "")
+            step.tree_ended = True
 
         return self._begin_if_due(now_ns) + self._told(key, take, now_ns)
 
@@ -384,9 +385,8 @@ class Executor:
         self.parting.phase_done(part)
         t, bound = self._stamp.fabric(now_ns)
         record = PhaseFinished(t_ns=t, bound_ns=bound, phase=part.phase, failed=part.has_failed)
-        report = Report(self.run, record)
         done = PhaseDone(run=self.run, node=self.assign.node, phase=part.phase, failed=part.has_failed)
-        return [report, Send(done)] if self.is_led else [report]
+        return [Report(self.run, record), *([Send(done)] if self.is_led else [])]
 
 
 _HANDLERS: Final[Mapping[type, Callable[[Executor, Any, int], list[Effect]]]] = {

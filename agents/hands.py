@@ -23,6 +23,7 @@ from agents.effects import (
     StopTransfer,
     Transfer,
 )
+from agents.journal.transfer import REFUSALS
 from agents.launcher.events import AdoptedStep, Ended
 from agents.launcher.program import CannotStartError
 from agents.launching import Arming, Call, Launching, Patience, environment, run_of
@@ -221,8 +222,9 @@ class Hands:
         try:
             real = self._real_files(part, step, env)
         except (CannotStartError, OSError) as error:
+            lacks = isinstance(error, OSError) and error.errno in {None, *REFUSALS}
             why, now_ns = str(error), self._clock.now_ns()
-            self.tell(key, lambda executor: executor.arm_failed(key, why, now_ns))
+            self.tell(key, lambda executor: executor.arm_failed(key, why, now_ns, lacks=lacks))
             return
         tails = ("", "")
         if not is_probe(key):
@@ -234,10 +236,10 @@ class Hands:
 
         Raises:
             CannotStartError: If the step must not be started, or it is known here that it cannot be.
-            OSError: If that cannot be looked at.
+            OSError: If that cannot be looked at, or nobody can start it.
         """
         if self.launching.why_none:
-            raise CannotStartError(f"there is no launcher: {self.launching.why_none}")
+            raise OSError(f"there is no launcher: {self.launching.why_none}")
         unknown = sorted(set(step.secrets.values()) - part.executor.secrets.keys())
         if unknown:
             raise CannotStartError(f"its secret {unknown[0]} is not known here")
@@ -324,7 +326,7 @@ class Hands:
         try:
             refusal = next(((step, why) for step, why in problems if why), None)
         except OSError as error:
-            refusal = (check.wanted[0].step.step, f"it cannot be looked at: {error}")
+            refusal = ("", f"its steps cannot be looked at: {error}")
         self.drive(part, part.executor.checked(phase, refusal, self._clock.now_ns()))
 
     def _environment(self, part: Part, step: Step) -> dict[str, str]:

@@ -296,8 +296,8 @@ class Launching:
     ) -> None:
         key = event.key
         match event:
-            case le.ArmFailed(_, sentence):
-                self._tell(key, lambda executor: executor.arm_failed(key, sentence, now_ns))
+            case le.ArmFailed(_, sentence, lacks):
+                self._tell(key, lambda executor: executor.arm_failed(key, sentence, now_ns, lacks=lacks))
             case le.Started():
                 start = start_of(event)
                 self._tell(key, lambda executor: executor.started(key, start, now_ns))

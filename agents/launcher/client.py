@@ -236,7 +236,7 @@ class LauncherClient:
         """Do without a step whose pipes could not be handed over: nobody would read what it prints."""
         if raw["ev"] == "armed":
             self.drop(raw["key"])
-            self._events.append(ArmFailed(raw["key"], _NO_FILES))
+            self._events.append(ArmFailed(raw["key"], _NO_FILES, lacks=True))
             return
         for step in self._adopting:  # all are taken over, or none is
             close_all((step.stdout_fd, step.stderr_fd))

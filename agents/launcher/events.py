@@ -17,10 +17,14 @@ class Armed:
 
 @dataclass(frozen=True, slots=True)
 class ArmFailed:
-    """The step cannot be started; nothing of it runs or is kept."""
+    """The step cannot be started; nothing of it runs or is kept.
+
+    lacks: not for what was asked, but because the node has no process or descriptor left for it.
+    """
 
     key: str
     sentence: str
+    lacks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +194,7 @@ _STEP_EVENTS: Final[Mapping[str, Callable[[Raw], StepEvent]]] = {
 
 _OTHER_EVENTS: Final[Mapping[str, Callable[[Raw, tuple[int, ...]], Event]]] = {
     "armed": lambda raw, fds: Armed(raw["key"], raw["pid"], fds[0], fds[1]),
-    "arm_failed": lambda raw, _: ArmFailed(raw["key"], raw["why"]),
+    "arm_failed": lambda raw, _: ArmFailed(raw["key"], raw["why"], raw.get("lacks", False)),
     "held": lambda raw, _: Held(tuple(raw["held"]), tuple(raw["late"])),
     "lease_ended": lambda raw, _: LeaseEnded(raw["silence"]),
     "refused": lambda raw, _: Complaint(raw["why"]),

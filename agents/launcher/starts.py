@@ -51,7 +51,7 @@ class Starts:
         except program.CannotStartError as error:
             self._refuse(key, str(error))
         except OSError as error:
-            self._refuse(key, f"no process for it: {error.strerror}")
+            self._refuse(key, f"no process for it: {error.strerror}", lacks=True)
         else:
             step.wish_ns = wish_ns
             if step.state == ARMED:
@@ -100,8 +100,8 @@ class Starts:
         self._registry.emit({"ev": "armed", "key": step.key, "pid": step.pid}, step.pipes)
         self._releases.armed(step)
 
-    def _refuse(self, key: str, why: str) -> None:
-        self._registry.emit({"ev": "arm_failed", "key": key, "why": why}, ())
+    def _refuse(self, key: str, why: str, *, lacks: bool = False) -> None:
+        self._registry.emit({"ev": "arm_failed", "key": key, "why": why, "lacks": lacks}, ())
 
     # --- a child that is traced -------------------------------------------------------------------------
 

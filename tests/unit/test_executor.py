@@ -97,6 +97,21 @@ def test_a_wrong_program_is_refused_and_the_rest_is_dropped() -> None:
     assert isinstance(node.last(), Declined)
 
 
+def test_what_a_node_lacks_is_no_step_s_fault() -> None:
+    """A launcher without a descriptor left is an error of the lab, not a failure of what is tested."""
+    node, why = Node(), "no process for it: Too many open files"
+    node.is_slow = True
+    node.prepare(step("a-1"))
+    node.do(node.executor.arm_failed(node.key("a-1"), why, node.now_ns, lacks=True))
+    assert (node.last().step, node.last().sentence) == ("", f"step a-1: {why}")
+
+    later = running(step("a-1"), step("a-2"))
+    later.is_slow = True
+    later.finish(later.key("a-1"))
+    later.do(later.executor.arm_failed(later.key("a-2"), why, later.now_ns, lacks=True))
+    assert (later.of(StepFinished)[-1].reason, later.of(StepFinished)[-1].message) == ("lost", why)
+
+
 def test_first_steps_are_released_together_at_t0_and_those_with_an_offset_later() -> None:
     """One release for one instant is what keeps the skew small."""
     node = Node()

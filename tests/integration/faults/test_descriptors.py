@@ -15,6 +15,8 @@ import pytest
 from tests.integration.faults.lab import Lab
 from tests.integration.faults.processes import until
 
+ERROR: Final = 3
+
 TRIAL: Final = """
 [trial]
 name = "files"
@@ -51,8 +53,8 @@ def no_more_files(pid: int) -> Iterator[None]:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_launcher_that_can_open_no_more_files_refuses_and_takes_its_agent(lab: Lab) -> None:
-    """What runs goes on, also with another agent; what is to start is refused in a sentence."""
+def test_who_can_open_no_more_files_refuses_and_goes_on(lab: Lab) -> None:
+    """What runs goes on, also with another agent; what is to start is refused, as an error of the lab."""
     agent, go = lab.agents["lab1"], lab.directory / "go"
     run = lab.run(TRIAL.format(go=go))
     run.wait_said("first")
@@ -64,11 +66,12 @@ def test_a_launcher_that_can_open_no_more_files_refuses_and_takes_its_agent(lab:
         until(lambda: "run_taken_over" in lab.log("lab1"), lambda: lab.log("lab1"))
     go.touch()
     assert run.wait() == 0, run.said()
-    with no_more_files(launcher):
-        refused = lab.run(TRIAL.format(go=go))
-        assert refused.wait() != 0, refused.said()
-        assert "Too many open files" in refused.said()
-    lab.wait_free("lab1")
+    for pid in (launcher, agent.pid):
+        with no_more_files(pid):
+            refused = lab.run(TRIAL.format(go=go))
+            assert refused.wait() == ERROR, refused.said()
+            assert "Too many open files" in refused.said()
+        lab.wait_free("lab1")
     again = lab.run(TRIAL.format(go=go))
     assert again.wait() == 0, again.said()
 
