@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,7 +16,6 @@ from agents.node import Node
 from agents.settings import checked_label, checked_name, read_address
 from agents.state import AgentState
 from fabric import config
-from fabric.errors import UsageError
 from fabric.keys import JoinToken
 from fabric.notify import Notifier
 from fabric.transport import check_descriptor_limit
@@ -47,9 +46,12 @@ def run_agent(options: Options) -> None:
     Raises:
         FabricError: If an option, the state directory or the key is wrong, or the broker refuses.
     """
+<<<<<<< HEAD
     check_descriptor_limit()
     can_begin_again = not options.ephemeral and not options.url.startswith("fd:")
     options = _told_later(options)
+=======
+>>>>>>> bb4e253 (Fork the agents of a private fabric from one process)
     broker = config.parse_url(options.url)
     name = name_of(options.name)
     labels = tuple(checked_label(label) for label in options.labels)
@@ -68,7 +70,7 @@ def run_agent(options: Options) -> None:
             arming=options.arming,
         )
         notifier = Notifier.find(lambda: node.status)
-        _listen_for_the_end(node, notifier, options.lifeline_fd, can_begin_again=can_begin_again)
+        _listen_for_the_end(node, notifier, options.lifeline_fd, can_begin_again=not options.ephemeral)
         node.serve()
         if node.hands_over:
             _begin_again(notifier, options.lifeline_fd)
@@ -91,21 +93,6 @@ def name_of(said: str | None) -> str:
 def directory_of(said: Path | None, name: str) -> Path:
     """Return the state directory: what was said, or the usual one of a node of this name."""
     return (said or config.state_dir(f"agent-{name}")).absolute()
-
-
-def _told_later(options: Options) -> Options:
-    """Read URL and token from a descriptor if the URL is ``fd:N``: a private broker has them when it serves.
-
-    Raises:
-        UsageError: If it ends without them.
-    """
-    if not options.url.startswith("fd:"):
-        return options
-    with os.fdopen(int(options.url.removeprefix("fd:")), encoding="ascii") as pipe:
-        words = pipe.readline().split()
-    if len(words) != 2:  # noqa: PLR2004
-        raise UsageError("the process that started this agent has not told it of a broker")
-    return replace(options, url=words[0], join=words[1])
 
 
 def _begin_again(notifier: Notifier | None, lifeline_fd: int | None) -> NoReturn:

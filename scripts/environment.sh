@@ -2,6 +2,8 @@
 # shellcheck shell=bash
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# Programs are started by the hundred: each would compile the sources again.
+unset PYTHONDONTWRITEBYTECODE
 
 # Prints a Python of 3.11 or newer; PYTHON=... names one.
 find_python() {

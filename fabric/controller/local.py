@@ -8,10 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from fabric.errors import FabricError
 from fabric.keys import OperatorAccess
@@ -20,12 +20,8 @@ from fabric.vault import PREFIX
 START_S: Final = 90.0
 """The broker serves within a second; a machine with many agents needs longer: its self-test may take 60 s."""
 
-AT_ONCE: Final = 16
-"""So many agents start beside the broker.  Beside 100 of them on 2 busy cores it was not up in time."""
-
 END_S: Final = 20.0
 """A child that was asked to end, and has ended its steps, is gone by then; after this it is killed."""
-
 
 HINT: Final = "hint: "
 """Begins the line below an error of a command."""
@@ -37,9 +33,10 @@ TAIL_BYTES: Final = 4096
 class LocalFabric:
     """A broker and one agent for every node, from ``start`` to ``close``.
 
-    All children hold the read end of one pipe, the lifeline.  When this process ends, however it ends, they
-    see its end and go, with everything that they have started and written; the last one takes the directory
-    along, which is why nothing else may lie in it.
+    The broker is a child, and so is the nursery, which forks the agents (`agents.nursery`).  All of them
+    hold the read end of one pipe, the lifeline.  When this process ends, however it ends, they see its end
+    and go, with everything that they have started and written; the last one takes the directory along, which
+    is why nothing else may lie in it.
     """
 
     def __init__(self) -> None:
@@ -50,6 +47,8 @@ class LocalFabric:
         self._lifeline_read, self._lifeline = os.pipe()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the children; has no name to leave
         self._serves = False
+        self._reports = -1
+        self._ended = b""
         self._announcement = self._start_broker()
 
     def __enter__(self) -> Self:
@@ -61,8 +60,7 @@ class LocalFabric:
     def start(self, nodes: Mapping[str, Sequence[str]], network: str = "") -> OperatorAccess:
         """Start the agents; return how to reach the broker, which waits for them.
 
-        The agents are told the address later, when the broker has it, and load their modules meanwhile; many
-        of them would take the processor from it.
+        Their modules are loaded while the broker comes up; they are forked when it has an address.
 
         Args:
             nodes: Their names, each with the labels that it bears.
@@ -71,19 +69,23 @@ class LocalFabric:
         Raises:
             FabricError: If the broker does not come up.
         """
+        nursery = self._start_nursery()
+        announced = self._await_broker()
         networks = ("", network) if network else ("",)
-        announced = self._await_broker() if len(nodes) > AT_ONCE else None
-        told = [self._start_agent(node, labels, networks) for node, labels in nodes.items()]
-        announced = announced or self._await_broker()
-        for fd in told:
-            with suppress(BrokenPipeError), os.fdopen(fd, "w", encoding="ascii") as pipe:
-                pipe.write(f"{announced['url']} {announced['join']}\n")
+        words = {node: self._words(node, labels, networks, announced) for node, labels in nodes.items()}
+        with suppress(BrokenPipeError), nursery:
+            nursery.write(json.dumps(words).encode() + b"\n")
         access = OperatorAccess.load(Path(announced["operator_file"]))
         assert access is not None, "the broker has just written it"
         return access
 
     def dead(self) -> str:
         """Name a child that has ended by itself, with the last line that it logged; "" if all live."""
+        with suppress(BlockingIOError):
+            self._ended += os.read(self._reports, 1 << 16)
+        if b"\n" in self._ended:
+            name, code = self._ended.split(b"\n")[0].decode().split()
+            return f"the local {name} ended with {code}{self._last_line()}"
         for name, child in self._children.items():
             if child.poll() is not None:
                 return f"the local {name} ended with {child.returncode}{self._last_line()}"
@@ -98,18 +100,25 @@ class LocalFabric:
         os.close(self._lifeline_read)
         if self._announcement >= 0:
             os.close(self._announcement)
+        broker, nursery = self._children["broker"], self._children.get("agents")
         if not self._serves:
-            self._children["broker"].terminate()  # it is not yet where it would see the end of the lifeline
-        agents = [child for name, child in self._children.items() if name != "broker"]
+            broker.terminate()  # it is not yet where it would see the end of the lifeline
         until_s = time.monotonic() + END_S
-        for child in [*agents, *(self._children[name] for name in ("broker",) if name in self._children)]:
-            try:
-                child.wait(max(0.1, until_s - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+        if nursery is not None:
+            assert nursery.stdin is not None
+            nursery.stdin.close()  # it may wait for words still
+            self._end(nursery, until_s, nursery.terminate)
+            os.close(self._reports)
+        self._end(broker, until_s, broker.kill)
         self._log.close()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _end(self, child: subprocess.Popen[bytes], until_s: float, force: Callable[[], None]) -> None:
+        try:
+            child.wait(max(0.1, until_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            force()
+            child.wait()
 
     def _start_broker(self) -> int:
         """Return where it says that it serves."""
@@ -120,6 +129,7 @@ class LocalFabric:
             "broker",
             *("--listen", "tcp://127.0.0.1:0", "--state-dir", str(state)),
             *("--operator-file", str(state / "operator.json"), "--announce-fd", str(write_fd)),
+            *("--lifeline-fd", str(self._lifeline_read), "--ephemeral"),
             pass_fd=write_fd,
         )
         os.close(write_fd)
@@ -136,32 +146,47 @@ class LocalFabric:
         announced: dict[str, str] = json.loads(line)
         return announced
 
-    def _start_agent(self, node: str, labels: Sequence[str], networks: Sequence[str]) -> int:
-        """Return where it is to be told of the broker."""
-        read_fd, write_fd = os.pipe()
-        self._spawn(
-            node,
-            "agents",
-            *(f"fd:{read_fd}", "--name", node),
+    def _start_nursery(self) -> IO[bytes]:
+        """Return where it is to be told of the agents."""
+        self._reports, write_fd = os.pipe()
+        os.set_blocking(self._reports, False)
+        nursery = self._spawn("agents", "agents.nursery", stdin=subprocess.PIPE, stdout=write_fd)
+        os.close(write_fd)
+        assert nursery.stdin is not None
+        return nursery.stdin
+
+    def _words(
+        self, node: str, labels: Sequence[str], networks: Sequence[str], announced: Mapping[str, str]
+    ) -> list[str]:
+        """Return those of an agent's command."""
+        return [
+            *(announced["url"], "--join", announced["join"], "--name", node),
             *(word for network in networks for word in ("--addr", f"{network}=127.0.0.1")),
             *(word for label in labels for word in ("--label", label)),
             *("--state-dir", str(self.directory / f"agent-{node}")),
-            pass_fd=read_fd,
-        )
-        os.close(read_fd)
-        return write_fd
+            *("--lifeline-fd", str(self._lifeline_read), "--ephemeral"),
+        ]
 
-    def _spawn(self, name: str, module: str, *words: str, pass_fd: int | None = None) -> None:
+    def _spawn(
+        self,
+        name: str,
+        module: str,
+        *words: str,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.DEVNULL,
+        pass_fd: int | None = None,
+    ) -> subprocess.Popen[bytes]:
         fds = (self._lifeline_read, *([pass_fd] if pass_fd is not None else []))
         self._children[name] = subprocess.Popen(
-            [sys.executable, "-m", module, *words, "--lifeline-fd", str(self._lifeline_read), "--ephemeral"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            [sys.executable, "-m", module, *words],
+            stdin=stdin,
+            stdout=stdout,
             stderr=self._log,
             pass_fds=fds,
             start_new_session=True,  # Ctrl-C is for the controller; it tells the others
             env={name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
         )
+        return self._children[name]
 
     def _last_line(self) -> str:
         lines = [line for line in self._last_lines() if not line.startswith(HINT)]

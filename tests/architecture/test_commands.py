@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from statistics import median
 
 import click
 import pytest
@@ -19,7 +18,7 @@ from tests.architecture.documents import Typed, contexts
 from tests.architecture.source import ROOT
 
 TYPED = list(documents.typed())
-ROUNDS = 7
+ROUNDS = 3
 HELP_FACTOR = 2.0
 """`--help` may take so much of the time that `import click` takes: what a person waits for at every Tab."""
 
@@ -150,7 +149,8 @@ def test_a_command_helps(name: str) -> None:
 def test_help_is_fast(tmp_path: Path) -> None:
     """Measured as processor time: another process on this machine must not decide.
 
-    The commands take turns, so that a slow moment meets all of them; bytecode is there for all.
+    The commands take turns, so that a slow moment meets all of them, and the least counts; bytecode is there
+    for all.
     """
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     env["PYTHONPYCACHEPREFIX"] = str(tmp_path)
@@ -162,8 +162,8 @@ def test_help_is_fast(tmp_path: Path) -> None:
     for _ in range(ROUNDS):
         for name, words in commands.items():
             times[name].append(_processor_s(words, env))
-    limit_s = HELP_FACTOR * median(times.pop("import click"))
-    slow = {name: median(found) for name, found in times.items() if median(found) > limit_s}
+    limit_s = HELP_FACTOR * min(times.pop("import click"))
+    slow = {name: min(found) for name, found in times.items() if min(found) > limit_s}
     assert not slow, f"over {limit_s:.3f} s"
 
 

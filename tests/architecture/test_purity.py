@@ -61,6 +61,7 @@ SHELLS = {
             "listeners",
             "looking",
             "memofile",
+            "nursery",
             "owed",
             "probe_pipes",
             "tidying",

@@ -9,8 +9,8 @@ from tests.integration.faults.lab import Lab
 from tests.integration.faults.processes import until
 from tests.integration.output.printing import MIB, Peaks, Program, Tail, out, peaks_of_the_fabric
 
-LARGE_BYTES: Final = int(os.environ.get("FABRIC_TEST_OUTPUT_BYTES", str(1 << 30)))
-"""What the large step prints; a slow machine may take less."""
+LARGE_BYTES: Final = int(os.environ.get("FABRIC_TEST_OUTPUT_BYTES", str(1 << 28)))
+"""What the large step prints: several times what anybody may hold."""
 
 WITHIN_S: Final = 150.0
 
@@ -32,7 +32,7 @@ def expected_digest(count: int) -> str:
     return digest.hexdigest()
 
 
-def test_a_gigabyte_comes_whole_and_nobody_holds_it(lab: Lab) -> None:
+def test_a_quarter_of_a_gigabyte_comes_whole_and_nobody_holds_it(lab: Lab) -> None:
     """Output is never dropped, and a long soak must not fill the memory of a node or of the broker."""
     count = LARGE_BYTES // MIB
     program = Program(lab, BLOCKS.format(block=BLOCK_BYTES, count=count))
