@@ -46,12 +46,7 @@ def run_agent(options: Options) -> None:
     Raises:
         FabricError: If an option, the state directory or the key is wrong, or the broker refuses.
     """
-<<<<<<< HEAD
     check_descriptor_limit()
-    can_begin_again = not options.ephemeral and not options.url.startswith("fd:")
-    options = _told_later(options)
-=======
->>>>>>> bb4e253 (Fork the agents of a private fabric from one process)
     broker = config.parse_url(options.url)
     name = name_of(options.name)
     labels = tuple(checked_label(label) for label in options.labels)
