@@ -16,6 +16,7 @@ from agents.launcher.bare import signal, socket
 from agents.launcher.channel import Channel
 from agents.launcher.ends import Ends
 from agents.launcher.lease import Lease
+from agents.launcher.looks import Looks
 from agents.launcher.registry import Registry
 from agents.launcher.releases import Releases
 from agents.launcher.starts import Starts
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 _NS = 1_000_000_000
 _MAX_EVENTS = 256
 _UCRED_BYTES = 12  # pid, uid, gid
-_AT_ONCE_NS = 100_000
-"""A wait of less than this was none: there was something before it began."""
-
 _FLUSH_S = 1.0
 """How long a launcher that ends waits for its agent to read the last events."""
 
@@ -84,14 +82,11 @@ class Loop:
 
     def run(self) -> None:
         """Serve until it is time to go; then everything that was started has ended."""
-        looked_ns = time.monotonic_ns()
+        looks = Looks(time.monotonic_ns())
         while not (self._is_quitting and self._registry.is_idle):
             began_ns = time.monotonic_ns()
             found = self._epoll.poll(self._patience_s(), _MAX_EVENTS)
-            now_ns = time.monotonic_ns()
-            # What comes while it waits wakes it; what was there before came at any time since the last look.
-            self._ends.away_ns = now_ns - looked_ns if now_ns - began_ns < _AT_ONCE_NS else 0
-            looked_ns = now_ns
+            self._ends.away_ns = looks.away_ns(began_ns, time.monotonic_ns())
             for fd, _ in found:
                 handler = self._handlers.get(fd)
                 if handler is not None:  # else it was given up earlier in this turn

@@ -76,6 +76,7 @@ MORE_PURE = {
     "agents.journal.window",
     "agents.launcher.events",
     "agents.launcher.lease",
+    "agents.launcher.looks",
     "agents.launcher.schedule",
     "agents.launcher.shellwords",
     "fabric.store.entry",

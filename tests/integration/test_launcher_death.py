@@ -217,14 +217,25 @@ def test_a_silent_agent_loses_its_steps_and_hears_of_it(agent: Callable[..., Age
     it.wait("Ended")
 
 
-def test_a_beating_agent_keeps_its_lease(lab: Any) -> None:
-    """The lease counts from the last word, not from the first."""
+def test_a_beating_agent_keeps_its_lease_and_what_it_holds(lab: Any, tmp_path: Path) -> None:
+    """The lease counts from the last word, not from the first; a barrier may wait for many leases.
+
+    What was held for so long is dropped as if it had just been armed: it has never run.
+    """
     lab.client.kill()
     lab.client = LauncherClient.start(lab.state_dir, lease_s=1.0, grace_s=0.5, cgroups=False)
+    made = tmp_path / "made"
     lab.start("a", lab.python("time.sleep(1000)"))
-    until_s = time.monotonic() + 2.5
+    held = lab.arm("held", lab.sh(f"touch {made}"))
+    until_s = time.monotonic() + 2.2
     lab.until(lambda: time.monotonic() > until_s, "two leases")
-    assert not [event for event in lab.events if isinstance(event, LeaseEnded | Exited)]
+    assert not tree.is_dead(held.pid)
+    lab.client.drop("held")
+    assert lab.read(held.stdout_fd) == b""
+    lab.until(lambda: tree.is_dead(held.pid), "the end of what was held")
+    assert not made.exists()
+    told = [event for event in lab.events if isinstance(event, LeaseEnded | Exited | Ended)]
+    assert not told + [event for event in lab.events if isinstance(event, Started) and event.key == "held"]
 
 
 def test_the_output_of_a_killed_agent_goes_to_the_tails(agent: Callable[..., Agent], tmp_path: Path) -> None:

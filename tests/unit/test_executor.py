@@ -376,6 +376,21 @@ def test_a_step_is_over_only_when_tree_and_streams_have_ended_too() -> None:
     assert (end.stdout_bytes, end.stderr_bytes, end.pipe_held) == (5, 0, True)
 
 
+def test_an_end_that_was_seen_late_says_by_how_much_and_never_more_than_the_program_lasted() -> None:
+    """The true duration lies between the stated one less that and the stated one; none is below nothing."""
+    for late_ns, told_ns in ((2 * MS, 2 * MS), (31 * MS, 5 * MS), (0, 0)):
+        node = running(step("a-1"))
+        key = node.key("a-1")
+        node.now_ns += 5 * MS
+        end = Exit(0, None, 0, 0, 0, node.now_ns, seen_late_ns=late_ns)
+        node.do(node.executor.exited(key, end, node.now_ns))
+        node.do(node.executor.ended(key, (), False, node.now_ns))
+        for stream in ("stdout", "stderr"):
+            node.do(node.executor.stream_ended(key, stream, 0, node.now_ns))
+        (finished,) = node.of(StepFinished)
+        assert (finished.duration_ns, finished.seen_late_ns) == (5 * MS, told_ns)
+
+
 def test_free_ends_everything_and_says_so_when_nothing_is_left() -> None:
     """The node may serve the next run only then."""
     node = running(step("a-1"), step("b-1", verb="spawn", timeout_s=None))
