@@ -183,13 +183,16 @@ class Operator:
         """Wait until all of the nodes can be had."""
         until_s = time.monotonic() + PATIENCE_S + 2 * len(nodes)
         while True:
-            request = m.NodesRequest(request=next(self._connection.numbers))
-            answer = self._connection.ask(request, PATIENCE_S)
-            assert isinstance(answer, m.Nodes)
-            if set(nodes) <= {info.name for info in answer.nodes if info.state == "free"}:
+            if set(nodes) <= {info.name for info in self.nodes() if info.state == "free"}:
                 return
             assert time.monotonic() < until_s, "the agents did not come"
             self.pause(0.02)
+
+    def nodes(self) -> tuple[m.NodeInfo, ...]:
+        """Return what the broker knows of all nodes."""
+        answer = self._connection.ask(m.NodesRequest(request=next(self._connection.numbers)), PATIENCE_S)
+        assert isinstance(answer, m.Nodes)
+        return answer.nodes
 
     def clock_offset(self, exchanges: int = 300) -> tuple[int, int]:
         """Return between what fabric time minus the monotonic clock lies, in nanoseconds.

@@ -10,21 +10,29 @@ round trips of 64 bytes over TCP on this machine for each node, one after anothe
 Aim: an overhead of less than 25 ms and 0.2 ms for each node, of which the lead of the go is the largest part.
 The agents are forked from one process that has imported what they need: 256 of them are up in seconds and
 share their memory, and nothing of what is measured is different.
+
+In a lab each agent has a machine, here all of them share one.  So it is said, too, how much of the processors
+agents, broker and controller take for each node and phase: what a run of many phases takes more than one of a
+single phase.  What the agents take, over the processors of this machine, is in no lab a part of a phase.
 """
 
 import argparse
 import json
+import os
 import socket
 import statistics
 import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from common import Lab, end_cleanly, program, spread
 from figures import load
+from spent import family, spent_ns
 
 ROUND_TRIPS = 4
 
@@ -67,11 +75,14 @@ class Found:
     confirms: list[float] = field(default_factory=list)  # ... of which until the last node had confirmed
     lengths: list[float] = field(default_factory=list)  # from t0 to the end
     aborted: int = 0  # goes that were taken back
+    spent: dict[str, list[float]] = field(default_factory=dict)  # by whom, for each node and phase
 
 
-def phases_ms(lab: Lab, repeats: int, found: Found, *, program_too: bool) -> None:
-    """Note the figures of one run of empty phases."""
+def one_run(lab: Lab, repeats: int, *, program_too: bool) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Return the events of a run of empty phases, and what it took of the processors, in ms."""
     when = "always" if program_too else "failed"
+    agents = family(lab.processes["nursery"].pid)
+    before = [spent_ns(agents), spent_ns([lab.processes["broker"].pid])]
     with tempfile.TemporaryDirectory() as place:
         trial = Path(place) / "empty.toml"
         nodes = ", ".join(f'"{node}"' for node in lab.nodes)
@@ -80,13 +91,37 @@ def phases_ms(lab: Lab, repeats: int, found: Found, *, program_too: bool) -> Non
             f'[reset]\na = {{ cmd = "true", when = "{when}" }}\n'
         )
         command = [program("fabric-run"), "-q", "-o", f"{place}/runs", str(trial)]
-        done = subprocess.run(command, env=lab.environment, check=False, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(done.stdout + done.stderr)
+        with (Path(place) / "said").open("w+") as said:
+            started = subprocess.Popen(command, env=lab.environment, stdout=said, stderr=said)
+            _, status, usage = os.wait4(started.pid, 0)
+            started.returncode = os.waitstatus_to_exitcode(status)
+            if started.returncode:
+                said.seek(0)
+                raise SystemExit(said.read())
         lines = (Path(place) / "runs" / "latest" / "events.jsonl").read_text().splitlines()
+    spent = {
+        "agents": (spent_ns(agents) - before[0]) / 1e6,
+        "broker": (spent_ns([lab.processes["broker"].pid]) - before[1]) / 1e6,
+        "controller": (usage.ru_utime + usage.ru_stime) * 1e3,
+    }
+    return [json.loads(line) for line in lines], spent
+
+
+def phases_ms(lab: Lab, repeats: int, found: Found, *, program_too: bool) -> None:
+    """Note the figures of one run of empty phases, and what it takes more than one with a single phase."""
+    _, least = one_run(lab, 1, program_too=program_too)
+    events, most = one_run(lab, repeats, program_too=program_too)
+    note(events, found)
+    shares = len(lab.nodes) * (repeats - 1)
+    for who in most if shares else ():
+        found.spent.setdefault(who, []).append((most[who] - least[who]) / shares)
+
+
+def note(events: Sequence[dict[str, Any]], found: Found) -> None:
+    """Note what the events of a run say of its phases."""
     starts, ends, read, gone = [], [], [], []
     last_finish = 0.0
-    for event in map(json.loads, lines):
+    for event in events:
         if event["type"] == "phase_started":
             starts.append(event["t0"])
             gone.append(event["t0"] - event["lead"])
@@ -131,6 +166,12 @@ def main() -> None:
         print(f"    records {spread(found.records, 'ms', 1)}; ready {spread(found.ready, 'ms', 1)}")
         print(f"    lead {spread(found.leads, 'ms', 1)}, confirmed after {spread(found.confirms, 'ms', 1)}")
         print(f"    from t0 to the end of the phase {spread(found.lengths, 'ms', 1)}")
+        for who, spent in found.spent.items():
+            print(f"    processor time of {who} for each node and phase {spread(spent, 'ms', 2)}")
+        if found.spent:
+            cpus = len(os.sched_getaffinity(0))
+            shared = count * statistics.median(found.spent["agents"]) / cpus
+            print(f"    of each phase at least {shared:.1f} ms because all agents share {cpus} processors")
         print(f"    floor {spread(floors, 'ms', 2)}, overhead / floor {gap / statistics.median(floors):.1f}")
 
 
