@@ -140,10 +140,6 @@ class Scribe:
     _part: PartNow | None = None
     _marks: dict[str, tuple[object, ...]] = field(default_factory=dict)
 
-    def is_new_phase(self, executor: Executor) -> bool:
-        """Whether all is to be written anew: what was of an earlier phase is of no use any more."""
-        return executor.phase is not self._phase_part
-
     def whole(self, executor: Executor, context: Context) -> Iterator[Change]:
         """Return all there is; no change is larger than the message that it comes from."""
         self._marks.clear()
@@ -183,7 +179,8 @@ class Scribe:
                 if before is None:
                     begun.append(Attempt(step=step.step, attempt=step.attempt))
         phase, part = _phase_now(executor), _part_now(executor)
-        is_same = phase == self._phase and part == self._part
+        is_new = executor.phase is not self._phase_part
+        is_same = not is_new and phase == self._phase and part == self._part
         if is_same and not gone and not attempts and not context.records:
             return None
         change = Change(
@@ -191,13 +188,14 @@ class Scribe:
             clock=context.clock,
             appended=context.appended,
             records=context.records,
-            phase=None if phase == self._phase else phase,
+            plan=_plan(executor.phase) if is_new else None,
+            phase=phase if is_new or phase != self._phase else None,
             begun=tuple(begun),
             attempts=tuple(attempts),
             gone=gone,
             part=None if part == self._part else part,
         )
-        self._phase, self._part = phase, part
+        self._phase_part, self._phase, self._part = executor.phase, phase, part
         return change
 
 

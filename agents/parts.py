@@ -10,6 +10,7 @@ from typing import Final
 from agents.dirty import DirtyRuns
 from agents.executor import Executor
 from agents.journal import Journal, directory
+from agents.journal.frames import MAX_BODY_BYTES
 from agents.journal.masking import Mask
 from agents.journal.transfer import REFUSALS
 from agents.memo import FORMAT, Context, Head, Scribe
@@ -136,11 +137,18 @@ class Part:
             return
         if not self.journal.backlog.is_empty:  # what waits in memory is lost by a death
             memo.give_up()
-        elif self._scribe.is_new_phase(self.executor) or memo.is_long or not memo.is_open:
-            head = pack(Head(format=FORMAT, software=__version__))
-            memo.write_anew((head, *map(pack, self._scribe.whole(self.executor, context))))
+        elif memo.is_long or not memo.is_open:
+            self._write_all_down(memo, context)
         elif (change := self._scribe.changed(self.executor, context)) is not None:
-            memo.append(pack(change))
+            packed = pack(change)
+            if len(packed) <= MAX_BODY_BYTES:
+                memo.append(packed)
+            else:  # a phase of which all steps together are too large to be read as one frame
+                self._write_all_down(memo, context)
+
+    def _write_all_down(self, memo: MemoFile, context: Context) -> None:
+        head = pack(Head(format=FORMAT, software=__version__))
+        memo.write_anew((head, *map(pack, self._scribe.whole(self.executor, context))))
 
     def close(self) -> None:
         """Leave all for the next life; the journal is closed by who ships it."""

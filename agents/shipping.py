@@ -122,6 +122,8 @@ class Shipper:
 def _next_batch(journal: Journal) -> Shipment | None:
     """Return the next batch; None also while files cannot be read, after which it is tried again."""
     sent = journal.sent
+    if sent == journal.appended:
+        return None  # as in most turns
     with _waiting_for_files(journal):
         return journal.next_batch()
     journal.rewind(sent + 1)

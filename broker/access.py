@@ -47,10 +47,10 @@ class Access:
     def __init__(self, keys: Iterable[KeyInfo] = (), invitations: Iterable[InvitationInfo] = ()) -> None:
         self._keys = {key.public_key: key for key in keys}
         self._invitations = {one.digest: one for one in invitations}
-
-    @property
-    def deadline_ns(self) -> int | None:
+        self.deadline_ns = self._next_end_ns()
         """When the next key ends."""
+
+    def _next_end_ns(self) -> int | None:
         ends = (key.expires_ns for key in self._keys.values() if key.revoked_ns is None)
         return min((at for at in ends if at is not None), default=None)
 
@@ -65,6 +65,7 @@ class Access:
             if key.revoked_ns is None and key.expires_ns is not None and key.expires_ns <= now_ns
         ]
         self._keys.update({key.public_key: key for key in over})  # also if the catalogue refuses: it is over
+        self.deadline_ns = self._next_end_ns()
         return [SaveAccess(keys=tuple(over))]
 
     def saved(self, effect: SaveAccess) -> list[Effect]:
@@ -74,6 +75,7 @@ class Access:
         for gone in effect.gone:
             self._keys.pop(gone, None)
             self._invitations.pop(gone, None)
+        self.deadline_ns = self._next_end_ns()
         if effect.peer is None or effect.answer is None:
             return []
         return [Send(effect.peer, effect.answer)]

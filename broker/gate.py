@@ -6,6 +6,7 @@ ends with its key, though the name may have a newer one.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from broker.effects import Role
@@ -98,6 +99,10 @@ def allows(role: Role, message: m.Message) -> bool:
     return allowed(role, type(message))
 
 
+IDS_KEPT: Final = 4096
+"""So many user ids are remembered as they were read: those of all nodes, 150 bytes each."""
+
+
 class UserId(NamedTuple):
     """Whose connection it is, and by which key (Z85).  The name of an unknown key is the key."""
 
@@ -116,6 +121,7 @@ class UserId(NamedTuple):
         return cls("unknown", key, key)
 
     @classmethod
+    @lru_cache(maxsize=IDS_KEPT)  # of every message that comes
     def parse(cls, text: str) -> "UserId | None":
         """Read ``role:name:key``; None if it is something else, such as the empty one of nobody's message."""
         role, _, rest = text.partition(":")  # a key in Z85 may have colons, roles and names have none

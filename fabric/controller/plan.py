@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from fabric.controller.puts import Puts, with_files
 from fabric.controller.takeover import Source, remaining
@@ -15,6 +16,10 @@ from fabric.trial.resolve import Resolution, Roles
 
 NodeSteps = Mapping[str, tuple[Step, ...]]
 """For each node its steps, a role's in their order."""
+
+MADE: Final = 8
+"""So many phases with their steps are kept: the present one, and those up to the next that has any.  They are
+asked for at each turn of a phase, and to make them again took a seventh of a controller's time."""
 
 
 @dataclass(slots=True)
@@ -104,7 +109,9 @@ class RunPlan:
         """Return the steps of a phase for each node of the repeat's cell."""
         key = (repeat.id, phase)
         if key not in self._made:
-            self._made = {key: self._make(repeat, phase)}  # the machine asks for one phase at a time
+            while len(self._made) >= MADE:
+                del self._made[next(iter(self._made))]
+            self._made[key] = self._make(repeat, phase)
         return self._made[key]
 
     def _make(self, repeat: Repeat, phase: str) -> NodeSteps:

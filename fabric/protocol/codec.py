@@ -199,11 +199,16 @@ def _reader(cls: type) -> Check:
         field.name for field in fields(cls) if field.default is MISSING and field.default_factory is MISSING
     }
 
+    places: dict[str, list[tuple[str, Check, str]]] = {}  # by where it stands: there are few such places
+
     def read(raw: Any, where: str) -> Any:
         if not isinstance(raw, dict):
             raise _wrong(where, "a map", raw)
         if raw.keys() == checks.keys():
-            return cls(**{name: check(raw[name], f"{where}.{name}") for name, check in checks.items()})
+            place = places.get(where)
+            if place is None:
+                place = places[where] = [(name, check, f"{where}.{name}") for name, check in checks.items()]
+            return cls(**{name: check(raw[name], path) for name, check, path in place})
         if not required <= raw.keys() <= checks.keys():
             raise DecodeError(f"{where}: {_difference(raw, checks, required)}")
         return cls(**{name: checks[name](value, f"{where}.{name}") for name, value in raw.items()})

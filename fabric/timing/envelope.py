@@ -54,14 +54,13 @@ class Ceiling:
 
     def at(self, instant_ns: int) -> int | None:
         """Return the limit at an instant; None if nothing is known."""
-        after = bisect_right(self._instants, instant_ns)
-        near = self._instants[max(0, after - 1) : after + 1]
-        limits_ns = self._limits_ns[max(0, after - 1) : after + 1]
-        found = (
-            limit + widened_ns(abs(instant_ns - instant))
-            for instant, limit in zip(near, limits_ns, strict=True)
-        )
-        return min(found, default=None)
+        instants, limits_ns = self._instants, self._limits_ns
+        after = bisect_right(instants, instant_ns)
+        earlier_ns = limits_ns[after - 1] + widened_ns(instant_ns - instants[after - 1]) if after else None
+        if after == len(instants):
+            return earlier_ns
+        later_ns = limits_ns[after] + widened_ns(instants[after] - instant_ns)
+        return later_ns if earlier_ns is None else min(earlier_ns, later_ns)
 
     def clear(self) -> None:
         """Forget all."""

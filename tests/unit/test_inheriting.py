@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from agents import inheriting
+import pytest
+
+from agents import inheriting, memofile, parts
 from agents.dirty import DirtyRuns
 from agents.executor import Executor
 from agents.journal import Journal
@@ -10,6 +12,7 @@ from agents.launcher import wire
 from agents.launcher.events import Adopted, AdoptedStep
 from agents.memo import Context
 from agents.parts import Part
+from agents.remembered import Memo
 from fabric.protocol.records import Notice
 from tests.unit.scripted_node import RUN, Node, assign, step
 
@@ -83,8 +86,11 @@ def test_a_memo_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     assert inheriting.heirs(Journal.recover(tmp_path), found(), LAUNCHER) == []
 
 
-def test_a_memo_is_given_up_where_it_cannot_be_written(tmp_path: Path) -> None:
+def test_a_memo_is_given_up_where_it_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who comes next must not believe what is not true any more."""
+    monkeypatch.setattr(memofile, "ANEW_BYTES", 0)  # it is made anew with each change
     journal = Journal.create(tmp_path, RUN, 1)
     part = Part(Executor(assign()), journal, tmp_path, dirty_runs(tmp_path))
     part.write_down(Context(LAUNCHER, (), 0, ()))
@@ -95,6 +101,25 @@ def test_a_memo_is_given_up_where_it_cannot_be_written(tmp_path: Path) -> None:
     part.write_down(Context(LAUNCHER, (), 0, ()))
     part.write_down(Context(LAUNCHER, (), 0, ()))
     assert not (journal.path / "part").exists()
+    journal.close()
+
+
+def test_a_phase_that_is_too_large_for_one_change_begins_the_memo_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is larger than a message, no reader takes; of all there is each step has a change of its own."""
+    journal = Journal.create(tmp_path, RUN, 1)
+    part = Part(Executor(assign()), journal, tmp_path, dirty_runs(tmp_path))
+    part.write_down(Context(LAUNCHER, (), 0, ()))
+    begun = (journal.path / "part").stat().st_ino
+    part.executor = armed().executor
+    monkeypatch.setattr(parts, "MAX_BODY_BYTES", 100)
+    part.write_down(Context(LAUNCHER, (), 0, ()))
+    assert (journal.path / "part").stat().st_ino != begun
+    read = Memo.read(memofile.read_memo(journal.path))
+    assert read.plan is not None
+    assert read.plan.phase == "1/run"
+    assert read.attempts
     journal.close()
 
 
@@ -118,18 +143,20 @@ def test_records_that_were_about_to_be_appended_are_appended_once(tmp_path: Path
         heir.journal.close()
 
 
-def test_a_new_phase_begins_the_file_anew(tmp_path: Path) -> None:
-    """It is as long as one phase, however long the run is."""
+def test_a_long_memo_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is as long as some phases, however long the run is."""
+    monkeypatch.setattr(memofile, "ANEW_BYTES", 4000)
     node = Node()
     journal = Journal.create(tmp_path, RUN, 1)
     part = Part(node.executor, journal, tmp_path, dirty_runs(tmp_path))
     sizes = []
-    for number in range(1, 5):
+    for number in range(1, 50):
         node.prepare(step("a-1", f"{number}/run"), phase=f"{number}/run")
         part.write_down(Context(LAUNCHER, (), 0, ()))
         node.do(node.executor.clock_refreshed(node.now_ns))
         part.write_down(Context(LAUNCHER, (), 0, ()))
         sizes.append((journal.path / "part").stat().st_size)
-    assert len(set(sizes)) == 1
+    assert max(sizes) < 8000
+    assert sorted(sizes) != sizes
     part.close()
     journal.close()

@@ -27,7 +27,7 @@ class Writing:
 
     def write(self, *records: Any) -> None:
         context = Context("1.2", (1, 2, 3, 4, 5), 7, records)
-        if self.scribe.is_new_phase(self.node.executor) or not self.bodies:
+        if not self.bodies:
             self.bodies = [HEAD, *map(pack, self.scribe.whole(self.node.executor, context))]
         elif (change := self.scribe.changed(self.node.executor, context)) is not None:
             self.bodies.append(pack(change))

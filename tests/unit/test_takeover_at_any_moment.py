@@ -131,7 +131,7 @@ class Life:
     def write_down(self, records: tuple[Record, ...]) -> None:
         context = Context(LAUNCHER, (), len(self.world.records), records)
         self.world.act()
-        if self.scribe.is_new_phase(self.executor) or (not self.scribe._marks and not self.scribe._part):
+        if not self.scribe._marks and not self.scribe._part:
             head = pack(Head(format=FORMAT, software="0"))
             self.world.memo = [head, *map(pack, self.scribe.whole(self.executor, context))]
         elif (change := self.scribe.changed(self.executor, context)) is not None:
