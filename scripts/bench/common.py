@@ -78,6 +78,11 @@ class Lab:
         """For commands of an operator of this lab."""
         return os.environ | {"XDG_CONFIG_HOME": str(self.directory), "FABRIC_BROKER": self.access.url}
 
+    @property
+    def join(self) -> str:
+        """The token with which agents join."""
+        return str(self._announced["join"])
+
     def ports(self) -> tuple[int, int, int, int]:
         """Return the ports of the broker: control, go, sink and feed."""
         with Operator(self.access) as operator:
@@ -95,7 +100,10 @@ class Lab:
         )
         os.close(write_fd)
         with os.fdopen(read_fd) as announcement:
-            self._announced = json.loads(announcement.readline())
+            line = announcement.readline()
+        if not line:
+            raise SystemExit((self.directory / "broker.log").read_text())
+        self._announced = json.loads(line)
         access = OperatorAccess.load(Path(self._announced["operator_file"]))
         assert access is not None
         return access
@@ -123,7 +131,7 @@ class Lab:
     def _start_agent(self, node: str, url: str, cpu: int | None) -> None:
         words = (
             url,
-            *("--join", self._announced["join"], "--name", node, "--addr", "=127.0.0.1"),
+            *("--join", self.join, "--name", node, "--addr", "=127.0.0.1"),
             *("--state-dir", str(self.directory / node)),
         )
         if not self._is_forked:
@@ -145,7 +153,7 @@ class Lab:
         self, name: str, module: str, *words: str, pass_fd: int | None = None, cpu: int | None = None
     ) -> None:
         bound = [] if cpu is None else ["taskset", "-c", str(cpu)]
-        with (self.directory / f"{name}.log").open("wb") as log:
+        with (self.directory / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [*bound, sys.executable, "-m", module, *words],
                 stderr=log,
@@ -209,6 +217,14 @@ class Operator:
 
     def open_run(self, node: str) -> str:
         """Reserve a node, and let it know; return the run's id."""
+        run = self.reserve(node)
+        assign = m.Assign(run=run, node=node, on_lost="stop", lease_s=60.0, reset=())
+        self._connection.send(assign)
+        self.wait(m.Assigned)
+        return run
+
+    def reserve(self, node: str) -> str:
+        """Open a run with a node that hears nothing of it; return the run's id."""
         self._is_measuring = True
         self._run, self._node = new_run_id("bench", time.time()), node
         request = next(self._connection.numbers)
@@ -218,9 +234,6 @@ class Operator:
             )
         )
         self.wait(m.RunOpened)
-        assign = m.Assign(run=self._run, node=node, on_lost="stop", lease_s=60.0, reset=())
-        self._connection.send(assign)
-        self.wait(m.Assigned)
         return self._run
 
     def start(self, command: Sequence[str]) -> int:

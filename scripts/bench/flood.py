@@ -26,6 +26,12 @@ def rss_mb(pid: int) -> float:
         return 0.0
 
 
+def written(pid: int) -> int:
+    """Return how many bytes a process has written, whatever to."""
+    told = Path(f"/proc/{pid}/io").read_text().split()
+    return int(told[told.index("wchar:") + 1])
+
+
 def below(pid: int) -> list[int]:
     """Return all descendants of a process."""
     try:
@@ -77,7 +83,8 @@ def flood(lab: Lab, seconds: int, slow: str) -> None:
             time.sleep(0.1)
         tail = start([program("fabric-tail"), "latest"])
         readers = {"controller": controller.pid, "tail": tail.pid}
-        time.sleep(2.0)  # it has begun to read
+        while written(tail.pid) < 1_000_000:  # it has not begun to read
+            time.sleep(0.1)
         stopped = readers[slow]
         os.kill(stopped, signal.SIGSTOP)
         print(f"{'s':>4} {'stored MB':>10}  largest resident memory, MB")

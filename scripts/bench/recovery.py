@@ -5,10 +5,12 @@ Floor: an interpreter that imports zmq, binds, and gets one message from a peer 
 """
 
 import argparse
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -47,17 +49,19 @@ pull.recv()
 
 def floor_s() -> float:
     """Return what a restart takes that keeps nothing: process, import, bind, first message."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     push = context.socket(zmq.PUSH)
     push.setsockopt(zmq.RECONNECT_IVL, 10)
-    free = context.socket(zmq.PULL)
-    port = free.bind_to_random_port("tcp://127.0.0.1")
-    free.close(0)
+    push.setsockopt(zmq.IMMEDIATE, 1)
     push.connect(f"tcp://127.0.0.1:{port}")
     begin_s = time.monotonic()
     with subprocess.Popen([sys.executable, "-c", FLOOR, f"tcp://127.0.0.1:{port}"]) as process:
-        push.send(b"x")
-        process.wait()
+        while process.poll() is None:
+            with suppress(zmq.Again):
+                push.send(b"x", zmq.DONTWAIT)
+            time.sleep(0.001)
     took_s = time.monotonic() - begin_s
     context.destroy(0)
     return took_s
@@ -80,8 +84,7 @@ class Running:
                     "-o",
                     str(lab.directory / "bundles"),
                     "--quiet",
-                    "--patience",
-                    "300",
+                    *("--patience", "300", "--lease", "300"),
                 ],
                 env=lab.environment,
                 stdout=log,
@@ -105,6 +108,7 @@ class Running:
         until_s = time.monotonic() + PATIENCE_S
         while self.stored_bytes() <= size:
             assert time.monotonic() < until_s, "nothing is stored"
+            assert self._process.poll() is None, (self._lab.directory / "run.log").read_text()
             time.sleep(0.001)
 
     def recovery_s(self) -> float:
