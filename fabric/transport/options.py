@@ -36,6 +36,10 @@ and the go carry nothing from the reader that could tell."""
 TCP_MAXRT_MS: Final = 5000
 """Unacknowledged data ends a TCP connection after so long, instead of after the kernel's 15 minutes."""
 
+SINK_MAXRT_MS: Final = 30_000
+"""... of an agent's records, which wait where the sink is slow or many print at full speed: the kernel counts
+that, too.  What ends such a connection throws away what waits in it, and all of it is sent again."""
+
 CONNECT_TIMEOUT_MS: Final = 5000
 """An attempt to connect that nobody answers is given up: the kernel would try for two minutes."""
 
@@ -103,7 +107,7 @@ _BY_TYPE: Final[Mapping[int, Settings]] = {
     },
     zmq.DEALER: {**_ONLY_CONNECTED, zmq.SNDHWM: CONTROL_HWM, zmq.RCVHWM: CONTROL_HWM},
     zmq.PULL: {zmq.RCVHWM: SINK_HWM},
-    zmq.PUSH: {**_ONLY_CONNECTED, zmq.SNDHWM: SINK_HWM},
+    zmq.PUSH: {**_ONLY_CONNECTED, zmq.SNDHWM: SINK_HWM, zmq.TCP_MAXRT: SINK_MAXRT_MS},
     zmq.XPUB: {
         zmq.XPUB_VERBOSE: 1,  # shows every subscriber, not only the first of a topic
         # Never full, for the reason below: its heartbeats are needed, they end readers that stand still.  A
@@ -118,7 +122,8 @@ _BY_TYPE: Final[Mapping[int, Settings]] = {
 # makes a new one, and ZeroMQ 4.3.5 aborts the process as soon as it reads on ("_input_stopped").  So those
 # that read leave heartbeats to the other end, no end sends a TTL, and the kernel probes the connection: that
 # does not depend on who reads, and ZeroMQ bears the error of a socket.  The fabric's own beats tell of a cut,
-# too.
+# too.  Nor does an agent send them to the sink: its heartbeat stands behind megabytes of records, so where 200
+# agents printed at full speed none was answered within 3 s, and their connections ended again and again.
 _HEARS_NO_HEARTBEAT: Final[Settings] = {
     zmq.HEARTBEAT_IVL: 0,
     zmq.TCP_KEEPALIVE: 1,
@@ -151,5 +156,4 @@ def connecting(socket_type: int) -> dict[zmq.SocketOption, int]:
         KeyError: If the fabric has no connecting sockets of this type.
     """
     receiving = {zmq.RCVHWM: FEED_READ_HWM} if socket_type == zmq.SUB else {}
-    reading = {} if socket_type == zmq.PUSH else _HEARS_NO_HEARTBEAT
-    return {**_EVERY, **_CONNECTING, **_BY_TYPE[socket_type], **receiving, **reading}
+    return {**_EVERY, **_CONNECTING, **_BY_TYPE[socket_type], **receiving, **_HEARS_NO_HEARTBEAT}

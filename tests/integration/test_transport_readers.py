@@ -15,7 +15,7 @@ import zmq
 from broker.gate import Gate
 from broker.zap import ZapHandler
 from fabric.keys import KeyPair
-from fabric.transport import bound_port, listen, options, receive_now
+from fabric.transport import bound_port, connect, listen, options, receive_now, send_now
 from tests.integration import slow_reader, slow_sink
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +51,35 @@ def test_a_broker_outlives_a_peer_that_dies_while_its_queue_is_full(domain: str)
     done = alone(slow_sink, domain)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("read ")
+
+
+def test_an_agent_keeps_its_connection_to_a_sink_that_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where many print, each waits for long: a connection that ends for it has to send all of it again."""
+    monkeypatch.setattr(options, "listening", slow_reader.hastened(options.listening))
+    monkeypatch.setattr(options, "connecting", slow_reader.hastened(options.connecting))
+    broker, node = KeyPair.new(), KeyPair.new()
+    gate = Gate()
+    gate.add(node.public, "node", "n1")
+    contexts: list[zmq.Context[zmq.Socket[bytes]]] = [zmq.Context(), zmq.Context()]
+    zap = ZapHandler(contexts[0], gate)
+    sink = listen(contexts[0], zmq.PULL, "tcp://127.0.0.1:0", broker, "sink")
+    agent = connect(contexts[1], zmq.PUSH, f"tcp://127.0.0.1:{bound_port(sink)}", node, broker.public)
+    try:
+        sent = slow_sink.fill(agent, zap)
+        time.sleep(slow_reader.PAUSE_S)  # heartbeats, if there were any, would not be answered
+        is_last_sent, got, last = False, 0, b""
+        until = time.monotonic() + WITHIN_S
+        while last != b"last":
+            assert time.monotonic() < until, f"{got} of {sent}"
+            is_last_sent = is_last_sent or send_now(agent, [b"last"])
+            zap.serve_for(0.002)
+            for received in receive_now(sink, 100):
+                got, last = got + 1, bytes(received.frames[0])
+        assert got == sent + 1
+    finally:
+        zap.close()
+        for context in contexts:
+            context.destroy(linger=0)
 
 
 def test_a_broker_lets_a_reader_go_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
