@@ -122,7 +122,7 @@ _BY_TYPE: Final[Mapping[int, Settings]] = {
 # makes a new one, and ZeroMQ 4.3.5 aborts the process as soon as it reads on ("_input_stopped").  So those
 # that read leave heartbeats to the other end, no end sends a TTL, and the kernel probes the connection: that
 # does not depend on who reads, and ZeroMQ bears the error of a socket.  The fabric's own beats tell of a cut,
-# too.  Nor does an agent send them to the sink: its heartbeat stands behind megabytes of records, so where 200
+# too.  Nor does an agent send them to the sink: a heartbeat stands behind megabytes of records, so where 200
 # agents printed at full speed none was answered within 3 s, and their connections ended again and again.
 _HEARS_NO_HEARTBEAT: Final[Settings] = {
     zmq.HEARTBEAT_IVL: 0,
