@@ -31,7 +31,7 @@ from agents.looking import Looking
 from agents.memo import Context
 from agents.parts import Part
 from agents.pipes import Pipes
-from agents.policing import Policing
+from agents.policing import Policing, together
 from agents.probe_pipes import ProbePipes
 from agents.removal import scratch_of
 from agents.transfers import Transfers
@@ -324,7 +324,8 @@ class Hands:
             for one in check.wanted
         )
         try:
-            refusal = next(((step, why) for step, why in problems if why), None)
+            found = [(step, why) for step, why in problems if why]
+            refusal = (found[0][0], together(found, is_whole=False)) if found else None
         except OSError as error:
             refusal = ("", f"its steps cannot be looked at: {error}")
         self.drive(part, part.executor.checked(phase, refusal, self._clock.now_ns()))

@@ -63,7 +63,7 @@ class Policing:
             node=message.node,
             phase=phase,
             step="" if is_whole else found[0][0],
-            sentence=_sentence(found, is_whole=is_whole),
+            sentence=together(found, is_whole=is_whole),
         )
 
     def _whys(self, step: Step, scratch: Path, environment: Environment) -> Iterator[str]:
@@ -149,7 +149,7 @@ class Policing:
         return self._policy.why_not_path(path, os.path.realpath)
 
 
-def _sentence(found: Sequence[tuple[str, str]], *, is_whole: bool) -> str:
+def together(found: Sequence[tuple[str, str]], *, is_whole: bool) -> str:
     """Say all that is refused; the first one's step is named by the message, unless it is about the node."""
     first = f"{_label(found[0][0])}: {found[0][1]}" if is_whole else found[0][1]
     rest = [f"{_label(step)}: {why}" for step, why in found[1:MOST_TOLD]]

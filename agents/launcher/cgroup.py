@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 PREFIX = "testfabric-"
 
+INNER = "testfabric"
+"""Below a cgroup that was delegated: agent and launcher are moved there when a step has a limit."""
+
 CONTROLLERS = {"memory": ("memory", "memory.max"), "processes": ("pids", "pids.max")}
 """By the limit of a step: who keeps it in a cgroup, and in which file."""
 
@@ -41,19 +44,20 @@ def own_directory() -> str:
 
 
 def directory_of(name: str) -> str:
-    """Return where the cgroups of a launcher are, for a process in the same cgroup; or nothing."""
-    parent = own_directory()
-    return f"{parent.rstrip('/')}/{PREFIX}{name}" if parent else ""
+    """Return where the cgroups of a launcher are, for a process in the same cgroup or `INNER`; or nothing."""
+    parent = own_directory().rstrip("/").removesuffix(f"/{INNER}")
+    return f"{parent}/{PREFIX}{name}" if parent else ""
 
 
 class Leaf:
     """The cgroup of one step."""
 
-    __slots__ = ("_procs", "path")
+    __slots__ = ("_procs", "is_limited", "path")
 
     def __init__(self, path: str) -> None:
         """Make it; the directory must not be there yet."""
         self.path = path
+        self.is_limited = False
         os.mkdir(path)
         try:
             # Opened here, so that the child has nothing to look up between fork and gate.
@@ -76,6 +80,7 @@ class Leaf:
         controller, file = CONTROLLERS[name]
         if not os.path.exists(f"{self.path}/{file}"):
             _hand_down(controller, self.path.rsplit("/", 1)[0])
+        self.is_limited = True
         if not _write(f"{self.path}/{file}", str(value)):
             return False
         if name == "memory":
@@ -129,6 +134,7 @@ class Cgroups:
         """Make the directory, or be without cgroups if that is not possible or ``name`` is empty."""
         self.path = ""
         self._count = 0
+        self._leaves: list[Leaf] = []
         self._left: list[Leaf] = []
         path = directory_of(name)
         if not name or not path:
@@ -149,13 +155,18 @@ class Cgroups:
             return None
         self._count += 1
         try:
-            return Leaf(f"{self.path}/{self._count}")
+            made = Leaf(f"{self.path}/{self._count}")
         except OSError:
             return None
+        self._leaves.append(made)
+        return made
 
     def remove(self, leaf: Leaf) -> None:
         """Remove a leaf, or try again later: the kernel may be busy with its last process."""
         self._left = [other for other in (*self._left, leaf) if not other.remove()]
+        self._leaves = [other for other in self._leaves if other is not leaf]
+        if leaf.is_limited and not any(other.is_limited for other in self._leaves):
+            _take_back(self.path)
 
     def close(self) -> None:
         """Remove all that was made here and has no process in it."""
@@ -167,19 +178,63 @@ class Cgroups:
 def _hand_down(controller: str, path: str) -> None:
     """Have a controller in the cgroups below a launcher's.
 
-    The system refuses where the controller is not delegated to us, or where processes are beside them.
+    The system refuses where the controller is not delegated to us, or where processes are beside them: those
+    of a cgroup that was delegated are ours, and go out of the way.
     """
-    for directory in (path.rsplit("/", 1)[0], path):
-        _write(f"{directory}/cgroup.subtree_control", f"+{controller}")
+    above = path.rsplit("/", 1)[0]
+    control = f"{above}/cgroup.subtree_control"
+    if not _write(control, f"+{controller}") and is_delegated(above):
+        _move_inside(above)
+        _write(control, f"+{controller}")
+    _write(f"{path}/cgroup.subtree_control", f"+{controller}")
+
+
+def _take_back(path: str) -> None:
+    """Have no controllers below a launcher's cgroup any more, nor beside it if that was delegated.
+
+    A service manager could not start another agent in a cgroup that has them.
+    """
+    above = path.rsplit("/", 1)[0]
+    for directory in (path, above) if is_delegated(above) else (path,):
+        for controller, _ in CONTROLLERS.values():
+            _write(f"{directory}/cgroup.subtree_control", f"-{controller}")
+
+
+def is_delegated(path: str) -> bool:
+    """Say whether a service manager has given a cgroup to those who are in it; systemd notes it there."""
+    for name in ("user.delegate", "trusted.delegate"):  # the second one is for root, of older versions
+        try:
+            if os.getxattr(path, name) == b"1":
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _move_inside(path: str) -> None:
+    """Move the processes of a cgroup to one below it."""
+    try:
+        os.mkdir(f"{path}/{INNER}")
+    except FileExistsError:
+        pass  # an agent that has come since is beside it
+    except OSError:
+        return
+    for pid in _pids(path):
+        _write(f"{path}/{INNER}/cgroup.procs", str(pid))
 
 
 def _write(path: str, text: str) -> bool:
-    """Write to a file of the kernel; say whether it has taken that."""
+    """Write to a file of the kernel; say whether it has taken that.  None is made where there is none."""
     try:
-        with open(path, "w") as file:
-            file.write(text)
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     except OSError:
         return False
+    try:
+        os.write(fd, text.encode())
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
     return True
 
 
@@ -201,12 +256,16 @@ def members(path: str) -> list[int]:
     """Return the pids of a cgroup and of those below it."""
     pids: list[int] = []
     for directory in _tree(path):
-        try:
-            with open(f"{directory}/cgroup.procs") as file:
-                pids += [int(line) for line in file]
-        except OSError:
-            continue  # gone, or a threaded one, which has no list of processes
+        pids += _pids(directory)
     return pids
+
+
+def _pids(path: str) -> list[int]:
+    try:
+        with open(f"{path}/cgroup.procs") as file:
+            return [int(line) for line in file]
+    except OSError:
+        return []  # gone, or a threaded one, which has no list of processes
 
 
 def remove(path: str) -> bool:

@@ -1,7 +1,8 @@
 """What the patterns of a fetch mean on this machine, found a little at a time.
 
-Directories are taken with all that is in them.  Links to directories that are met on the way are not
-followed, so nothing goes round in circles; one that a pattern itself names is.
+Directories are taken with all that is in them.  Links to directories that are met on the way, or that ``*``
+happens to mean, are not followed, so nothing goes round in circles and nobody gets a disk for ``*``; one that
+a pattern itself names is, and one behind which it goes on.
 """
 
 import os
@@ -12,6 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 _MAGIC = frozenset("*?[")
+_LINKED = "a symbolic link to a directory, which is not followed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,13 @@ def find(base: str, pattern: str) -> Iterator[Sight]:
         return
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
     for path in _expand("/" if pattern.startswith("/") else base, parts):
-        if path is None:
-            yield None
-        else:
+        if isinstance(path, str):
             yield from _contents(path)
+        else:
+            yield path
 
 
-def _expand(prefix: str, parts: list[str]) -> Iterator[str | None]:
+def _expand(prefix: str, parts: list[str]) -> Iterator[str | Missed | None]:
     """Yield the paths that match."""
     plain = 0
     while plain < len(parts) and not _MAGIC & set(parts[plain]):
@@ -84,12 +86,23 @@ def _expand(prefix: str, parts: list[str]) -> Iterator[str | None]:
     entries = _entries(prefix)
     yield None
     for entry in entries:
-        if fnmatchcase(entry.name, part) and (part.startswith(".") or not entry.name.startswith(".")):
+        if not fnmatchcase(entry.name, part) or (entry.name.startswith(".") and not part.startswith(".")):
+            continue
+        if rest or not _is_linked_directory(entry):
             yield from _expand(entry.path, rest)
+        else:
+            yield Missed(entry.path, _LINKED, serious=False)
 
 
 def _is_plain_directory(entry: os.DirEntry[str]) -> bool:
     return not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+
+
+def _is_linked_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_symlink() and entry.is_dir()
+    except OSError:
+        return False  # where it leads may not be looked at: `_contents` says so
 
 
 def _entries(path: str) -> list[os.DirEntry[str]]:
@@ -158,7 +171,7 @@ def _odd(path: str) -> Sight:
     if stat.S_ISREG(mode):
         return Found(path)
     if stat.S_ISDIR(mode):
-        return Missed(path, "a symbolic link to a directory, which is not followed", serious=False)
+        return Missed(path, _LINKED, serious=False)
     return Missed(path, f"it is {_kind(mode)}", serious=False)
 
 

@@ -194,6 +194,21 @@ def test_odd_things_are_listed_and_links_do_not_lead_in_circles(node: Node) -> N
     assert not fetch.failed
 
 
+def test_what_a_star_happens_to_mean_is_not_followed_where_it_leads_to_a_directory(node: Node) -> None:
+    """`*` beside a link to `/` must not bring the disk; who goes on behind the star wants what is there."""
+    node.write("real/a.log")
+    node.write("elsewhere/deep/b.log")
+    (node.place / "real/link").symlink_to(node.place / "elsewhere")
+    assert not node.fetch("real/*").failed
+    assert list(node.files) == ["real/a.log"]
+    assert node.missing == {"real/link": "a symbolic link to a directory, which is not followed"}
+    assert node.fetch("real/li*k").failed, "nothing of it could be had"
+    for pattern in ("real/*/deep/b.log", "real/link"):
+        node.records.clear()
+        assert not node.fetch(pattern).failed
+        assert list(node.files) == ["real/link/deep/b.log"]
+
+
 @pytest.mark.parametrize("pattern", ["fifo", "/dev/null", "dangling"])
 def test_a_pattern_that_means_something_odd_alone_is_a_failure(node: Node, pattern: str) -> None:
     """It was wanted by name, and nothing of it can be had."""

@@ -137,6 +137,17 @@ def server(port: int, **changes: Any) -> Step:
     return step("a-1", **({"verb": "spawn", "timeout_s": None, "argv": argv} | changes))
 
 
+def test_a_refusal_names_all_that_a_look_has_found(bench: Bench) -> None:
+    """Who mends one thing and starts again, to be told of the next one, does so a second time at most."""
+    bench.begin(step("a-1"), step("a-2", user="no-such-user"), step("b-1"), step("b-2", user="nor-this"))
+    refused = bench.sent[-1]
+    assert isinstance(refused, Refused)
+    assert refused.step == "1/run/a/a-2"
+    assert refused.sentence == (
+        "there is no user 'no-such-user' on this node; step b-2: there is no user 'nor-this' on this node"
+    )
+
+
 def test_a_port_is_seen_when_the_step_listens_and_nobody_connects(bench: Bench) -> None:
     """A connection would be the first client of a server that may take only one."""
     port = free_port()
