@@ -19,7 +19,7 @@ from tests.integration.faults.processes import until
 HOLD_S: Final = 7.0
 """How long something is stopped or cut off: over the silences (5 s), below a run's patience (10 s)."""
 
-WITHIN_S: Final = 60.0
+WITHIN_S: Final = 120.0
 """From the fault to the end of the last run, on a machine that has more to do."""
 
 _PATIENCE: Final = Patience()

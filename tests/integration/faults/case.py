@@ -25,7 +25,7 @@ FILE_BYTES: Final = 48_000_000
 FETCHED_BYTES: Final = 2_000_000
 """So much of it has come when something happens."""
 
-LEAD_S: Final = 10.0
+LEAD_S: Final = 5.0
 """From a go to its t0 where something is to happen in between; others come to their moment meanwhile."""
 
 LEASE_S: Final = 4.0
@@ -67,10 +67,7 @@ name    = "work-other"
 cmd     = ["{python}", "-S", "{program}", "{files}/other", "{lines}", "end"]
 timeout = "200s"
 
-[[collect.other]]
-when = "always"
-cmd  = "echo done >> {files}/collect-other"
-{fetch}
+{collect}{fetch}
 [[reset.victim]]
 cmd = '''
 {reset}
@@ -79,6 +76,12 @@ echo done >> {files}/reset-victim
 
 [[reset.other]]
 cmd = "echo done >> {files}/reset-other"
+"""
+
+_COLLECT: Final = """
+[[collect.other]]
+when = "always"
+cmd  = "echo done >> {files}/collect-other"
 """
 
 _FETCH: Final = """
@@ -129,6 +132,7 @@ class Case:
             program=program_in(self.lab.directory),
             lines=LINES,
             mode={"run": "on", "fetch": "wait"}.get(stage, "end"),
+            collect=_COLLECT.format(**names) if self.collects else "",
             fetch=_FETCH.format(**names) if stage == "fetch" else "",
             reset=_RESET.format(**names) if stage == "reset" else "",
             **names,
@@ -179,6 +183,11 @@ class Case:
         """Id of the run; nothing while it has none."""
         found = [path.name for path in self.run.output.glob("*") if path.name != "latest"]
         return found[0] if found else ""
+
+    @property
+    def collects(self) -> bool:
+        """Whether there is a phase between its step and the reset: of two the long lead is long enough."""
+        return self.cell.stage != "go"
 
     @property
     def is_ended_in_reset(self) -> bool:

@@ -134,7 +134,9 @@ class Judge:
             self._demand(count == wanted, f"the reset of {role} was done {count} times, not {wanted}")
         collected = case.count("collect-other")
         is_led = self._cell.victim != "controller" or survived
-        self._demand(collected == 1 if is_led else collected <= 1, f"collected {collected} times")
+        wanted = int(case.collects)
+        is_so = collected == wanted if is_led else collected <= wanted
+        self._demand(is_so, f"collected {collected} times")
 
     def _fetched(self, bundle: Path, digest: str) -> None:
         """All of the file, or a part that is called so."""

@@ -8,10 +8,10 @@ from typing import Final
 from tests.integration.faults.lab import PATIENT, Agent, FabricRun, Lab
 from tests.integration.faults.processes import until
 
-SIZE: Final = 120_000_000
-"""Takes a second at least, so that there is a middle."""
+SIZE: Final = 60_000_000
+"""Takes half a second at least, so that there is a middle."""
 
-STEP_BYTES: Final = 10_000_000
+STEP_BYTES: Final = 5_000_000
 """Comes between two faults."""
 
 TRIAL: Final = """

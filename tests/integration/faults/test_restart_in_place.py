@@ -25,7 +25,7 @@ cmd = "while [ ! -e {files}/held-{role} ]; do sleep 0.02; done"
 TRIAL: Final = """
 [trial]
 name = "restarted"
-lead = "2s"
+lead = "1s"     # of each phase
 
 [nodes]
 victim = "victim"

@@ -34,7 +34,9 @@ def test_a_sweep_whose_controller_was_killed_is_continued(lab: Lab) -> None:
     first.wait_said("phase 2.2/run: go")
 
     led = lab.run(trial, "--resume", "latest", name="led")
-    assert led.wait() == 2, first.end_of_said()
+    until(lambda: led.process.poll() is not None or first.process.poll() is not None, led.end_of_said)
+    assert first.process.poll() is None, first.end_of_said()
+    assert led.wait() == 2, led.end_of_said()
     assert "goes on: its controller was heard of just now" in led.said()
 
     first.signal(signal.SIGKILL)
