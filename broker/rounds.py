@@ -165,7 +165,7 @@ class GoRound:
 
     def _failed(self) -> GoAborted:
         go = self._go
-        started = tuple(sorted(self._started))
+        started, t0s = tuple(sorted(self._started)), self._started.values()
         return GoAborted(
             run=go.run,
             phase=go.phase,
@@ -173,6 +173,8 @@ class GoRound:
             reasons=self._reasons,
             started=started,
             late=self._is_late,
+            t0_ns=max(t0s) if t0s and self._are_one(t0s) else 0,
+            lead_ns=self._lead_ns,
         )
 
     def _taken_back(self) -> Abort:

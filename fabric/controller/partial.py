@@ -4,10 +4,12 @@ An abort that is cut off on its way leaves a node that starts while the others d
 it is reached again, or its record does: whenever that comes, the run cannot be trusted.
 """
 
+from collections.abc import Collection
+
 from fabric.controller.desk import Desk
 from fabric.controller.entry import Read
 from fabric.controller.failures import describe_reasons
-from fabric.protocol.messages import GoAborted
+from fabric.protocol.messages import GoAborted, GoCommitted
 from fabric.protocol.names import StepId
 from fabric.protocol.records import StepStarted
 from fabric.report.fold import folded
@@ -21,11 +23,26 @@ def note_aborted(desk: Desk, message: GoAborted) -> None:
             _judge(desk, node, start)
 
 
+def as_committed(message: GoAborted, needed: Collection[str]) -> GoCommitted | None:
+    """Return the go as one that stands, if all have started that have something to do in the phase."""
+    if not message.t0_ns or not set(needed) <= set(message.started):
+        return None
+    return GoCommitted(
+        run=message.run,
+        phase=message.phase,
+        go=message.go,
+        t0_ns=message.t0_ns,
+        lead_ns=message.lead_ns,
+    )
+
+
 def note_partial(desk: Desk, message: GoAborted) -> None:
     """Note that an abort came too late for some."""
     names, whys = folded(message.started), describe_reasons(message)
     desk.told_partial.update((message.phase, node) for node in message.started)
     desk.findings.add("invalid", f"phase {message.phase} began on {names} only, and was ended there: {whys}")
+    desk.progress.stop()
+    desk.is_last_repeat = True
 
 
 def take_record(desk: Desk, read: Read, now_ns: int) -> None:

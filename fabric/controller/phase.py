@@ -17,7 +17,7 @@ from fabric.controller.effects import Effect, Note
 from fabric.controller.failures import judge_no_start, judge_refusal, tell_cut
 from fabric.controller.goes import Goes
 from fabric.controller.limits import grace_s, limit_ns
-from fabric.controller.partial import note_aborted, note_partial
+from fabric.controller.partial import as_committed, note_aborted, note_partial
 from fabric.controller.phase_end import phase_ended
 from fabric.controller.repeats import phase_aborted
 from fabric.protocol.limits import BARRIER_S
@@ -61,9 +61,9 @@ class PhaseRun:
         self.overdue: list[tuple[str, str]] = []  # nodes to be given up, and why
         self.lost_broker = ""  # why, if the broker does not decide
         self.cut_how: Cut = ""
-        self.deadline_ns = 0
-        self._why_cut = ""
+        self.deadline_ns, self._why_cut = 0, ""
         self._nodes: tuple[str, ...] = ()
+        self._busy: set[str] = set()  # those of them that have something to do
         self._refusing: set[str] = set()
         self._is_refused = False  # by a node, in the present attempt to prepare
         self._late: list[Refused] = []  # of nodes that had been ready
@@ -108,7 +108,8 @@ class PhaseRun:
         self._nodes = tuple(node for node in self._possible if node not in self._refusing)
         steps = desk.plan.steps(self._repeat, self._phase)
         ends = {node: self._ends(node) for node in self._nodes}
-        if not any(steps.get(node) or ends[node] for node in self._nodes):
+        self._busy = {node for node in self._nodes if steps.get(node) or ends[node]}
+        if not self._busy:
             return self.leave()
         self._barrier = Barrier(self._nodes, now_ns + round((BARRIER_S + grace_s(desk.plan, ends)) * S))
         self.deadline_ns = self._barrier.deadline_ns
@@ -228,6 +229,8 @@ class PhaseRun:
         """Nobody starts: try again, or give the phase up."""
         if self.state != "starting" or not self._goes.is_answer(message):
             return []
+        if (stands := as_committed(message, self._busy.intersection(self._nodes))) is not None:
+            return [Note(self._goes.stood(stands)), *self._run((*self._begun, *message.started), now_ns)]
         note = phase_aborted(self._desk, message, now_ns)
         if self.is_reset:
             self._begun += message.started  # cleaning up need not begin at one instant: the others follow
@@ -246,10 +249,7 @@ class PhaseRun:
 
     def _partly_started(self, message: GoAborted, now_ns: int) -> list[Effect]:
         """An abort came too late for some: end what they do; nothing of it can be trusted."""
-        desk = self._desk
-        note_partial(desk, message)
-        desk.progress.stop()
-        desk.is_last_repeat = True
+        note_partial(self._desk, message)
         self.cut_how, self._why_cut = "hard", "not all nodes have started"
         return self._run(message.started, now_ns)
 

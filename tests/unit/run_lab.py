@@ -125,9 +125,11 @@ class Lab:
         start = self.last(StartPhase)
         self.hear(GoCommitted(run=RUN, phase=start.phase, go=start.go, t0_ns=T0_NS, lead_ns=20_000_000))
 
-    def abort(self, reasons: dict[str, str], started: tuple[str, ...] = (), *, late: bool = False) -> None:
+    def abort(
+        self, reasons: dict[str, str], started: tuple[str, ...] = (), *, late: bool = False, t0_ns: int = 0
+    ) -> None:
         go = self.last(StartPhase)
-        words = {"phase": go.phase, "go": go.go, "started": started, "late": late}
+        words = {"phase": go.phase, "go": go.go, "started": started, "late": late, "t0_ns": t0_ns}
         self.hear(GoAborted(run=RUN, reasons=reasons, **words))
 
     def start(self, *, late_ns: int = 0) -> None:

@@ -107,6 +107,8 @@ class GoAborted:
     reasons: dict[str, str]  # by node
     started: tuple[str, ...]  # nodes that the abort reached too late
     late: bool = False  # some node would have needed a longer lead, as far as that is known
+    t0_ns: int = 0  # at which those have started, in fabric time; 0 if that was not one instant
+    lead_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """Who dies, stands still or is cut off, at which moment of a run, and what becomes of it.
 
-`scripts/faults` does the whole matrix.  All runs of a batch are brought to their moments, then everything happens.
-Here is the cheapest of each kind that no other test has: an agent that is killed and comes back is in
-`test_restart_in_place`, one that is stopped in `test_files`, a broker, a controller and a tail that are stopped
-in tests/integration/output; and whoever is cut off from the broker sees what all see when the broker is.
+`scripts/faults` does the whole matrix.  All runs of a batch are brought to their moments, then everything
+happens.  Here is the cheapest of each kind that no other test has: an agent that is killed and comes back is
+in `test_restart_in_place`, one that is stopped in `test_files`, a broker, a controller and a tail that are
+stopped in tests/integration/output; and whoever is cut off sees what all see when the broker is.
 """
 
 from collections.abc import Iterator
