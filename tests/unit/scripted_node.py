@@ -112,3 +112,12 @@ def running(*steps: Step) -> Node:
     node.go()
     node.start_all()
     return node
+
+
+def owing(*steps: Step, on_lost: str = "stop") -> Node:
+    """Return a node on which steps run, so that its reset is due: a-1 if nothing else is told."""
+    node = Node(step("a-1", phase="0/reset", when="always"), on_lost=on_lost)
+    node.prepare(*(steps or (step("a-1"),)))
+    node.go()
+    node.start_all()
+    return node

@@ -24,7 +24,7 @@ from fabric.protocol.messages import (
 )
 from fabric.protocol.records import PhaseFinished, StepFinished, StepSkipped, StepStarted
 from fabric.timing.offset import Estimate
-from tests.unit.scripted_node import MS, OFFSET_NS, RUN, Node, running, step
+from tests.unit.scripted_node import MS, OFFSET_NS, RUN, Node, owing, running, step
 
 T0_NS = OFFSET_NS + 1020 * MS
 """Of a go that a node gets at the beginning of its time."""
@@ -405,10 +405,7 @@ def test_free_ends_everything_and_says_so_when_nothing_is_left() -> None:
 
 def test_a_lost_controller_makes_the_node_stop_reset_and_come_free() -> None:
     """Nobody else will clean up; once, and in this order."""
-    node = Node(step("a-1", phase="0/reset", when="always"))
-    node.prepare(step("a-1"), step("b-1", verb="spawn", timeout_s=None))
-    node.go()
-    node.start_all()
+    node = owing(step("a-1"), step("b-1", verb="spawn", timeout_s=None))
     abandon = Abandon(run=RUN, sentence="the controller is gone")
     node.do(node.executor.receive(abandon, node.now_ns))
     node.do(node.executor.receive(abandon, node.now_ns))
@@ -423,10 +420,7 @@ def test_a_lost_controller_makes_the_node_stop_reset_and_come_free() -> None:
 
 def test_with_on_lost_continue_the_phase_goes_on_to_its_end() -> None:
     """The network under test may cut the control network."""
-    node = Node(step("a-1", phase="0/reset", when="always"), on_lost="continue")
-    node.prepare(step("a-1"))
-    node.go()
-    node.start_all()
+    node = owing(on_lost="continue")
     node.do(node.executor.lease_ended("the broker was silent", node.now_ns))
     assert not node.wants(End)
     node.finish(node.key("a-1"))
@@ -438,10 +432,7 @@ def test_with_on_lost_continue_the_phase_goes_on_to_its_end() -> None:
 
 def test_a_node_that_reset_already_does_not_reset_again_alone() -> None:
     """Undo exactly once."""
-    node = Node(step("a-1", phase="0/reset", when="always"))
-    node.prepare(step("a-1"))
-    node.go()
-    node.start_all()
+    node = owing()
     node.finish(node.key("a-1"))
     node.prepare(step("a-1", phase="1/reset", when="always"), phase="1/reset")
     node.go(phase="1/reset")
@@ -505,10 +496,7 @@ def test_a_dead_launcher_does_not_keep_a_reset_from_being_done() -> None:
 
 def test_a_launcher_that_dies_while_a_node_resets_alone_does_not_keep_it_for_ever() -> None:
     """Nobody would ask again: a refusal has no reader any more."""
-    node = Node(step("a-1", phase="0/reset", when="always"))
-    node.prepare(step("a-1"))
-    node.go()
-    node.start_all()
+    node = owing()
     node.finish(node.key("a-1"))
     node.is_slow = True
     node.do(node.executor.receive(Abandon(run=RUN, sentence="gone"), node.now_ns))
@@ -521,10 +509,7 @@ def test_a_launcher_that_dies_while_a_node_resets_alone_does_not_keep_it_for_eve
 
 def test_a_reset_that_was_cut_short_is_done_again_alone_but_only_once() -> None:
     """The lease of a launcher may end it; a reset that cannot work must not go on for ever."""
-    node = Node(step("a-1", phase="0/reset", when="always"))
-    node.prepare(step("a-1"))
-    node.go()
-    node.start_all()
+    node = owing()
     node.finish(node.key("a-1"))
     node.prepare(step("a-1", phase="1/reset", when="always"), phase="1/reset")
     node.go(phase="1/reset")

@@ -5,7 +5,7 @@ import pytest
 from agents.effects import Drop, End, Ship
 from fabric.protocol.messages import Abandon, Free, Ready
 from fabric.protocol.records import Notice
-from tests.unit.scripted_node import MS, RUN, Node, step
+from tests.unit.scripted_node import MS, RUN, Node, owing, step
 
 LEASE_NS = 20_000 * MS
 
@@ -20,10 +20,7 @@ def quiet(node: Node, since_ns: int, for_ns: int) -> None:
 
 def test_a_node_that_is_cut_off_stops_at_the_end_of_its_lease() -> None:
     """Not before: a cut that is shorter costs nothing."""
-    node = Node(step("a-1", phase="0/reset", when="always"))
-    node.prepare(step("a-1"))
-    node.go()
-    node.start_all()
+    node = owing()
     since_ns = node.now_ns
     quiet(node, since_ns, LEASE_NS - 1)
     assert not node.wants(End)
@@ -33,10 +30,7 @@ def test_a_node_that_is_cut_off_stops_at_the_end_of_its_lease() -> None:
 
 def test_with_on_lost_continue_what_runs_goes_on_and_another_lease_follows() -> None:
     """Also what is spawned; the network may be back when the steps are over, and the next phase come."""
-    node = Node(step("a-1", phase="0/reset", when="always"), on_lost="continue")
-    node.prepare(step("a-1"), step("b-1", verb="spawn", timeout_s=None))
-    node.go()
-    node.start_all()
+    node = owing(step("a-1"), step("b-1", verb="spawn", timeout_s=None), on_lost="continue")
     since_ns = node.now_ns
     quiet(node, since_ns, 5 * LEASE_NS)
     assert not node.wants(End)
@@ -95,10 +89,7 @@ def test_a_reset_that_is_due_when_the_run_is_over_leaves_the_node_dirty(has_rese
 
 def test_a_reset_that_is_cut_short_by_the_end_of_the_run_leaves_the_node_dirty() -> None:
     """What was ended in the middle has not succeeded, though nothing of it failed."""
-    node = Node(step("a-1", phase="0/reset", when="always"))
-    node.prepare(step("a-1"))
-    node.go()
-    node.start_all()
+    node = owing()
     node.finish(node.key("a-1"))
     node.prepare(step("a-1", phase="1/reset", when="always"), phase="1/reset")
     node.go(phase="1/reset")
@@ -110,10 +101,7 @@ def test_a_reset_that_is_cut_short_by_the_end_of_the_run_leaves_the_node_dirty()
 
 def test_why_a_node_is_dirty_has_the_last_line_of_the_step_that_failed() -> None:
     """Of a reset that a node did alone nobody has seen anything."""
-    node = Node(step("a-1", phase="0/reset", when="always"))
-    node.prepare(step("a-1"))
-    node.go()
-    node.start_all()
+    node = owing()
     node.finish(node.key("a-1"))
     node.do(node.executor.receive(Abandon(run=RUN, sentence="gone"), node.now_ns))
     key = node.key("a-1")

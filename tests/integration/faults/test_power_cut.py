@@ -2,14 +2,14 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Final
 
+from tests.integration.faults import counting
 from tests.integration.faults.lab import Lab
 from tests.integration.faults.processes import until
 
-TRIAL: Final = """
+TRIAL: Final = f"""
 [trial]
 name = "power"
 lead = "150ms"
@@ -17,18 +17,9 @@ lead = "150ms"
 [nodes]
 victim = "victim"
 
-[[run.victim]]
-name = "numbers"
-cmd  = ["{python}", "-uc", '''
-import time
-for number in range(10_000_000):
-    print(number)
-    if number % 100 == 0:
-        time.sleep(0.01)
-''']
-
+{counting.STEP}
 [[reset.victim]]
-cmd = "echo done >> {files}/reset-victim"
+cmd = "echo done >> {{files}}/reset-victim"
 """
 
 
@@ -45,8 +36,7 @@ def lose_the_end(state: Path) -> int:
 def test_what_the_disk_of_a_node_has_lost_is_not_numbered_again(lab: Lab) -> None:
     """The sink has what it was sent, the run says that more may be missing, and the node is reset."""
     lab.start_agents("victim")
-    run = lab.run(TRIAL.format(python=sys.executable, files=lab.directory))
-    until(lambda: "victim/numbers" in run.said() and "│ 2000\n" in run.said(), run.said)
+    run = counting.run_counting(lab, TRIAL)
     victim = lab.agents["victim"]
     launcher = victim.launcher
     os.kill(victim.pid, signal.SIGSTOP)  # so that neither sees the other's end
@@ -63,9 +53,5 @@ def test_what_the_disk_of_a_node_has_lost_is_not_numbered_again(lab: Lab) -> Non
     until(lambda: not list((victim.state / "journals").glob("*/*")), "the end of its journals")
     replayed = lab.command("tail", run.run, "--node", "victim").stdout
     assert "victim was booted anew" in replayed
-    shown = [line.split("│ ", 1)[1] for line in replayed.splitlines() if "numbers" in line and "│ " in line]
-    assert len(shown) > 2000
-    *whole, last = shown
-    assert whole == [str(number) for number in range(len(whole))]
-    assert str(len(whole)).startswith(last)
+    counting.check_counted(replayed)
     assert (lab.directory / "reset-victim").read_text() == "done\n"
