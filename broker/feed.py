@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from broker.limits import MAX_TOPICS, UNPUBLISHED_BYTES
@@ -56,6 +57,28 @@ class Unpublished:
         self._limit_bytes = limit_bytes
         self._bytes = 0
         self._entries: dict[str, deque[Entry]] = {}
+        self._durable: dict[str, int] = {}  # runs of which some may be seen: up to which record
+
+    @property
+    def has_durable(self) -> bool:
+        """Whether something waits that may be seen."""
+        return bool(self._durable)
+
+    def committed(self, run: str, number: int) -> None:
+        """Let all of a run up to record ``number`` be seen."""
+        if run in self._entries:
+            self._durable[run] = number
+
+    def portion(self, most: int) -> Iterator[tuple[str, Entry]]:
+        """Yield the next entries that may be seen, with their runs; ``most`` of them, at least one."""
+        for run in list(self._durable):
+            for entry in islice(self.take(run, self._durable[run]), most):
+                most -= 1
+                yield run, entry
+            number = self._durable.pop(run)
+            if not most:  # there may be more of it: after the other runs
+                self._durable[run] = number
+                return
 
     def add(self, run: str, entry: Entry) -> None:
         """Keep an entry until it is durable, if there is room."""
@@ -76,6 +99,7 @@ class Unpublished:
 
     def drop(self, run: str) -> None:
         """Forget a run's entries: its log is opened anew, and other records may get their numbers."""
+        self._durable.pop(run, None)
         self._bytes -= sum(entry.size_bytes for entry in self._entries.pop(run, ()))
 
 

@@ -33,7 +33,7 @@ from broker.feed import Topics, Unpublished, feed_topic
 from broker.gate import Gate
 from broker.home import Home
 from broker.identity import log_access, tell_gate
-from broker.limits import MAX_READ, READING_NS, RETRY_NS, VERSION_EVERY_NS
+from broker.limits import MAX_READ, PORTION, PORTION_EVERY_NS, READING_NS, RETRY_NS, VERSION_EVERY_NS
 from broker.reading import Readers
 from broker.retention import Reads
 from broker.sockets import Sockets
@@ -70,6 +70,7 @@ class Hands:
         self._stuck: deque[Store] = deque()  # entries that could not be written, in their order
         self._broken: set[str] = set()  # runs whose logs have to be opened anew
         self._retry_ns = 0
+        self._portion_ns = 0  # when the next entries may be published
         self._heard: m.Message | None = None  # at present, and the frame in which it came
         self._heard_frame: Bytes = b""
         self._ways: Mapping[type, Callable[[Any, int], None]] = {
@@ -97,7 +98,9 @@ class Hands:
         """When `carry_on` has something to do; 0: at once."""
         if self._readers.has_work:
             return 0
-        return self._retry_ns if self.is_stalled else None
+        times = [self._retry_ns] if self.is_stalled else []
+        times += [self._portion_ns] if self._unpublished.has_durable else []
+        return min(times, default=None)
 
     @property
     def is_stalled(self) -> bool:
@@ -120,7 +123,8 @@ class Hands:
             self._ways[type(effect)](effect, now_ns)
 
     def carry_on(self, now_ns: int) -> None:
-        """Answer one reader, try again what the disk refused, have what was written made durable."""
+        """Publish, answer one reader, try again what the disk refused, have what was written made durable."""
+        self._publish(now_ns)
         self._readers.carry_on(now_ns)
         if self.is_stalled and now_ns >= self._retry_ns:
             self._retry(now_ns)
@@ -131,7 +135,7 @@ class Hands:
         """Publish what has become durable, and tell the broker."""
         for run, number, error in self._home.logs.committed():
             if error is None:
-                self._publish(run, number)
+                self._unpublished.committed(run, number)
                 self.carry_out(self._broker.committed(run, number, now_ns), now_ns)
             elif run not in self._broken:
                 _failed("commit_failed", error, run=run)
@@ -215,8 +219,11 @@ class Hands:
         if self.topics.is_followed(effect.run):
             self._unpublished.add(effect.run, entry)
 
-    def _publish(self, run: str, number: int) -> None:
-        for entry in self._unpublished.take(run, number):
+    def _publish(self, now_ns: int) -> None:
+        if now_ns < self._portion_ns or not self._unpublished.has_durable:
+            return
+        self._portion_ns = now_ns + PORTION_EVERY_NS
+        for run, entry in self._unpublished.portion(PORTION):
             send_now(self._sockets.feed, (feed_topic(run), entry.head, entry.batch, entry.payload))
 
     def _stall(self, error: StoreError, now_ns: int) -> None:

@@ -171,6 +171,13 @@ UNPUBLISHED_BYTES: Final = 16 << 20
 """Most bytes of entries that wait for the disk before they are published: a tenth of a second of a sink at
 full speed.  What is beyond that, readers ask for."""
 
+PORTION: Final = 32
+"""So many entries are published at once: half of what may wait for a reader (FEED_HWM), who else had a gap
+whenever many nodes end something together, and the run of 64 a pause of up to a second after each phase."""
+
+PORTION_EVERY_NS: Final = MS
+"""Between two portions: time for ZeroMQ's thread to pass the first one on.  32,000 entries a second."""
+
 # --- retention -------------------------------------------------------------------------------------
 SURVEY_NS: Final = 60 * S
 """So often it is looked whether runs have become too old or too many."""

@@ -50,6 +50,43 @@ def test_entries_are_published_when_they_are_durable_in_their_order() -> None:
     assert list(unpublished.take(RUN, 4)) == []
 
 
+def test_what_is_durable_is_published_in_portions() -> None:
+    """The ends of a phase of many nodes come together, and ZeroMQ drops what it has no room for."""
+    unpublished = Unpublished()
+    made = [entry(number) for number in (1, 2, 3, 4)]
+    for one in made:
+        unpublished.add(RUN, one)
+    assert not unpublished.has_durable
+    unpublished.committed(RUN, 3)
+    assert list(unpublished.portion(2)) == [(RUN, made[0]), (RUN, made[1])]
+    assert unpublished.has_durable
+    unpublished.committed(RUN, 4)
+    assert list(unpublished.portion(3)) == [(RUN, made[2]), (RUN, made[3])]
+    assert not unpublished.has_durable
+    unpublished.committed(RUN, 4)
+    assert not unpublished.has_durable, "of a run that nobody follows there is nothing to publish"
+
+
+def test_each_run_has_its_turn_on_the_feed() -> None:
+    """One that prints as fast as it can does not keep the end of another one's phase back."""
+    unpublished = Unpublished()
+    for run in (RUN, OTHER):
+        for number in (1, 2):
+            unpublished.add(run, entry(number))
+        unpublished.committed(run, 2)
+    assert [run for _ in range(4) for run, _ in unpublished.portion(1)] == [RUN, OTHER, RUN, OTHER]
+
+
+def test_what_a_broken_log_had_is_not_published() -> None:
+    """Other records may get these numbers when it was opened anew."""
+    unpublished = Unpublished()
+    unpublished.add(RUN, entry(1))
+    unpublished.committed(RUN, 1)
+    unpublished.drop(RUN)
+    assert not unpublished.has_durable
+    assert list(unpublished.portion(1)) == []
+
+
 def test_what_waits_for_a_slow_disk_is_bounded() -> None:
     """Readers ask for what the feed has lost; a full memory would end the broker."""
     unpublished = Unpublished(limit_bytes=25)
