@@ -27,11 +27,21 @@ class Ending:
         self._freed: dict[str, Freed] = {}
         self.overdue: list[tuple[str, str]] = []
         self.deadline_ns = now_ns + FREE_NS
-        self.told = False  # the verdict
+        self._end: RunEnded | None = None  # as it was told
         self.lost_broker = ""  # why, if it does not confirm
 
     def __str__(self) -> str:
         return "freeing"
+
+    @property
+    def told(self) -> bool:
+        """Whether the verdict was."""
+        return self._end is not None
+
+    def is_told(self, record: RunEnded) -> bool:
+        """Whether this is the end that was told here, and not that of a broker that ends the run itself."""
+        end = self._end
+        return end is not None and (end.t_ns, end.verdict) == (record.t_ns, record.verdict)
 
     @property
     def is_over(self) -> bool:
@@ -93,11 +103,11 @@ class Ending:
 
     def tell(self, now_ns: int) -> list[Effect]:
         """Add the verdict to the run's records; when it is read back, all was read."""
-        self.told = True
         self.deadline_ns = now_ns + CLOSE_NS
         t, bound = self._desk.fabric(now_ns)
         findings = self._desk.findings
-        return [Note(RunEnded(t_ns=t, bound_ns=bound, verdict=findings.verdict, why=findings.whys))]
+        self._end = RunEnded(t_ns=t, bound_ns=bound, verdict=findings.verdict, why=findings.whys)
+        return [Note(self._end)]
 
     def close(self, result: str, now_ns: int) -> list[Effect]:
         """Have the broker keep the verdict and release the nodes."""

@@ -146,7 +146,7 @@ class Run:
                 effects = self._step_finished(read.node, read.record, now_ns)
             case PhaseFinished(phase=phase) if self._phase is not None and phase == self._phase.id:
                 effects = self._phase.finished(read.node, now_ns)
-            case RunEnded() if self.state == "closing" and self._ending is not None:
+            case RunEnded() as end if self._ending is not None and self._ending.is_told(end):
                 return self._ending.close(self._result(self), now_ns)
             case RunEnded(why=why):  # by the broker, for which this controller was gone for too long
                 return self.broker_gone(why[0])
