@@ -1,6 +1,7 @@
 """Names that peers give to things, and the one place that says which are well formed."""
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from fabric.errors import DecodeError
@@ -16,6 +17,9 @@ _REPEAT: Final = re.compile(r"(?:[1-9][0-9]{0,8}\.)?[0-9]{1,9}", re.ASCII)
 
 CONTROLLER: Final = ""
 """The source of a run's own records: no node has an empty name."""
+
+PARSED_KEPT: Final = 4096
+"""Step ids that are kept as they were read, for each comes with every word about its step: 2 MB at most."""
 
 
 class StepId(NamedTuple):
@@ -52,11 +56,16 @@ class StepId(NamedTuple):
         Raises:
             DecodeError: If it is not four well-formed parts.
         """
-        parts = text.split("/")
-        if len(parts) != 4 or not all(map(WORD.fullmatch, parts[1:])):  # noqa: PLR2004
-            raise DecodeError(f"step: expected repeat/phase/role/label, got {text!r:.80}")
-        cell, repeat = parse_repeat(parts[0])
-        return cls(repeat, parts[1], parts[2], parts[3], cell)
+        return _parse_step(text)
+
+
+@lru_cache(PARSED_KEPT)
+def _parse_step(text: str) -> StepId:
+    parts = text.split("/")
+    if len(parts) != 4 or not all(map(WORD.fullmatch, parts[1:])):  # noqa: PLR2004
+        raise DecodeError(f"step: expected repeat/phase/role/label, got {text!r:.80}")
+    cell, repeat = parse_repeat(parts[0])
+    return StepId(repeat, parts[1], parts[2], parts[3], cell)
 
 
 def repeat_id(cell: int, repeat: int) -> str:
