@@ -30,14 +30,13 @@ from fabric.protocol.messages import (
 from fabric.protocol.records import PhaseFinished, Record
 from fabric.timing.lead import guard_ns
 from fabric.trial.load import parse_trial
-from tests.plans import plain_plan
+from tests.plans import kept, plain_plan
 from tests.simulation.go_links import Link, Turns
 from tests.simulation.go_node import GoNode
 from tests.simulation.world import MS, Alarm, S, World
 
 RUN = "20260301-102207-ping-k3f9"
 BEGIN_NS = 1_700_000_000 * S
-REPEATS = 2
 LOST_NS = 12 * S
 """A node that is dead is given up after so long."""
 
@@ -56,9 +55,10 @@ a = "clean"
 
 
 @cache
-def plan_of(nodes: int, at: str) -> RunPlan:
+def plan_of(nodes: int, at: str, repeats: int) -> RunPlan:
     names = ", ".join(f'"n{number}"' for number in range(1, nodes + 1))
-    return plain_plan(parse_trial(TRIAL.format(nodes=names, at=at), "go.toml"), {}, ("run",), REPEATS)
+    trial = parse_trial(TRIAL.format(nodes=names, at=at), "go.toml")
+    return kept(plain_plan(trial, {}, ("run",), repeats))
 
 
 @dataclass
@@ -149,6 +149,7 @@ class Story:
 
     seed: int
     nodes: int = 3
+    repeats: int = 2
     base_ns: tuple[int, int] = (50_000, 5 * MS)
     loss: float = 0.0
     tail: float = 0.0
@@ -176,13 +177,13 @@ class GoLab:
         for name in self.names:
             self.nodes[name] = GoNode(self, name, self._link(), self._link())
         self.control = (self._link(), self._link())  # to the broker, from it
-        self.desk = Desk(RUN, plan_of(story.nodes, random.choice(("0s", "3ms", "30ms"))))
+        self.desk = Desk(RUN, plan_of(story.nodes, random.choice(("0s", "3ms", "30ms")), story.repeats))
         self.desk.alive = dict.fromkeys(self.names)
         self.lost: set[str] = set()
         self.started: list[tuple[str, str]] = []  # phase, node: by the records that came
         self._number = 0
         self._alarm = Alarm(self.world, self._expire)
-        self._troubled = random.choice((1, 1, 2, 3))  # the go that has the trouble
+        self._troubled = random.choice((1, 1, 2, 3)[: story.repeats + 2])  # the go that has the trouble
 
     def _link(self) -> Link:
         random, story = self.world.random, self.story

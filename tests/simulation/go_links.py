@@ -31,7 +31,7 @@ class Link:
 
     def is_cut(self, at_ns: int) -> bool:
         """Whether nothing passes at an instant."""
-        return any(begin <= at_ns < end for begin, end in self.cuts)
+        return bool(self.cuts) and any(begin <= at_ns < end for begin, end in self.cuts)
 
     def open_ns(self, from_ns: int) -> int:
         """Return when it next passes anything."""
@@ -49,6 +49,10 @@ class Turns:
 
     def take(self, event: Callable[[], None]) -> None:
         """Let it do something now, or when it can, if it lives then."""
+        if not self.stalls:
+            if self.alive:
+                event()
+            return
         life = self.life
         until_ns = max([0, *(end for begin, end in self.stalls if begin <= self.world.now_ns < end)])
 

@@ -38,6 +38,7 @@ LOSSY_NS = 20 * S
 LIMIT_NS = 300 * S
 RESEND_NS = 2 * S
 WRITING_NS = 6 * S
+SMALL_WRITING_NS = 2 * S
 NOTHING: Final = Notice(t_ns=0, bound_ns=0, level="info", message="")
 
 Id = tuple[str, int, int]
@@ -254,7 +255,7 @@ class Source:
         self._ship()
 
     def _write(self, life: int) -> None:
-        if self.life != life or self.world.now_ns > WRITING_NS:
+        if self.life != life or self.world.now_ns > self.lab.writing_ns:
             return
         for _ in range(self.world.random.choice((1, 1, 2, 9))):
             self._give(self.incarnation)
@@ -316,7 +317,7 @@ class Controller:
         self.send()
 
     def _write(self) -> None:
-        if self.world.now_ns <= WRITING_NS:
+        if self.world.now_ns <= self.lab.writing_ns:
             self.appended += 1
             self.notes.add(NOTHING)
             self.send()
@@ -406,8 +407,9 @@ class RecordLab:
         self.world = World(self.story.seed)
         self.network = Network(self.world, self.story.loss, self.story.delay_ns, LOSSY_NS)
         self.readers: list[Reader] = []
+        self.writing_ns = SMALL_WRITING_NS if self.story.small else WRITING_NS
         self.hub = Hub(self)
-        self.sources = {name: Source(self, name) for name in NODES}
+        self.sources = {name: Source(self, name) for name in NODES[: 2 if self.story.small else None]}
         self.controller = Controller(self)
         self.readers += [Reader(self, "operator"), Reader(self, "tail")]
         for trouble in self.story.troubles:
@@ -432,13 +434,18 @@ class RecordLab:
                 world.at(begin_ns, lambda: self.hub.die(power=power) if self.hub.alive else None)
                 world.at(end_ns, self._revive)
             case "agent_kill" | "node_power":
-                source = self.sources[trouble.target]
-                world.at(begin_ns, source.die if trouble.kind == "agent_kill" else source.lose_power)
-                world.at(end_ns, lambda: None if source.alive else source.start())
+                self._end(trouble)
             case "tail_kill":
                 world.at(begin_ns, self.readers[1].start)
             case _:
                 self._cut(trouble, begin_ns, end_ns)
+
+    def _end(self, trouble: Trouble) -> None:
+        source = self.sources.get(trouble.target)
+        if source is not None:  # a small lab has not all of them
+            die = source.die if trouble.kind == "agent_kill" else source.lose_power
+            self.world.at(trouble.at_ns, die)
+            self.world.at(trouble.at_ns + trouble.lasts_ns, lambda: None if source.alive else source.start())
 
     def _revive(self) -> None:
         if not self.hub.alive:
@@ -473,8 +480,9 @@ class RecordLab:
 
     def _is_shipped(self) -> bool:
         sources = self.sources.values()
-        is_over = self.world.now_ns > WRITING_NS and all(source.alive for source in sources)
-        if not is_over or not self.controller.is_shipped:
+        if self.world.now_ns <= self.writing_ns or not self.controller.is_shipped:
+            return False
+        if not all(source.alive for source in sources):
             return False
         journals = [one for source in sources for one in source.journals.values()]
         return all(one.acknowledged == one.appended for one in journals)

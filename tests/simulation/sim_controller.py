@@ -26,20 +26,22 @@ from fabric.protocol.messages import (
 )
 from fabric.protocol.records import Record
 from tests.simulation.sim_broker import SimBroker, StoredEntry
-from tests.simulation.world import MS, Alarm, Network, S, World
+from tests.simulation.world import MS, Alarm, Network, S
 
 SKEW_NS = -3 * S
 
 
 class SimController:
-    """One fabric-run."""
+    """One fabric-run; ``number`` says which."""
 
-    def __init__(self, world: World, network: Network, broker: SimBroker, plan: RunPlan, run: str) -> None:
-        self.world, self.network, self.broker = world, network, broker
+    def __init__(self, network: Network, broker: SimBroker, plan: RunPlan, run: str, number: int) -> None:
+        self.world = world = network.world
+        self.network, self.broker = network, broker
         self.run_machine = Run(
             run=run, plan=plan, lease_s=20.0, document="{}", result=lambda _: json.dumps({})
         )
         self.reader = RunReader(run, requests=itertools.count(100))
+        self.number = number
         self.over = False
         self.alive = True
         self.reads: list[Read] = []
@@ -148,7 +150,7 @@ class SimController:
         self._up = False
         self._sockets += 1
         self._heard_ns = self.world.now_ns
-        self.connection = f"operator#{self._sockets}"
+        self.connection = f"operator#{self.number}.{self._sockets}"
         self.reader.disconnected()
         self._hello()
 
@@ -158,7 +160,7 @@ class SimController:
                 protocol=PROTOCOL_VERSION,
                 software="sim",
                 program="fabric-run",
-                session="s",
+                session=f"s{self.number}",
                 user="u",
                 host="h",
             )

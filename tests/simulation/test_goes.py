@@ -1,92 +1,68 @@
 """All nodes start a phase or none does, in every order of events that a seed can bring about."""
 
-import os
 from collections import Counter
-from random import Random
 
 import pytest
 
-from tests.simulation.go_checks import outcome
-from tests.simulation.go_lab import GoLab, Story
+from tests.simulation import go_stories
+from tests.simulation.go_lab import Story
+from tests.simulation.go_stories import play
 
-GOES = int(os.environ.get("FABRIC_SIMULATION_GOES", "300"))
-"""Schedules of each kind; `scripts/soak` goes through many more."""
+GOES = 1000
+"""Schedules of each kind; `scripts/soak` goes through many more, with other seeds."""
 
-
-def play(story: Story) -> tuple[str, str]:
-    """Return what became of the starts of a schedule, and the verdict."""
-    lab = GoLab(story)
-    assert lab.run(), f"seed {story.seed}: {lab.phase} hangs ({story})"
-    return outcome(lab), lab.desk.findings.verdict
+Found = Counter[tuple[str, str]]
 
 
-def seeds(kind: int) -> range:
-    """Return seeds that no other kind has."""
-    return range(kind * 10_000_000, kind * 10_000_000 + GOES)
-
-
-def tally(stories: list[Story]) -> Counter[tuple[str, str]]:
-    return Counter(map(play, stories))
+def tally(kind: str, count: int = GOES) -> Found:
+    """Play the stories of a kind; return how often which outcome had which verdict."""
+    first = 10_000_000 * list(go_stories.KINDS).index(kind)
+    return Counter(play(go_stories.KINDS[kind](seed)) for seed in range(first, first + count))
 
 
 def test_in_a_quiet_lab_all_start() -> None:
     """Without trouble every phase starts everywhere, at its first go."""
-    found = tally([Story(seed, nodes=1 + seed % 5) for seed in seeds(0)])
-    assert {what for what, _ in found} == {"whole"}
-    assert {verdict for _, verdict in found} == {"pass"}
+    found = tally("quiet", 100)
+    assert set(found) == {("whole", "pass")}
 
 
 def test_lost_words_start_all_or_none() -> None:
     """They are said again; what is said in vain is taken back."""
-    found = tally([Story(seed, loss=Random(seed).uniform(0.0, 0.4), tail=0.01) for seed in seeds(1)])
+    found = tally("lossy")
     assert found["whole", "pass"] > GOES / 2
     assert all(verdict == "invalid" for what, verdict in found if what == "partial")
 
 
 def test_cuts_start_all_or_none_or_are_told() -> None:
     """A node that the abort cannot reach starts alone: that is found out when it can be reached again."""
-    found = tally([Story(seed, cuts=1 + seed % 3, loss=0.02, tail=0.01) for seed in seeds(2)])
+    found = tally("cut")
     assert all(verdict in ("invalid", "error") for what, verdict in found if what == "partial")
     assert found["whole", "pass"] > GOES / 3
 
 
 def test_stalls_start_all_or_none_or_are_told() -> None:
     """A busy machine lets an agent, a launcher or the broker wait for its processor at any moment."""
-    stories = [
-        Story(seed, node_stalls=seed % 3, launcher_stalls=seed % 2, broker_stalls=seed % 2)
-        for seed in seeds(3)
-    ]
-    found = tally(stories)
+    found = tally("stalled")
     assert all(verdict == "invalid" for what, verdict in found if what == "partial")
     assert found["whole", "pass"] > GOES / 3
 
 
 def test_nodes_that_die_make_an_error_and_start_nobody_alone_unnoticed() -> None:
     """Whoever died cannot start; that the others did is an error of the lab."""
-    found = tally([Story(seed, node_deaths=1, loss=0.02) for seed in seeds(4)])
+    found = tally("bereaved")
     assert all(verdict in ("error", "invalid") for what, verdict in found if what in ("death", "partial"))
 
 
 def test_a_broker_that_dies_in_a_go_starts_all_or_none_or_it_is_told() -> None:
     """Its next life asks the nodes, and hears which of them have begun."""
-    found = tally([Story(seed, broker_deaths=1, loss=0.02) for seed in seeds(5)])
+    found = tally("headless")
     assert all(verdict in ("invalid", "error") for what, verdict in found if what == "partial")
     assert found["whole", "pass"] > GOES / 4
 
 
 def test_all_kinds_of_trouble_together() -> None:
     """The rare orders of events."""
-    stories = [
-        Story(
-            seed, nodes=2 + seed % 4, loss=random.uniform(0.0, 0.2), tail=0.02, cuts=random.randrange(3),
-            node_stalls=random.randrange(3), launcher_stalls=random.randrange(2),
-            broker_stalls=random.randrange(2), node_deaths=random.randrange(2),
-            broker_deaths=random.randrange(2),
-        )
-        for seed in seeds(6)
-        for random in [Random(seed)]
-    ]  # fmt: skip
-    found = tally(stories)
+    found = tally("troubled", 2 * GOES)
     assert all(verdict in ("invalid", "error") for what, verdict in found if what in ("partial", "death"))
 
 

@@ -11,7 +11,7 @@ NODES = ("n1", "n2", "n3")
 LENGTHS_NS = {
     "kill": (50 * MS, 3 * S),
     "power": (50 * MS, 3 * S),
-    "agent_kill": (50 * MS, 15 * S),
+    "agent_kill": (25 * MS, 15 * S),
     "agent_stop": (50 * MS, 15 * S),
     "node_power": (50 * MS, 15 * S),
     "agent_pause": (20 * MS, 60 * S),
@@ -30,6 +30,10 @@ RECORD_KINDS = ("kill", "power", "agent_kill", "node_power", "cut", "tail_kill")
 
 BEGIN_NS = 4 * S
 SMALL_NS = 1200 * MS
+RESUMED_NS = 2500 * MS
+"""Of two cells."""
+
+MOST_ACTS = 40
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,13 @@ class Trouble:
         ""  # a node, or `operator`; of a cut with `>` behind it (to the broker), `<` (from it) or both
     )
     keeps: bool = False  # of a cut: what is under way arrives afterwards
+    acts: int = 0  # of the kill of an agent: that it still does
 
     def __str__(self) -> str:
         lasts = f" for {self.lasts_ns / S:.3f} s" if self.lasts_ns else ""
         kept = ", and what is under way arrives afterwards" if self.keeps else ""
-        return f"{self.at_ns / S:7.3f} s  {self.kind} {self.target}{lasts}{kept}"
+        acts = f", {self.acts} acts later" if self.acts else ""
+        return f"{self.at_ns / S:7.3f} s  {self.kind} {self.target}{lasts}{kept}{acts}"
 
 
 @dataclass(frozen=True)
@@ -61,31 +67,58 @@ class Story:
     goes_on: bool = False  # on_lost = "continue"
     small: bool = False  # two nodes and three phases
     troubles: tuple[Trouble, ...] = ()
+    again: tuple[Trouble, ...] | None = None  # another controller resumes the run; from then on
 
     def __str__(self) -> str:
         about = f"seed {self.seed}, {self.loss:.0%} of the messages lost, a step fails: {self.failing}"
         about += f", on_lost = continue: {self.goes_on}, small: {self.small}"
-        return "\n".join([about, *map(str, sorted(self.troubles, key=lambda trouble: trouble.at_ns))])
+        resumed = [] if self.again is None else ["resumed:", *_in_order(self.again)]
+        return "\n".join([about, *_in_order(self.troubles), *resumed])
 
     def simpler(self) -> Iterator["Story"]:
         """Yield stories in which less happens, the least first."""
-        if self.troubles:
-            yield replace(self, troubles=())
-        for size in (len(self.troubles) // 2, 1):
-            for at in range(0, len(self.troubles) if size else 0, max(size, 1)):
-                yield replace(self, troubles=self.troubles[:at] + self.troubles[at + size :])
+        if self.again is not None:
+            yield replace(self, again=None)
+            for fewer in _fewer(self.again):
+                yield replace(self, again=fewer)
+        for fewer in _fewer(self.troubles):
+            yield replace(self, troubles=fewer)
         if self.loss:
             yield replace(self, loss=0.0)
         if self.failing:
             yield replace(self, failing=False)
         if self.goes_on:
             yield replace(self, goes_on=False)
-        for at, trouble in enumerate(self.troubles):
-            for shorter in _shorter(trouble):
-                yield replace(self, troubles=(*self.troubles[:at], shorter, *self.troubles[at + 1 :]))
+        for simpler in _simpler(self.troubles):
+            yield replace(self, troubles=simpler)
+        for simpler in _simpler(self.again or ()):
+            yield replace(self, again=simpler)
+
+
+Troubles = tuple[Trouble, ...]
+
+
+def _in_order(troubles: Troubles) -> list[str]:
+    return [str(trouble) for trouble in sorted(troubles, key=lambda trouble: trouble.at_ns)]
+
+
+def _fewer(troubles: Troubles) -> Iterator[Troubles]:
+    if troubles:
+        yield ()
+    for size in (len(troubles) // 2, 1):
+        for at in range(0, len(troubles) if size else 0, max(size, 1)):
+            yield troubles[:at] + troubles[at + size :]
+
+
+def _simpler(troubles: Troubles) -> Iterator[Troubles]:
+    for at, trouble in enumerate(troubles):
+        for shorter in _shorter(trouble):
+            yield (*troubles[:at], shorter, *troubles[at + 1 :])
 
 
 def _shorter(trouble: Trouble) -> Iterator[Trouble]:
+    if trouble.acts:
+        yield replace(trouble, acts=0)
     if trouble.lasts_ns > 50 * MS:
         yield replace(trouble, lasts_ns=max(trouble.lasts_ns // 4, 50 * MS))
     if trouble.target[-2:] == "<>":
@@ -96,10 +129,14 @@ def _shorter(trouble: Trouble) -> Iterator[Trouble]:
         yield replace(trouble, at_ns=rounded_ns)
 
 
-def story_of(seed: int, kinds: Sequence[str], *, loss: float = 0.0, failing: bool = False) -> Story:
+def story_of(
+    seed: int, kinds: Sequence[str], *, loss: float = 0.0, failing: bool = False, small: bool = False
+) -> Story:
     """Return the story of a seed in which each of these kinds of trouble happens once."""
     chance = random.Random(seed)
-    return Story(seed, loss=loss, failing=failing, troubles=tuple(_trouble(kind, chance) for kind in kinds))
+    until_ns = SMALL_NS if small else BEGIN_NS
+    troubles = tuple(_trouble(kind, chance, until_ns) for kind in kinds)
+    return Story(seed, loss=loss, failing=failing, small=small, troubles=troubles)
 
 
 def any_story(seed: int, kinds: Sequence[str] = KINDS) -> Story:
@@ -121,7 +158,32 @@ def small_story(seed: int, kinds: Sequence[str] = KINDS) -> Story:
     return Story(seed, loss=loss, goes_on=chance.random() < 0.3, small=True, troubles=several)
 
 
-def _trouble(kind: str, chance: random.Random, until_ns: int = BEGIN_NS) -> Trouble:
+def killed_story(seed: int) -> Story:
+    """Return a story of a small lab whose agents are killed in the middle of what they do."""
+    chance = random.Random(seed)
+    kinds = ["agent_kill"] * chance.choice((1, 1, 2, 3))
+    others = ("echo", "cut", "kill", "launcher_death", "agent_pause")
+    kinds += chance.choices(others, k=chance.choice((0, 1, 1, 2)))
+    loss = chance.choice((0.0, 0.0, 0.05))
+    troubles = tuple(_trouble(kind, chance, SMALL_NS) for kind in kinds)
+    return Story(seed, loss=loss, goes_on=chance.random() < 0.3, small=True, troubles=troubles)
+
+
+def resumed_story(seed: int, kinds: Sequence[str] = KINDS) -> Story:
+    """Return any story of a small lab whose run ends too early and is resumed."""
+    chance = random.Random(seed)
+    first = [_trouble(chance.choice(("controller_death", "interrupt")), chance, RESUMED_NS)]
+    first += [_trouble(chance.choice(kinds), chance, RESUMED_NS) for _ in range(chance.choice((0, 0, 1, 2)))]
+    again = tuple(
+        _trouble(chance.choice(kinds), chance, SMALL_NS) for _ in range(chance.choice((0, 1, 1, 2)))
+    )
+    loss = chance.choice((0.0, 0.0, 0.05))
+    return Story(
+        seed, loss=loss, goes_on=chance.random() < 0.2, small=True, troubles=tuple(first), again=again
+    )
+
+
+def _trouble(kind: str, chance: random.Random, until_ns: int) -> Trouble:
     at_ns = chance.randrange(until_ns)
     lasts_ns = 0
     if kind in LENGTHS_NS:
@@ -132,5 +194,6 @@ def _trouble(kind: str, chance: random.Random, until_ns: int = BEGIN_NS) -> Trou
         target = chance.choice((*NODES, "operator")) + chance.choice(("<>", "<>", ">", "<"))
         return Trouble(kind, at_ns, lasts_ns, target, keeps=chance.random() < 0.5)
     if kind in OF_NODES:
-        return Trouble(kind, at_ns, lasts_ns, chance.choice(NODES))
+        acts = chance.choice((0, chance.randint(1, MOST_ACTS))) if kind == "agent_kill" else 0
+        return Trouble(kind, at_ns, lasts_ns, chance.choice(NODES), acts=acts)
     return Trouble(kind, at_ns, lasts_ns)
