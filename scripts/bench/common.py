@@ -28,6 +28,8 @@ WAVE = 8
 """Agents that are started at once: each one's imports take a third of a second of a processor, and a broker
 that shares two processors with 64 of them is not heard for longer than its peers wait."""
 
+TICKS = os.sysconf("SC_CLK_TCK")
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -334,6 +336,12 @@ class Operator:
     def on_message(self, message: m.Message, _now_ns: int) -> None:
         """Keep it for who waits."""
         self._came.append(message)
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def end_cleanly() -> None:

@@ -6,17 +6,15 @@ Floor: the same with no agent; and a restart of the broker with ten.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Self
 
-from common import Lab, end_cleanly, program
+from common import Lab, cpu_s, end_cleanly, program
 from memory import pss_mb
 
-TICKS = os.sysconf("SC_CLK_TCK")
 PATIENCE_S = 300.0
 
 
@@ -63,12 +61,6 @@ class Herds:
     def cpu_s(self) -> float:
         """Return the processor time of all of them."""
         return sum(cpu_s(herd.pid) for herd in self._processes)
-
-
-def cpu_s(pid: int) -> float:
-    """Return the processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def listed(lab: Lab) -> tuple[int, float]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
-from common import PATIENCE_S, Lab, Operator, end_cleanly, ratio, spread
+from common import PATIENCE_S, Lab, Operator, cpu_s, end_cleanly, ratio, spread
 
 from fabric.config import parse_url
 from fabric.keys import JoinToken, KeyPair
@@ -179,15 +179,21 @@ def append(place: Path, shape: Shape, size_bytes: int, interval_s: float) -> flo
     return spent_s
 
 
-def measure(pusher: Pusher, place: Path, shape: Shape, megabytes: int, rounds: int) -> None:
-    """Print the medians of both ways, which take turns."""
+def measure(pusher: Pusher, place: Path, shape: Shape, megabytes: int, rounds: int, broker: int) -> None:  # noqa: PLR0917
+    """Print the medians of both ways, which take turns; ``broker`` is its process."""
     size_bytes = megabytes * 1_000_000 // shape.payload_bytes * shape.payload_bytes
     rates: dict[str, list[float]] = {"sink": [], "append": []}
     intervals_ms: list[float] = []
+    costs: dict[str, list[float]] = {"sink": [], "append": []}
     for number in range(rounds + 1):
+        before_s = cpu_s(broker)
         spent_s, interval_s = pusher.push(shape, size_bytes)
+        used_s = cpu_s(broker) - before_s
+        before_s = time.process_time()
         floor_s = append(place, shape, size_bytes, interval_s)
         if number:  # the first one warms up
+            costs["sink"].append(used_s * 1e9 / size_bytes)
+            costs["append"].append((time.process_time() - before_s) * 1e9 / size_bytes)
             rates["sink"].append(size_bytes / spent_s / 1e6)
             rates["append"].append(size_bytes / floor_s / 1e6)
             intervals_ms.append(interval_s * 1000)
@@ -195,16 +201,16 @@ def measure(pusher: Pusher, place: Path, shape: Shape, megabytes: int, rounds: i
     print(f"records of {shape.name}, acknowledged every {spread(intervals_ms, 'ms', 1)}:")
     print(f"  sink                {spread(rates['sink'], 'MB/s')}, {spread(per_s, 'records/s')}")
     print(f"  append + fdatasync  {spread(rates['append'], 'MB/s')}")
-    print(f"  ratio               {ratio(rates['sink'], rates['append']):.2f}", flush=True)
+    print(f"  ratio               {ratio(rates['sink'], rates['append']):.2f}")
+    for name, way in (("the broker", "sink"), ("the append", "append")):
+        print(f"  processor time of {name}: {spread(costs[way], 's', 2)} for each GB", flush=True)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dir", type=Path, default=Path("/var/tmp"), help="on the disk to be measured")
-    parser.add_argument(
-        "--megabytes", type=int, default=256, help="of 128 KiB records, a fourth of 100 B ones"
-    )
+    parser.add_argument("--megabytes", type=int, default=256, help="of 128 KiB records, a 16th of 100 B ones")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     end_cleanly()
@@ -214,8 +220,9 @@ def main() -> None:
         Operator(lab.access) as operator,
     ):
         pusher = Pusher(lab, operator)
-        for shape, part in zip(SHAPES, (1, 4), strict=True):
-            measure(pusher, Path(place), shape, options.megabytes // part, options.rounds)
+        for shape, part in zip(SHAPES, (1, 16), strict=True):
+            broker = lab.processes["broker"].pid
+            measure(pusher, Path(place), shape, options.megabytes // part, options.rounds, broker)
         pusher.close()
 
 
