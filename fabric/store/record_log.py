@@ -295,6 +295,7 @@ class RecordLog:
         segment = Segment.create(self.directory, head)
         if self._segments and not self._segments[-1].dirty:
             self._segments[-1].close()
+        self._drop_indices()
         self._segments.append(segment)
         self._unsynced_directories.add(self.directory)
         return segment
@@ -306,7 +307,11 @@ class RecordLog:
             middle = (low + high) // 2
             low, high = (middle, high) if self._segments[middle].first <= number else (low, middle)
         if self._segments[low].index is None:
-            indexed = [segment for segment in self._segments[:-1] if segment.index]
-            for segment in indexed[: len(indexed) - MAX_INDEXED + 1]:
-                segment.index = None
+            self._drop_indices()
         return self._segments[low]
+
+    def _drop_indices(self) -> None:
+        """Make room for one more index: a run that nobody reads makes one for each segment, too."""
+        indexed = [segment for segment in self._segments[:-1] if segment.index]
+        for segment in indexed[: max(0, len(indexed) - MAX_INDEXED + 1)]:
+            segment.index = None

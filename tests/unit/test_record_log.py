@@ -336,6 +336,17 @@ def test_few_indices_are_kept_however_many_segments_are_read(
     opened.close()
 
 
+def test_few_indices_are_kept_of_a_run_that_nobody_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of 100 GB has 1,600 segments; each of them is begun with an index."""
+    monkeypatch.setattr("fabric.store.record_log.MAX_INDEXED", 3)
+    log = filled(tmp_path / "run", 60, segment_bytes=300)
+    assert len(log._segments) > 10
+    assert sum(1 for segment in log._segments if segment.index) <= 3 + 1  # and that of the last one
+    log.close()
+
+
 def test_a_deleted_log_is_gone_and_deleting_it_again_is_no_error(tmp_path: Path) -> None:
     """Clean-up is repeated after a death in the middle of it."""
     filled(tmp_path / "run", 30, segment_bytes=300).close()
