@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents.journal import Journal, Limits
+from agents.journal.masking import Mask
 from agents.pipes import HEARD_BYTES, Pipes
 from fabric.protocol.codec import decode
 from fabric.protocol.messages import Batch, Step
@@ -66,9 +67,10 @@ class Bench:
     def _watch(self, fd: int, wanted: bool) -> None:
         (self.watched.add if wanted else self.watched.discard)(fd)
 
-    def open(self, step: Step) -> None:
+    def open(self, step: Step, *, mask: Mask | None = None, inherited: bool = False) -> None:
         self.fd, self.write_fd = os.pipe()
-        self.pipes.open("key", step, 1, self.journal, {"stdout": self.fd})
+        fds: dict[Stream, int] = {"stdout": self.fd}
+        self.pipes.open("key", step, 1, self.journal, fds, mask=mask, inherited=inherited)
 
     def print(self, size: int) -> None:
         os.write(self.write_fd, b"x" * size)
@@ -229,6 +231,17 @@ def test_a_step_that_is_let_go_waits_no_longer(bench: Bench) -> None:
     bench.pipes.readable(bench.fd)
     bench.end()
     assert spans(bench.ship())[1:] == [("output_dropped", 64 * KIB, 1), ("output", 64 * KIB + 1, 0)]
+
+
+@pytest.mark.parametrize(("inherited", "stored"), [(True, b"*** it"), (False, b"hunter2 it")])
+def test_an_earlier_life_may_have_read_the_begin_of_a_secret(
+    bench: Bench, inherited: bool, stored: bytes
+) -> None:
+    """It kept that back, and died: then nothing is stored of the stream that would show it."""
+    bench.open(STEP, mask=Mask(["long-hunter2"]), inherited=inherited)
+    os.write(bench.write_fd, b"hunter2 it")
+    bench.end()
+    assert bench.heard == stored
 
 
 def test_an_earlier_life_knows_of_its_gaps(tmp_path: Path) -> None:
