@@ -7,7 +7,7 @@ for ZeroMQ, too: the peer connects again, and its key is asked for again.
 
 import socket
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from broker.borrowing import borrowed
 from fabric.transport import Received
@@ -23,16 +23,25 @@ class Callers:
         self._fds_of: dict[str, set[int]] = {}
         self._asked: Counter[int] = Counter()
 
-    def note(self, key: str, received: Received) -> None:
-        """Take note of whose connection a message came by."""
+    def note(self, key: str, received: Received, most: int) -> bool:
+        """Take note of whose connection a message came by; return False if its key has ``most`` others."""
         fd = received.descriptor
         known = self._key_of.get(fd)
         if known == key or fd < 0:
-            return
+            return True
         if known is not None:  # that connection is over, and the kernel has given its number to another
             self._drop(known, fd)
+        if len(self._fds_of.get(key, ())) >= most:
+            return False
         self._key_of[fd] = key
         self._fds_of.setdefault(key, set()).add(fd)
+        return True
+
+    def gone(self, fd: int) -> None:
+        """A connection is over, unless its number has come to another one since: that one tells by itself."""
+        known = self._key_of.get(fd)
+        if known is not None and not self._is_ours(fd):
+            self._drop(known, fd)
 
     def asked(self, fd: int) -> int:
         """Count a subscription of a connection; return how many it has sent."""
@@ -53,17 +62,22 @@ class Callers:
         connects again, as after any break.
         """
         self._asked.pop(fd, None)
+        return self._is_ours(fd, lambda line: line.shutdown(socket.SHUT_RDWR))
+
+    def _is_ours(self, fd: int, then: Callable[[socket.socket], object] = lambda _: None) -> bool:
+        """Whether a number is a connection to one of our ports; do something with it if it is."""
         try:
             with borrowed(fd) as line:
                 if line.getsockname()[1] not in self._ports or not line.getpeername():
                     return False
-                line.shutdown(socket.SHUT_RDWR)
+                then(line)
         except OSError:  # nothing, no socket, or nobody at the other end
             return False
         return True
 
     def _drop(self, key: str, fd: int) -> None:
         self._asked.pop(fd, None)
+        del self._key_of[fd]
         fds = self._fds_of[key]
         fds.discard(fd)
         if not fds:

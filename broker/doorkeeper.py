@@ -9,7 +9,8 @@ from zmq.utils.monitor import recv_monitor_message
 from broker.borrowing import borrowed
 from broker.callers import Callers
 from broker.crowd import Crowd
-from broker.limits import FILES, STRANGERS, STRANGERS_OF_ADDRESS
+from broker.effects import Role
+from broker.limits import FILES, NODE_LINES, READER_LINES, STRANGERS, STRANGERS_OF_ADDRESS
 from broker.sockets import Sockets
 from fabric.log import get_logger
 from fabric.loop import Loop
@@ -20,8 +21,8 @@ log = get_logger()
 
 _ARRIVED: Final = zmq.Event.ACCEPTED
 _GONE: Final = zmq.Event.DISCONNECTED | zmq.Event.CLOSED
-_PER_TURN: Final = 1024
-"""Most events that one turn takes of one socket: 10 us each."""
+_PER_TURN: Final = 128
+"""Most events that one turn takes of one socket, so that goes and answers come in between: 20 us each."""
 
 
 class Doorkeeper:
@@ -33,6 +34,7 @@ class Doorkeeper:
         # Whoever accepts without a descriptor left is told of that connection for ever: it burns a core.
         self._most_lines = descriptors - min(FILES, descriptors // 4)
         self._crowd = Crowd(most, min(STRANGERS_OF_ADDRESS, most // 2), self._most_lines)
+        self._most_of_reader = min(READER_LINES, descriptors // 8)
         self._callers = callers
         self._listening: list[Socket] = []
         self._monitors: list[tuple[Socket, bool]] = []
@@ -52,6 +54,10 @@ class Doorkeeper:
         for monitor, must_speak in self._monitors:
             loop.add(monitor, _Bell(self, monitor, must_speak=must_speak))
 
+    def most_of_key(self, role: Role) -> int:
+        """Return how many connections one key of a role may have; an unknown one may enrol by each."""
+        return NODE_LINES if role in ("node", "unknown") else self._most_of_reader
+
     def spoke(self, received: Received) -> None:
         """A known key has spoken."""
         self._crowd.known(received.descriptor)
@@ -70,6 +76,7 @@ class Doorkeeper:
             fd = int(told["value"])
             if told["event"] & _GONE:
                 self._crowd.gone(fd)
+                self._callers.gone(fd)
             elif (address := _address(fd)) is not None:
                 was_full = self._crowd.is_full
                 refused = self._crowd.arrived(fd, address, now_ns, must_speak=must_speak)

@@ -36,6 +36,20 @@ KNOWN_CREDIT: Final = 4
 STRANGER_NS: Final = 10 * S
 """Who has not said a word with a known key on control by then is hung up on: hellos come at once."""
 
+HELLO_NS: Final = 1 * S
+"""Time that a connection has for its handshake and its hello before another one may take its place."""
+
+SILENT_OF_ADDRESS: Final = 64
+"""Connections of one address that have shown a known key and said nothing; and more for those that have, as
+above.  A sink whose agent has nothing to report is such a one."""
+
+NODE_LINES: Final = 64
+"""Connections that a key of a node may have: three, and those of earlier lives that nobody has seen end."""
+
+READER_LINES: Final = 1024
+"""... that the key of an operator or a viewer may have, an eighth of the descriptors at most: a command has
+two, and many may run at once."""
+
 STRANGER_BYTES: Final = 4096
 """Longest message of an unknown key: an enrolment is 300 bytes.  Who sends more is hung up on, unread."""
 

@@ -273,7 +273,11 @@ class Server:
             self._hands.refuse("sender_refused", received.user_id, "its key is not let in", now_ns)
             self._hands.callers.hang_up(received.descriptor)
             return None
-        self._hands.callers.note(user.key, received)
+        most = self._doorkeeper.most_of_key(user.role)
+        if not self._hands.callers.note(user.key, received, most):
+            self._hands.refuse("connection_refused", user.name, f"its key has {most} others", now_ns)
+            self._hands.callers.hang_up(received.descriptor)
+            return None
         if user.role != "unknown":
             self._doorkeeper.spoke(received)
         return user

@@ -1,7 +1,7 @@
 """How many strangers may stand at the doors, and for how long."""
 
 from broker.crowd import Crowd
-from broker.limits import KNOWN_CREDIT, STRANGER_NS
+from broker.limits import HELLO_NS, KNOWN_CREDIT, SILENT_OF_ADDRESS, STRANGER_NS
 
 FLOOD, LAB = "192.0.2.66", "192.0.2.1"
 
@@ -10,11 +10,16 @@ def arrive(crowd: Crowd, fds: range, address: str, now_ns: int = 0, *, must_spea
     return [cut for fd in fds for cut in crowd.arrived(fd, address, now_ns, must_speak=must_speak)]
 
 
-def test_an_address_that_has_too_many_gets_no_more() -> None:
-    """The newest is hung up on: those that are at their handshake get through with it."""
+def test_where_an_address_has_too_many_each_has_its_time() -> None:
+    """Those that are at their handshake get through with it, and nobody keeps a place by saying nothing.
+
+    So who comes from the address of a flood, a good agent behind the same router, gets in.
+    """
     crowd = Crowd(most=100, most_of_address=3, most_lines=1000)
     assert arrive(crowd, range(5), FLOOD) == [3, 4]
     assert arrive(crowd, range(10, 13), LAB) == []
+    assert arrive(crowd, range(20, 21), FLOOD, HELLO_NS - 1) == [20]
+    assert arrive(crowd, range(20, 22), FLOOD, HELLO_NS) == [0, 1]
 
 
 def test_a_crowd_of_many_addresses_gives_way_to_others() -> None:
@@ -71,3 +76,19 @@ def test_who_is_known_takes_no_more_than_there_are_descriptors() -> None:
     crowd.gone(0)
     assert not crowd.is_full
     assert arrive(crowd, range(11, 12), LAB) == []
+
+
+def test_lines_that_need_not_speak_are_bounded_too() -> None:
+    """A node with nothing to report says nothing to the sink; a key could take all places so."""
+    crowd = Crowd(most=1000, most_of_address=1000, most_lines=2000)
+    arrive(crowd, range(1), LAB)
+    crowd.known(0)
+    room = SILENT_OF_ADDRESS + KNOWN_CREDIT
+    arrive(crowd, range(1, room + 3), LAB, 1, must_speak=False)
+    assert crowd.expire(1 + STRANGER_NS) == [room + 1, room + 2]
+    assert crowd.lines == 1 + room
+
+    crowd.known(1)
+    crowd.gone(2)
+    arrive(crowd, range(3000, 3003 + KNOWN_CREDIT), LAB, 2, must_speak=False)
+    assert crowd.expire(2 + STRANGER_NS) == [3002 + KNOWN_CREDIT]

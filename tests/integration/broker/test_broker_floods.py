@@ -3,8 +3,9 @@
 import select
 import signal
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,20 @@ import zmq
 from fabric.config import parse_url
 from fabric.keys import KeyPair
 from fabric.protocol import messages as m
+from fabric.protocol.codec import encode
 from fabric.transport.sockets import Context
-from tests.integration.broker.peers import BOUND_S, BrokerProcess, Lab
+from tests.integration.broker.peers import BOUND_S, BrokerProcess, Lab, operator_hello
 
 DESCRIPTORS = 512
 """Of the broker: an eighth of them is what one address may have."""
 
-STRANGER = "127.0.0.66"
+STRANGER, HERE = "127.0.0.66", "127.0.0.1"
+OF_FLOOD = 200
+"""Connections of a flood that does not end: three times what one address may have."""
+
+AT_ONCE, EVERY_S = 20, 0.05
+"""So many of them come again at most, and so often: 400 a second, where 64 find a place."""
+
 SILENT, GREETS, HALF = (
     b"",
     b"\xff\0\0\0\0\0\0\0\x01\x7f",
@@ -93,6 +101,62 @@ def test_half_open_connections_do_not_keep_the_lab_out(small_lab: Lab, says: byt
             "lab2",
         }
         wait_for_end(lines, 1)
+
+
+@contextmanager
+def flood(lab: Lab, address: str) -> Iterator[None]:
+    """Let silent connections come to control without an end."""
+    over = threading.Event()
+    port = parse_url(lab.broker.listen).port
+
+    def come() -> None:
+        lines: dict[int, socket.socket] = {}
+        poll = select.poll()
+        while not over.wait(EVERY_S):
+            for fd, _ in poll.poll(0):
+                poll.unregister(fd)
+                lines.pop(fd).close()
+            for _ in range(min(AT_ONCE, OF_FLOOD - len(lines))):
+                line = socket.create_connection((HERE, port), BOUND_S, (address, 0))
+                lines[line.fileno()] = line
+                poll.register(line, select.POLLIN)
+        for line in lines.values():
+            line.close()
+
+    thread = threading.Thread(target=come)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_flood_does_not_keep_a_node_of_its_address_out(small_lab: Lab) -> None:
+    """They may be behind one router: who comes back gets in, after some tries."""
+    agent = small_lab.agent("lab1")
+    with flood(small_lab, HERE):
+        idle = small_lab.agent("lab2", join=False)  # from then on there is no place but one that is given up
+        agent.close()
+        agent.incarnation += 1
+        agent.meet()
+        idle.join()
+        small_lab.running(agent, idle)
+
+
+def test_a_key_cannot_take_all_places(small_lab: Lab) -> None:
+    """Whoever has the key of a viewer would else keep everybody out; what it has already goes on."""
+    operator = small_lab.operator()
+    lines = [operator.connect(zmq.DEALER) for _ in range(DESCRIPTORS // 8)]
+    ends = zmq.Poller()
+    for line in lines:
+        ends.register(line.get_monitor_socket(zmq.Event.DISCONNECTED), zmq.POLLIN)
+    for line in lines:
+        operator.push(line, [encode(operator_hello())])
+    assert ends.poll(BOUND_S * 1000), "one too many is still connected"
+    operator.ask(m.NodesRequest(request=1), m.Nodes)
+    for line in lines:
+        line.disable_monitor()
 
 
 def test_a_key_that_says_nothing_is_hung_up_on(lab: Lab) -> None:
