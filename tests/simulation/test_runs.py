@@ -18,10 +18,10 @@ from tests.simulation.troubles import (
 )
 from tests.simulation.world import MS
 
-SEEDS = 10
+SEEDS = 8
 """Small labs of each kind of trouble, some hundredths of a second each; `scripts/soak` goes through many."""
 
-SMALL = 120
+SMALL = 80
 """Small labs with all kinds, and half as many with agents that are killed and come back."""
 
 FOUND = (
