@@ -50,6 +50,7 @@ from fabric.protocol.messages import (
 from fabric.protocol.records import Notice
 from fabric.timing.offset import Contradiction
 from fabric.timing.timekeeper import contradicted
+from fabric.urgency import Urgency
 
 log = get_logger()
 
@@ -91,6 +92,7 @@ class Node:
         )
         self._clock = MonotonicClock()
         self.loop = Loop(self._clock)
+        self.loop.on_turn(Urgency(lambda: any(part.awaits_start for part in self._parts.values())).turned)
         self._sockets = Sockets(self.loop, broker, self._clock, self._heard, self._writable)
         self._session = ss.Session(identity.value.name, identity.secret, random.random, self._clock.now_ns())
         self._shipper = Shipper(self._sockets.ship)

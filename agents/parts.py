@@ -28,6 +28,9 @@ log = get_logger()
 
 _CLEANING: Final = "cleaning"
 
+_AWAITING: Final = ("ready", "scheduled", "holding")
+"""States of a phase in which a go, its instant or its abort is all that is waited for."""
+
 FREED_KEPT: Final = 100
 """Ends of runs that are remembered, to be said again to a controller that asks again."""
 
@@ -52,6 +55,12 @@ class Part:
     _is_kept: bool = True
     _waits: bool = False  # for a disk, to be kept
     _is_durable: bool = False  # the file is on the disk, whatever its first byte is there
+
+    @property
+    def awaits_start(self) -> bool:
+        """Whether it is to start with others, at any moment."""
+        phase = self.executor.phase
+        return phase is not None and phase.state in _AWAITING
 
     @classmethod
     def open(

@@ -25,7 +25,7 @@ def answer(assign: Assign, part: PhasePart, stamp: Stamp, now_ns: int) -> list[E
         node=assign.node,
         phase=part.phase,
         clock_bound_ns=clock.bound_ns,
-        rtt_ns=clock.rtt_ns,
+        rtt_ns=clock.slow_rtt_ns,
     )
     return [Send(ready)]
 

@@ -215,6 +215,11 @@ class Broker:
     # --- time ---------------------------------------------------------------------------------------
 
     @property
+    def has_go(self) -> bool:
+        """Whether nodes are being started."""
+        return self._runs.has_go
+
+    @property
     def deadline_ns(self) -> int | None:
         """When `expire` has something to do."""
         parts = (self._registry, self._sink, self._runs, self._runs.leftovers, self._parts.access)

@@ -241,6 +241,11 @@ class OpenRuns:
     # --- time ---------------------------------------------------------------------------------------
 
     @property
+    def has_go(self) -> bool:
+        """Whether nodes are being started."""
+        return any(run.go_deadline_ns is not None for run in self._runs.values())
+
+    @property
     def deadline_ns(self) -> int | None:
         """When `expire` has something to do."""
         if not self._runs:

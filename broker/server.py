@@ -36,6 +36,7 @@ from fabric.notify import Notifier
 from fabric.protocol.codec import decode, decode_as
 from fabric.protocol.messages import Batch
 from fabric.transport import Received, Traffic, receive_now
+from fabric.urgency import Urgency
 
 log = get_logger()
 
@@ -75,6 +76,7 @@ class Server:
         self._takes_records = False
         self._notifier: Notifier | None = None
         self._loop = Loop(clock)
+        self._loop.on_turn(Urgency(lambda: self._broker.has_go).turned)
         self._loop.add(sockets.zap.socket, sockets.zap.serve)
         self._doorkeeper = Doorkeeper(sockets, self._hands.callers)
         self._doorkeeper.attend(self._loop)

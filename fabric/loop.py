@@ -61,7 +61,7 @@ class Loop:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._signals: deque[int] = deque()
         self._on_signal: Callable[[int], None] | None = None
-        self._on_turn: Callback | None = None
+        self._on_turn: list[Callback] = []
         self._previous: dict[int, Any] = {}
         self._previous_wakeup = -1
         self.add(self._wake_read, self._woken)
@@ -94,7 +94,7 @@ class Loop:
 
     def on_turn(self, callback: Callback) -> None:
         """Call back at the end of every turn: what is said there is said by a loop that really turns."""
-        self._on_turn = callback
+        self._on_turn.append(callback)
 
     def wake(self) -> None:
         """End the wait of this turn or of the next one.  The one thing that other threads may call."""
@@ -119,8 +119,8 @@ class Loop:
                 callback(now_ns)
         while self._signals and self._on_signal is not None:
             self._on_signal(self._signals.popleft())
-        if self._on_turn is not None:
-            self._on_turn(now_ns)
+        for callback in self._on_turn:
+            callback(now_ns)
         return now_ns
 
     def close(self) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 
-LAUNCHER_PRIORITY, STEP_PRIORITY = 2, 1
-"""A launcher runs first: all who wait for an instant are released before the first of them runs."""
+LAUNCHER_PRIORITY, STEP_PRIORITY = 3, 2
+"""A launcher runs first: all who wait for an instant are released before the first of them runs.  Below both
+are agents that wait for that instant, and the broker (`fabric.urgency`)."""
 
 _POLICY = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
 

@@ -13,8 +13,8 @@ share one machine (``--local``) each takes about a millisecond of one of its pro
 0.4 ms, 64 agents on two cores did not confirm in time, and the abort reached half of them too late."""
 
 READY_NS: Final = 400_000_000
-"""Of the time that the nodes took to be ready, up to so long, half is added to that lead: the shortest round
-trip of a quiet moment says little of nodes that have much to do."""
+"""Of the time that the nodes took to be ready, up to so long, half is added to that lead: round trips of a
+quiet moment say little of nodes that have much to do."""
 
 SLACK_NS: Final = 3_000_000
 """What nodes may take longer than they ever did, however fast they were."""
@@ -56,7 +56,7 @@ class Pace:
         """Return the time from the go to t0.
 
         Args:
-            max_rtt_ns: Largest of the nodes' smallest round trips to the broker.
+            max_rtt_ns: Longest recent round trip of a node to the broker.
             nodes: How many nodes start.
             ready_ns: From the prepare to the last node's being ready.
         """

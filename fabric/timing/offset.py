@@ -57,6 +57,7 @@ class Estimate:
     offset_ns: int
     bound_ns: int
     rtt_ns: int  # the smallest one of late
+    slow_rtt_ns: int = 0  # ... and the longest but one: whatever comes once may be chance
 
     def at(self, local_ns: int) -> "Estimate":
         """Return itself: a clock of which the same is known at every instant."""
@@ -93,6 +94,7 @@ class FabricOffset:
         self._most = Ceiling()
         self._least = Ceiling()  # of the offset's negative
         self._rtts_ns: deque[int] = deque(maxlen=RECENT)
+        self._slow_rtt_ns = 0
         self._since_ns: int | None = None
 
     def add(self, epoch: int, exchange: Exchange) -> Contradiction | None:
@@ -115,6 +117,7 @@ class FabricOffset:
         self._most.add(exchange.t1_ns, exchange.most_ns)
         self._least.add(exchange.t4_ns, -exchange.least_ns)
         self._rtts_ns.append(max(0, exchange.rtt_ns))
+        self._slow_rtt_ns = sorted(self._rtts_ns)[-2:][0]
         return Contradiction(gap_ns, exchange.t4_ns) if gap_ns > 0 else None
 
     def at(self, local_ns: int) -> Estimate | None:
@@ -126,7 +129,7 @@ class FabricOffset:
         bound_ns = most_ns - offset_ns
         if self._since_ns is not None and local_ns < self._since_ns:
             bound_ns = -1
-        return Estimate(offset_ns, bound_ns, min(self._rtts_ns))
+        return Estimate(offset_ns, bound_ns, min(self._rtts_ns), self._slow_rtt_ns)
 
     def _gap_ns(self, exchange: Exchange) -> int:
         """Return by how much an exchange is at odds with what is known; 0 or less if it is not."""

@@ -58,7 +58,8 @@ class GoNode:
     def know_clock(self) -> None:
         """Learn fabric time of the present life of the broker, as far as it can be known."""
         offset_ns = self.lab.broker.offset_ns - self.skew_ns + self.error_ns
-        estimate = Estimate(offset_ns, self.bound_ns, self.up.base_ns + self.down.base_ns)
+        rtt_ns = self.up.base_ns + self.down.base_ns
+        estimate = Estimate(offset_ns, self.bound_ns, rtt_ns, rtt_ns)
         self.executor.clock_changed(self.lab.broker.epoch, estimate)
 
     def hear(self, message: Message) -> None:

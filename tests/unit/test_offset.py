@@ -165,6 +165,16 @@ def test_exchanges_of_different_asymmetry_prove_more_together() -> None:
     assert estimate.rtt_ns == 2 * MS + 10_000, "the round trip is still what it is"
 
 
+def test_what_a_go_may_meet_is_the_longest_round_trip_but_one() -> None:
+    """A busy moment must not be forgotten with the next quiet one; a single hiccup is chance."""
+    trips = [1_000, 50_000, 3 * MS, 40 * MS, 2_000]
+    exchanges = [exchange(0, number * S, trip, 0) for number, trip in enumerate(trips)]
+    for count, wanted in ((1, 1_000), (2, 1_000), (3, 50_000), (5, 3 * MS)):
+        estimate = known(exchanges[:count]).at(10 * S)
+        assert estimate is not None
+        assert estimate.slow_rtt_ns == wanted
+
+
 def test_one_exchange_proves_half_its_round_trip() -> None:
     """And no more: nothing says how it was shared between the two ways."""
     estimate = known([exchange(5, 0, 700, 300, hold_ns=10**6)]).at(10**6 + 1000)

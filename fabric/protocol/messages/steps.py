@@ -142,7 +142,7 @@ class Ready:
     node: str
     phase: str
     clock_bound_ns: int  # half-width of the interval that holds the true offset
-    rtt_ns: int  # smallest recent round trip to the broker
+    rtt_ns: int  # longest recent round trip to the broker but one: a go may meet the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
