@@ -35,6 +35,9 @@ from fabric.transport import connect, receive_frames, send_now
 
 PROBE_S: Final = 0.005
 PATIENCE_S: Final = 90.0
+KEPT: Final = 64
+"""Open files of a broker that may be its record logs."""
+
 
 TRIAL: Final = """
 [trial]
@@ -255,7 +258,7 @@ def main() -> None:
                 one.add(lab, way, options.address, options.repeats, options.megabytes << 20)
                 print(f"{way:7} {one.line()}", file=sys.stderr, flush=True)
         until_s = time.monotonic() + PATIENCE_S
-        while broker.files() > before[0] and time.monotonic() < until_s:
+        while broker.files() > before[0] + KEPT and time.monotonic() < until_s:
             time.sleep(0.5)
         after = broker.files(), broker.mebibytes()
     print(f"strangers from {options.address}; load {load()}")
