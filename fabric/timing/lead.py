@@ -22,9 +22,10 @@ SLACK_NS: Final = 3_000_000
 GUARD_MIN_NS: Final = 6_000_000
 """Least guard: what an abort needs to travel and to reach a launcher that is about to spin."""
 
-REMEMBERED: Final = 8
+REMEMBERED: Final = 64
 """So many goes are remembered: the slowest of them is a likely worst case, and load that has gone is
-forgotten."""
+forgotten.  On a machine that stands still for ten milliseconds now and then, the slowest of eight says little
+of the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Pace:
         spent_ns = max(seen.spent_ns * max(nodes, seen.nodes) // seen.nodes for seen in self._seen)
         usual_ns = max(min(seen.ready_ns, READY_NS) for seen in self._seen)
         more_ns = max(0, ready_ns - usual_ns) // 2  # they have more to do than they had then
-        needed_ns = max(spent_ns, max_rtt_ns)
+        needed_ns = max(spent_ns, max_rtt_ns // 2)  # asked while all were asking: longer than a go would meet
         return max(2 * GUARD_MIN_NS, 3 * needed_ns + SLACK_NS) + more_ns
 
 

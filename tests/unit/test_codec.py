@@ -121,7 +121,7 @@ JSON_LIKE = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.sampled_from(sorted(MESSAGES)), st.data())
 def test_a_field_of_another_type_is_refused_by_name(kind: str, data: st.DataObject) -> None:
     """Behind the codec types are trusted, so nothing of another type may pass it."""
