@@ -89,6 +89,11 @@ class Access:
         """Tell whether a name has a key that may connect."""
         return any(key.name == name for key in self._standing(role))
 
+    def is_shut_out(self, node: str) -> bool:
+        """Tell whether a node had a key, which was revoked, and has no other one."""
+        ended = (key.role == "node" and key.name == node and key.revoked_ns for key in self._keys.values())
+        return any(ended) and not self.stands("node", node)
+
     # --- coming in ----------------------------------------------------------------------------------
 
     def enrol(self, peer: Peer, message: Enrol, now_ns: int) -> list[Effect]:

@@ -106,6 +106,7 @@ class Broker:
             runs=OpenRuns(runs, now_ns, epoch=settings.epoch, registry=registry, sink=sink, archive=archive),
         )
         self._registry, self._sink, self._archive, self._runs = registry, sink, archive, self._parts.runs
+        keeping.begin(self._parts, now_ns)
         self._beacon_ns = now_ns
         self._stalled_ns = 0
         self._expired_ns = now_ns

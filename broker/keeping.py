@@ -1,9 +1,13 @@
 """What is done with the words about keys and invitations."""
 
+from typing import Final
+
 from broker.effects import Effect, Note, Peer, SaveAccess, Send, ToNode
 from broker.limits import OVERLAP_MAX_S
 from broker.parts import Parts
-from fabric.protocol.messages import Denied, Done, Invite, KeyInfo, KeysRequest, Revoke, Rotate, RotateNode
+from fabric.protocol.messages import Denied, Done, Invite, KeysRequest, Revoke, Rotate, RotateNode
+
+_REVOKED: Final = "the key of {node} was revoked"
 
 
 def invite(parts: Parts, peer: Peer, message: Invite, now_ns: int) -> list[Effect]:
@@ -46,17 +50,26 @@ def saved(parts: Parts, effect: SaveAccess, now_ns: int) -> list[Effect]:
     effects = parts.access.saved(effect)
     for key in effect.keys:
         if key.revoked_ns is not None and key.role == "node":
-            effects += _shut_out(parts, key, now_ns)
+            effects += _shut_out(parts, key.name, now_ns)
     return effects
 
 
-def _shut_out(parts: Parts, key: KeyInfo, now_ns: int) -> list[Effect]:
-    if parts.access.stands("node", key.name):
-        return []  # by another key: it will be here again in a moment
-    known = parts.registry.node(key.name)
-    if known is None or known.peer is None:
-        return []
-    parts.registry.left(known.peer)
-    held = parts.runs.holding(key.name)
-    told = [] if held is None else held.node_left(key.name, f"the key of {key.name} was revoked", now_ns)
-    return [Note("node_shut_out", key.name, ""), *told]
+def begin(parts: Parts, now_ns: int) -> None:
+    """Find out which nodes of open runs were shut out, for the last life may not have told it any more.
+
+    Nothing will be heard of them.  The controllers learn it when they are there.
+    """
+    for run in parts.runs:
+        for node in filter(parts.access.is_shut_out, run.facts.nodes):
+            run.node_left(node, _REVOKED.format(node=node), now_ns)
+
+
+def _shut_out(parts: Parts, node: str, now_ns: int) -> list[Effect]:
+    if not parts.access.is_shut_out(node):
+        return []  # it has another key: it will be here again in a moment
+    known = parts.registry.node(node)
+    if known is not None and known.peer is not None:
+        parts.registry.left(known.peer)
+    held = parts.runs.holding(node)  # also of a node that is cut off: it cannot come back
+    told = [] if held is None else held.node_left(node, _REVOKED.format(node=node), now_ns)
+    return [Note("node_shut_out", node, ""), *told]

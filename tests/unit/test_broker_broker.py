@@ -537,6 +537,29 @@ def test_a_restarted_broker_knows_the_controller_by_its_session() -> None:
     assert sent(broker.say(LAB1, ready), ANN, m.Ready) == [ready]
 
 
+LAB2_KEY = m.KeyInfo(public_key="L" * 40, role="node", name="lab2", created_ns=1)
+
+
+def test_a_restarted_broker_knows_which_nodes_of_its_runs_were_shut_out() -> None:
+    """The last life may have died before it told the controller; nothing will be heard of the node."""
+    ended = replace(LAB2_KEY, revoked_ns=2)
+    broker = Lab(Broker(SETTINGS, START, keys=[ended], runs=[replace(facts(), session="sann")]))
+    told = broker.say(ANN, operator_hello(ANN))
+    (lost,) = sent(told, ANN, m.NodeLost)
+    assert (lost.node, lost.gone, lost.sentence) == ("lab2", True, "the key of lab2 was revoked")
+    other = replace(LAB2_KEY, public_key="M" * 40)
+    broker = Lab(Broker(SETTINGS, START, keys=[ended, other], runs=[replace(facts(), session="sann")]))
+    assert sent(broker.say(ANN, operator_hello(ANN)), ANN, m.NodeLost) == [], "it has another key"
+
+
+def test_a_node_that_is_shut_out_while_it_is_cut_off_is_lost_for_good() -> None:
+    """Its run may wait as long as it is cut off, but it cannot come back."""
+    broker = Lab(Broker(SETTINGS, START, keys=[LAB2_KEY], runs=[replace(facts(), session="sann")]))
+    broker.say(ANN, operator_hello(ANN))
+    (lost,) = sent(broker.say(ANN, m.Revoke(request=7, what="L" * 40)), ANN, m.NodeLost)
+    assert (lost.node, lost.gone) == ("lab2", True)
+
+
 def test_a_silent_restarted_broker_ends_the_run_by_the_lease() -> None:
     """The lease counts from the restart: a controller gets its time to come back."""
     broker = Lab(runs=[facts()])
