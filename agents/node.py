@@ -16,6 +16,7 @@ from agents.journal import FULL_PAUSE_S, Journal
 from agents.launching import Arming, Patience
 from agents.leaving import Leaving
 from agents.owed import Owed
+from agents.parting import ANSWERED
 from agents.parts import Part, drop_cleanings, refused
 from agents.recovery import LeftPart, left_parts, unreadable_resets
 from agents.removal import remove_leftovers
@@ -31,7 +32,6 @@ from fabric.log import get_logger
 from fabric.loop import Loop
 from fabric.protocol.limits import BEAT_S
 from fabric.protocol.messages import (
-    Abandon,
     Acknowledged,
     Assign,
     Beat,
@@ -39,7 +39,6 @@ from fabric.protocol.messages import (
     Done,
     FilePart,
     Forget,
-    Free,
     Goodbye,
     Message,
     Probe,
@@ -287,7 +286,7 @@ class Node:
                 self._sockets.say(refused(message, self._state, error))
         if part is not None:
             self._hands.drive(part, part.executor.receive(message, now_ns))
-        elif isinstance(message, (Free, Abandon)):
+        elif isinstance(message, ANSWERED):
             self._leaving.say_freed(run)
 
     def _session_do(self, effects: list[ss.SessionEffect]) -> None:  # noqa: C901, PLR0912 - a case for each

@@ -11,13 +11,16 @@ from agents.lanes import Lanes
 from agents.phase import PhasePart
 from agents.stamp import Stamp
 from agents.step_run import NANOSECONDS
-from fabric.protocol.messages import Assign
+from fabric.protocol.messages import Abandon, Assign, Cancel, Free, Prepare
 from fabric.protocol.records import Notice
 
 LOCAL_RESET: Final = "0/reset"
 
 GO_ON_NS: Final = 86_400 * NANOSECONDS
 """With ``on_lost = "continue"`` spawned steps live for so long without news: a day."""
+
+ANSWERED: Final = (Prepare, Cancel, Free, Abandon)
+"""What a node without a part of the run answers with `Freed`: who asks believes that it has one."""
 
 
 class Parting:

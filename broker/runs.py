@@ -16,6 +16,7 @@ from fabric.protocol.messages import (
     AgentHello,
     Confirm,
     Declined,
+    Freed,
     GoAborted,
     GoCommitted,
     NodeBack,
@@ -34,20 +35,21 @@ class Part:
     incarnation: int | None  # None: not heard of in this life of the broker
     heard_ns: int  # when it was last heard of, or when the wait for it began
     works_on: bool = False
-    freed: bool = False
+    freed: Freed | None = None  # what it said when nothing of the run was left there
     alone: bool = False  # it ends its part by itself
     was_cut: bool = False  # ... and that part was this start's: it has heard nothing for too long
     news: NodeLost | NodeBack | None = None  # the last that the controller was told, or was to be told
 
     @property
-    def has_news(self) -> bool:
-        """Whether the controller has to know; that a node has no part any more is none if it came free."""
-        return self.news is not None and not (self.freed and isinstance(self.news, NodeBack))
+    def told(self) -> NodeLost | NodeBack | Freed | None:
+        """What the controller has to know.  It takes a node that came free unasked for a lost one."""
+        return self.freed or self.news
 
     @property
     def is_left(self) -> bool:
         """Whether the node is known to do nothing for the run."""
-        return self.freed or (not self.works_on and not self.alone and self.incarnation is not None)
+        is_idle = not self.works_on and not self.alone and self.incarnation is not None
+        return self.freed is not None or is_idle
 
 
 class Run:
@@ -85,7 +87,7 @@ class Run:
     def _tell_news(self, now_ns: int) -> list[Effect]:
         """Say the last news of every node: a lost word would leave the controller waiting for ever."""
         self._news_ns = now_ns + NEWS_EVERY_NS
-        told = (part.news for part in self.parts.values() if part.has_news)
+        told = (part.told for part in self.parts.values())
         return [ToController(self.facts.run, news) for news in told if news is not None]
 
     def is_led_by_another(self, session: str, now_ns: int) -> bool:
@@ -135,7 +137,7 @@ class Run:
         part.news = NodeBack(
             run=run, node=node, incarnation=incarnation, works_on=part.works_on, alone=part.was_cut
         )
-        return [ToController(run, part.news)]
+        return [ToController(run, part.freed or part.news)]
 
     def _lost(self, now_ns: int) -> list[Effect]:
         silent = [
@@ -151,14 +153,14 @@ class Run:
     def assigned(self, node: str) -> None:
         """Note that a node has, or may have, its part of the run."""
         part = self.parts[node]
-        part.works_on, part.freed, part.alone = True, False, False
+        part.works_on, part.freed, part.alone = True, None, False
         if isinstance(part.news, NodeBack):
             part.news = replace(part.news, works_on=True)
 
-    def freed(self, node: str) -> None:
+    def freed(self, message: Freed) -> None:
         """Note that a node has nothing of the run left."""
-        part = self.parts[node]
-        part.works_on, part.freed, part.alone = False, True, False
+        part = self.parts[message.node]
+        part.works_on, part.freed, part.alone = False, message, False
 
     def unfreed(self) -> list[str]:
         """Return the nodes that may still work for the run."""
@@ -232,7 +234,7 @@ class Run:
         waits = [
             part.heard_ns + SILENCE_NS for part in self.parts.values() if not isinstance(part.news, NodeLost)
         ]
-        waits += [self._news_ns] if any(part.has_news for part in self.parts.values()) else []
+        waits += [self._news_ns] if any(part.told for part in self.parts.values()) else []
         lease_ns = self._repeat_ns if self.abandoned else self.heard_ns + self._lease_ns
         return min([lease_ns, *waits])
 

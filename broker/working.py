@@ -93,7 +93,7 @@ def freed(parts: Parts, peer: Peer, message: Freed, now_ns: int) -> list[Effect]
     run = parts.runs.get(message.run)
     if run is None or peer.name not in run.parts:
         return marked
-    run.freed(peer.name)
+    run.freed(message)
     parts.runs.look_again(now_ns)
     return [ToController(message.run, message), *marked]
 

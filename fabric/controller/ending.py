@@ -64,6 +64,8 @@ class Ending:
     def freed(self, message: Freed, now_ns: int) -> None:
         """A node has nothing left of the run."""
         self._desk.outbox.answered(("free", message.node))
+        if self._freed.get(message.node) == message:
+            return  # the broker says it again and again, which must not give others more time
         self._freed[message.node] = message
         self.read(message.node, now_ns)
 

@@ -374,6 +374,8 @@ class Run:
         return self._go_on(ending.begin(now_ns), now_ns)
 
     def _on_freed(self, message: Freed, now_ns: int) -> list[Effect]:
+        if self._phase is not None:  # it was not asked
+            return self._node_gone(message.node, f"{message.node} has left the run before its end", now_ns)
         if self.state == "freeing" and self._ending is not None and message.node in self.desk.alive:
             self._ending.freed(message, now_ns)
         return []

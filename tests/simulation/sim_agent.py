@@ -21,17 +21,16 @@ from agents.effects import (
 from agents.executor import Executor
 from agents.journal.ledger import StreamKey, StreamState
 from agents.memo import Context
+from agents.parting import ANSWERED
 from agents.session import Session
 from fabric.protocol.limits import PROTOCOL_VERSION, WINDOW_RECORDS
 from fabric.protocol.messages import (
-    Abandon,
     Acknowledged,
     AgentHello,
     Assign,
     Batch,
     Beat,
     Forget,
-    Free,
     Freed,
     Goodbye,
     JournalHead,
@@ -243,7 +242,7 @@ class SimAgent:
             executor = self._begin(message)
         if executor is not None:
             self.drive(executor, executor.receive(message, self.local_ns))
-        elif isinstance(message, (Free, Abandon)):
+        elif isinstance(message, ANSWERED):
             nothing = Freed(
                 run=run, node=self.name, incarnation=self.incarnation, records=0, reset_failed=False
             )

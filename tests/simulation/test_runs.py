@@ -47,6 +47,26 @@ FOUND = (
     Story(100, small=True, troubles=(Trouble("controller_pause", at_ns=900 * MS, lasts_ns=21_075_227_564),)),
     # A prepare of the phase before came again, and a node that had confirmed a go began nothing.
     Story(72, delay_ns=(100_000, 40 * MS), small=True, troubles=(Trouble("echo", 738_700_347, 0, "n2"),)),
+    # A node restarted and reset alone while no controller was there, which waited for it ever after.
+    Story(
+        3_000_000_110,
+        small=True,
+        troubles=(
+            Trouble("power", at_ns=957_557_123, lasts_ns=50 * MS),
+            Trouble("agent_stop", at_ns=400 * MS, lasts_ns=50 * MS, target="n1"),
+            Trouble("kill", at_ns=338_320_066, lasts_ns=50 * MS),
+        ),
+    ),
+    # The key of a node was revoked while no broker was there to tell it: its run waited for it.
+    Story(
+        3_000_000_740,
+        goes_on=True,
+        small=True,
+        troubles=(
+            Trouble("revoke", at_ns=948_162_212, target="n2"),
+            Trouble("kill", at_ns=900 * MS, lasts_ns=50 * MS),
+        ),
+    ),
 )
 """Stories that have failed once."""
 

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 from broker.effects import EMPTY_LOG, Effect, Peer, PublishGo, RunFacts, ToController, ToNode
 from broker.runs import Run
-from fabric.protocol.messages import Abandon, AgentHello, Confirm, GoCommitted, NodeBack, NodeLost, StartPhase
+from fabric.protocol.messages import (
+    Abandon,
+    AgentHello,
+    Confirm,
+    Freed,
+    GoCommitted,
+    NodeBack,
+    NodeLost,
+    StartPhase,
+)
 from tests.unit.test_broker_broker import LAB1
 from tests.unit.test_broker_broker import hello as agent_hello
 
@@ -44,6 +53,10 @@ def hello(incarnation: int, *, works_on: bool, alone: bool = False) -> AgentHell
 
 def back(incarnation: int, *, works_on: bool) -> ToController:
     return ToController(RUN, NodeBack(run=RUN, node="lab1", incarnation=incarnation, works_on=works_on))
+
+
+def freed(node: str) -> Freed:
+    return Freed(run=RUN, node=node, incarnation=2, records=0, reset_failed=False)
 
 
 def test_a_silent_node_is_lost_after_five_seconds_and_told_once() -> None:
@@ -102,9 +115,17 @@ def test_what_is_known_of_nodes_is_said_again_and_again() -> None:
     assert run.expire(10 * S) == [back(2, works_on=False)]
     assert run.expire(10 * S) == []
     assert run.deadline_ns <= 15 * S
-    run.freed("lab1")
+    run.freed(freed("lab1"))
     keep_nodes(run, 14 * S)
-    assert run.expire(15 * S) == [], "it came free, which is told in another way"
+    assert run.expire(15 * S) == [ToController(RUN, freed("lab1"))]
+
+
+def test_a_node_that_left_while_no_controller_was_there_is_told_to_the_next_one() -> None:
+    """Its agent restarts and resets alone, and has nothing more to say; the run would wait for it."""
+    run = Run(FACTS, {}, 0)
+    run.node_hello(hello(2, works_on=False, alone=True), S)
+    run.freed(freed("lab1"))
+    assert run.adopt(CONTROLLER, "session", 2 * S) == [ToController(RUN, freed("lab1"))]
 
 
 def test_a_node_that_was_assigned_again_is_not_said_to_have_lost_its_part() -> None:
@@ -144,10 +165,10 @@ def test_a_lease_that_ends_has_the_nodes_stop_and_says_so_each_second_until_they
     sentence = "the controller was lost, last heard 20 s ago"
     assert effects == [ToNode(node, Abandon(run=RUN, sentence=sentence)) for node in FACTS.nodes]
     assert run.expire(22 * S) == []
-    run.freed("lab1")
+    run.freed(freed("lab1"))
     assert run.expire(23 * S) == [ToNode("lab2", Abandon(run=RUN, sentence=sentence))]
     assert not run.is_left(23 * S)
-    run.freed("lab2")
+    run.freed(freed("lab2"))
     assert run.is_left(23 * S)
     assert run.why_left() == (sentence,)
 
@@ -158,7 +179,7 @@ def test_an_abandoned_run_waits_no_longer_than_a_lease_for_a_lost_node() -> None
     run.node_heard("lab1", 15 * S)
     run.node_heard("lab2", 18 * S)
     run.expire(20 * S)
-    run.freed("lab1")
+    run.freed(freed("lab1"))
     assert not run.is_left(38 * S - 1)
     assert run.is_left(38 * S)
     assert run.why_left()[1] == "not heard of again: lab2"
@@ -167,8 +188,8 @@ def test_an_abandoned_run_waits_no_longer_than_a_lease_for_a_lost_node() -> None
 def test_a_run_that_lives_is_never_left() -> None:
     """Only the end of the lease gives the broker the right to end a run."""
     run = opened()
-    run.freed("lab1")
-    run.freed("lab2")
+    run.freed(freed("lab1"))
+    run.freed(freed("lab2"))
     assert not run.is_left(10 * S)
 
 
@@ -214,11 +235,11 @@ def test_a_run_waits_for_a_node_that_ends_its_part_alone() -> None:
     """Its last records are still to come, though it takes no orders any more."""
     run = opened()
     run.node_hello(hello(1, works_on=False, alone=True), S)
-    run.freed("lab2")
+    run.freed(freed("lab2"))
     run.expire(20 * S)
     run.node_heard("lab1", 20 * S)
     assert not run.is_left(21 * S)
-    run.freed("lab1")
+    run.freed(freed("lab1"))
     assert run.is_left(21 * S)
 
 

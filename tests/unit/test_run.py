@@ -318,6 +318,26 @@ def test_a_node_that_restarted_is_lost_at_once() -> None:
     assert "n2 has restarted" in lab.whys
 
 
+def test_a_node_that_says_that_it_has_no_part_is_lost_at_once() -> None:
+    """It answers so to whatever it is asked, also when nobody could tell that it has restarted."""
+    lab = running()
+    lab.hear(Freed(run=RUN, node="n2", incarnation=2, records=0, reset_failed=False))
+    assert "n2 has left the run before its end (running" in lab.whys
+    assert lab.last(Cancel).node == "n1"
+
+
+def test_a_node_that_says_again_that_it_is_free_gives_the_others_no_more_time() -> None:
+    """The broker says so every few seconds, for a controller that may have missed it."""
+    lab = Lab()
+    lab.open()
+    while lab.run.state == "phases":
+        lab.go_through()
+    for _ in range(6):
+        lab.hear(Freed(run=RUN, node="n1", incarnation=1, records=0, reset_failed=False))
+        lab.wait(5)
+    assert "n2 did not come free" in lab.whys
+
+
 def test_a_node_that_ends_between_its_confirmation_and_the_go_is_not_waited_for() -> None:
     """The broker counts it among those that start; nobody will ever say that it has finished."""
     lab = Lab()

@@ -155,7 +155,10 @@ class Free:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freed:
-    """Agent to broker and controller: nothing of the run is left here, all records are acknowledged."""
+    """Agent to broker and controller: nothing of the run is left here, all records are acknowledged.
+
+    Answers `Free` and `Abandon`; also `Prepare` and `Cancel`, if this node has no part of the run (any more).
+    """
 
     kind: ClassVar[str] = "freed"
 
