@@ -6,7 +6,7 @@ from fabric.controller.barrier import Barrier
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
 from fabric.controller.failures import judge_checks
-from fabric.protocol.messages import CloseRun, Free, Freed
+from fabric.protocol.messages import CloseRun, Free, Freed, NodeBack, NodeInfo
 from fabric.protocol.records import RunEnded
 
 S: Final = 1_000_000_000
@@ -90,9 +90,12 @@ class Ending:
         self._desk.outbox.answered(("free", node))
         self._barrier.arrived(node)
 
-    def has(self, node: str) -> bool:
-        """Whether a node has come free."""
-        return node in self._freed
+    def is_leaving(self, back: NodeBack, info: NodeInfo) -> bool:
+        """Whether a node has no part any more because it was asked to come free.
+
+        What it said of that may be lost with the broker; it says it again, unless its agent has restarted.
+        """
+        return back.node in self._freed or back.incarnation == info.incarnation
 
     def expire(self, now_ns: int) -> list[Effect]:
         """Notice who is late."""

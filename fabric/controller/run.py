@@ -332,11 +332,11 @@ class Run:
         return self.desk.notice(news, now_ns) if news and self.state in ("phases", "freeing") else []
 
     def _on_node_back(self, message: NodeBack, now_ns: int) -> list[Effect]:
-        if message.node not in self.desk.alive:
-            return []
         self._roster.back(message.node)
-        freed = self._ending is not None and self._ending.has(message.node)
-        if message.works_on or freed or self._part is None or isinstance(self._part, Assigning):
+        info = self.nodes.get(message.node)
+        if message.works_on or info is None or not isinstance(self._part, PhaseRun | Ending):
+            return []
+        if self._ending is not None and self._ending.is_leaving(message, info):
             return []
         how = "was cut off for so long that it ended" if message.alone else "has restarted and lost"
         return self._node_gone(message.node, f"{message.node} {how} its part of the run", now_ns)

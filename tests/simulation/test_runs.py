@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.simulation.run_lab import play
+from tests.simulation.run_lab import Lab, play
 from tests.simulation.shrink import check
 from tests.simulation.troubles import (
     Story,
@@ -112,6 +112,23 @@ def test_broker_crashes_lose_and_double_nothing() -> None:
     found = verdicts(("kill", "kill"))
     assert set(found) <= {"pass", "error", "invalid"}
     assert found["pass"] > SEEDS * 0.5
+
+
+def test_a_broker_that_dies_while_nodes_come_free_changes_no_verdict() -> None:
+    """All has been done and measured; what nodes said of their end they say again."""
+    quiet, freeing = Lab(Story(SEEDS, small=True)), []
+    begun_ns = quiet.world.now_ns
+
+    def look() -> None:
+        if quiet.controller.run_machine.state == "freeing":
+            freeing.append(quiet.world.now_ns - begun_ns)
+
+    quiet.world.after_event.append(look)
+    assert quiet.run() == "pass"
+    for part in range(4):
+        at_ns = freeing[0] + (freeing[-1] - freeing[0]) * part // 4
+        story = Story(SEEDS, small=True, troubles=(Trouble("kill", at_ns=at_ns, lasts_ns=50 * MS),))
+        assert play(story) == "pass", story
 
 
 def test_a_loss_of_power_of_the_broker_is_no_more_than_a_crash() -> None:

@@ -326,6 +326,24 @@ def test_a_node_that_says_that_it_has_no_part_is_lost_at_once() -> None:
     assert lab.last(Cancel).node == "n1"
 
 
+def test_a_node_that_came_free_is_not_lost_though_its_word_was_lost_with_the_broker() -> None:
+    """The next broker sees a node without a part of the run; it has not restarted, and is asked again."""
+    lab = Lab()
+    lab.open()
+    while lab.run.state == "phases":
+        lab.go_through()
+    lab.hear(NodeBack(run=RUN, node="n1", incarnation=1, works_on=False))
+    lab.hear(NodeBack(run=RUN, node="n2", incarnation=1, works_on=False, alone=True))
+    lab.end()
+    assert (lab.verdict, lab.over) == ("pass", True)
+    lab = Lab()
+    lab.open()
+    while lab.run.state == "phases":
+        lab.go_through()
+    lab.hear(NodeBack(run=RUN, node="n1", incarnation=2, works_on=False))
+    assert "n1 has restarted and lost its part of the run (freeing)" in lab.whys
+
+
 def test_a_node_that_says_again_that_it_is_free_gives_the_others_no_more_time() -> None:
     """The broker says so every few seconds, for a controller that may have missed it."""
     lab = Lab()
