@@ -73,15 +73,16 @@ def main(
     if click.get_current_context().invoked_subcommand:
         return
     with reported_errors():
+        from broker.retention import parse_keep
+
+        kept = parse_keep(keep) if keep else None
         if check_config:
             say_checked(config)
             return
         if doctor:
             raise SystemExit(_look(listen, state_dir, quiet=logs["quiet"]))
-        from broker.retention import parse_keep
         from broker.service import Request, serve
 
-        kept = parse_keep(keep) if keep else None
         set_up_logs(**logs)
         request = Request(
             listen=listen,

@@ -1,7 +1,7 @@
 """Options that take a duration as trials have it, and ``--wait`` that is one."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -9,6 +9,9 @@ from fabric.cli.options import option
 
 if TYPE_CHECKING:
     from fabric.controller.finding import Wait
+
+_DAY_S: Final = 86_400.0
+_MOST_DAYS: Final = 30
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,3 +68,19 @@ def read_duration(_context: click.Context, _parameter: click.Parameter, value: s
         return seconds(value)
     except ValueError as error:
         raise click.BadParameter(f"{value!r} {error}, such as 30s") from None
+
+
+def read_days(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
+    """Return the seconds of a duration that may be up to 30 days long, and may be told in days."""
+    from fabric.trial.durations import seconds
+
+    days, has_days, rest = value.partition("d")
+    try:
+        if not has_days or not days.strip().isdecimal():
+            return seconds(value, _MOST_DAYS * _DAY_S)
+        found_s = int(days) * _DAY_S + (seconds(rest.strip(), _DAY_S) if rest.strip() else 0.0)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} {error}, such as 12h or 2d") from None
+    if found_s > _MOST_DAYS * _DAY_S:
+        raise click.BadParameter(f"{value!r} is longer than the limit of 30 days, such as 12h or 2d")
+    return found_s

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from fabric.cli.durations import read_duration
+from fabric.cli.durations import read_days
 from fabric.cli.options import broker_option, common_options, option, reported_errors, settings
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def init(*, state_dir: Path | None, verbose: bool, quiet: bool) -> None:
     default="1h",
     show_default=True,
     metavar="DURATION",
-    callback=read_duration,
+    callback=read_days,
     help="How long it can be used.",
 )
 @option("--uses", type=click.IntRange(0), default=1, show_default=True, help="How often; 0: any number.")
@@ -156,7 +156,7 @@ def revoke(
     default="1h",
     show_default=True,
     metavar="DURATION",
-    callback=read_duration,
+    callback=read_days,
     help="How long the old key stands still.",
 )
 @broker_option

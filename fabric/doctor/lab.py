@@ -74,8 +74,8 @@ def _broker(access: OperatorAccess, path: Path) -> Iterator[Finding]:
         welcome = connection.wait_up()
         yield version("broker", welcome.software)
         yield _wall_clock(welcome)
-        yield from _key(connection, access, path)
         yield from _nodes(connection)
+        yield from _key(connection, access, path)  # last: a viewer waits in vain for the answer
     except FabricError as error:
         yield Finding("bad", "broker", str(error), error.hint)
     finally:

@@ -43,7 +43,7 @@ class NoDurationError(ValueError):
     """It is not written as a duration."""
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, most_s: float = MAX_DURATION_S) -> float:
     """Return the seconds of a duration: numbers with units, the larger unit first.
 
     Raises:
@@ -58,8 +58,8 @@ def seconds(text: str) -> float:
         total, position, smallest = total + Fraction(part[1]) * UNITS_S[part[2]], part.end(), rank
     if not text or position < len(text):
         raise NoDurationError("needs a duration with its unit")
-    if total > MAX_DURATION_S:
-        raise ValueError(f"is longer than the limit of {MAX_DURATION_S / 86_400:g} days")
+    if total > most_s:
+        raise ValueError(f"is longer than the limit of {most_s / 86_400:g} days")
     return float(total)
 
 

@@ -9,6 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from fabric.cli.durations import read_days
 from fabric.cli.options import (
     common_options,
     deferred_interrupt,
@@ -109,3 +110,19 @@ def test_colours_are_for_terminals_and_go_away_when_asked(monkeypatch: pytest.Mo
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     assert not wants_color(Terminal())
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("2d", 172_800), ("1d12h", 129_600), ("720h", 2_592_000), ("1h", 3600)]
+)
+def test_what_keys_take_may_be_told_in_days(text: str, seconds: float) -> None:
+    """A guest's key for two days, as the documents show it."""
+    context, parameter = click.Context(click.Command("x")), click.Option(["--expires"])
+    assert read_days(context, parameter, text) == seconds
+
+
+@pytest.mark.parametrize("text", ["31d", "30d1h", "721h", "d", "2w", ""])
+def test_what_is_longer_than_a_month_is_none(text: str) -> None:
+    """The broker would refuse it, later."""
+    with pytest.raises(click.BadParameter, match="such as 12h or 2d"):
+        read_days(click.Context(click.Command("x")), click.Option(["--expires"]), text)
