@@ -14,6 +14,7 @@ from fabric.controller.connection import Connection
 from fabric.controller.lookup import find_run, list_runs, look_up
 from fabric.controller.position import find_number, find_origin_ns
 from fabric.controller.tail import RunTail
+from fabric.controller.upkeep import run_details
 from fabric.errors import FabricError, UsageError
 from fabric.protocol.messages import RunInfo
 from fabric.report.folding import Folder
@@ -125,7 +126,8 @@ class Tailing:
         number, since_ns = self._begin(connection, info, start)
         shows_first = number == 1 and not since_ns and self._wanted == Selection()
         origin_ns = None if shows_first else find_origin_ns(connection, info)
-        view = self._view(origin_ns, live=follow and info.state == "open")
+        clock = self._clock(connection, info, number, origin_ns)
+        view = self._view(clock, origin_ns, live=follow and info.state == "open")
         tail = RunTail(connection, info, number=number, follow=follow)
         picker = Picker(self._wanted, info.nodes, since_ns)
         losses = Losses(whole=number == 1)
@@ -135,6 +137,7 @@ class Tailing:
                 reads = tail.turn(view.deadline_ns)
                 now_ns = connection.now_ns()
                 for read in reads:
+                    clock.note(read)
                     with deferred_interrupt():  # else what is shown could be shown again by who goes on
                         whole = [read] if self._wishes.as_json else losses.told([read])
                         _print(view.lines(picker.pick(whole), now_ns))
@@ -164,7 +167,16 @@ class Tailing:
         since_ns = end_ns - round(start.ago_s * 1e9)
         return find_number(connection, info, since_ns), since_ns
 
-    def _view(self, origin_ns: int | None, *, live: bool) -> View:
+    def _clock(self, connection: Connection, info: RunInfo, number: int, origin_ns: int | None) -> Clock:
+        """Return a clock that knows the phases that began before what is read."""
+        clock = Clock(self._wishes.clock, origin_ns)
+        if self._wishes.clock == "phase" and number > 1:
+            for phase in run_details(connection, info.run).phases:
+                if phase.t0_ns:
+                    clock.begun(phase.phase, phase.t0_ns)
+        return clock
+
+    def _view(self, clock: Clock, origin_ns: int | None, *, live: bool) -> View:
         wishes = self._wishes
         if wishes.as_json and wishes.merge:
             return JsonTimelineView(origin_ns=origin_ns, order=order_of(merge=True, live=live))
@@ -174,7 +186,7 @@ class Tailing:
         if not (wishes.merge or wishes.fold or wishes.pattern or wishes.clock != "run"):
             return TextView(origin_ns=origin_ns, color=color)
         return TimelineView(
-            clock=Clock(wishes.clock, origin_ns),
+            clock=clock,
             order=order_of(merge=wishes.merge, live=live),
             wanted=None if wishes.pattern is None else searcher(wishes.pattern, invert=wishes.invert),
             fold=Folder(live=live) if wishes.fold else None,

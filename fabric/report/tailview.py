@@ -41,7 +41,11 @@ class Clock:
             self._origin_ns = read.record.t_ns
         found = phase_start(read.record)
         if found is not None:
-            self._starts[found[0]] = found[1]
+            self.begun(*found)
+
+    def begun(self, phase: str, t0_ns: int) -> None:
+        """Take in when a phase began whose record may not be read."""
+        self._starts[phase] = t0_ns
 
     def text(self, line: Line) -> str:
         """Return the instant of a line."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fabric.protocol.messages import NodeInfo
-from fabric.protocol.records import PhaseFinished, RunStarted
+from fabric.protocol.records import PhaseFinished, PhaseStarted, RunStarted
 from tests.integration.operator.conftest import make_output
 
 BIN = Path(sys.executable).parent
@@ -126,6 +126,16 @@ def test_lines_are_put_in_order_folded_and_searched(operator: Any, start: Start)
     assert (code, out) == (0, "[  0.000] lab[1-2]  (2 nodes) left/ping │ two\n")
     code, out, _ = ended(start("fabric-tail", "--grep", "tw", "--invert", "--clock", "wall"))
     assert [line.split("] ")[1] for line in out.splitlines()] == ["lab1 left/ping │ one"]
+
+
+def test_a_phase_has_begun_though_its_record_is_not_wanted(operator: Any, start: Start) -> None:
+    """Who looks at one node still wants to know how long after the go."""
+    t0_ns = 900_000_000
+    go = PhaseStarted(t_ns=t0_ns, bound_ns=0, phase="1/run", go=1, t0_ns=t0_ns, lead_ns=1, confirm_ns=1)
+    operator.append(go, node="")
+    operator.say("hello\n")
+    code, out, _ = ended(start("fabric-tail", "--node", "lab1", "--clock", "phase"))
+    assert (code, out) == (0, "[1/run  +0.100] lab1 left/ping │ hello\n")
 
 
 def test_what_was_wanted_in_vain_is_said(operator: Any, start: Start) -> None:
