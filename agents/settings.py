@@ -7,7 +7,7 @@ from agents.policy_settings import POLICY
 from fabric.config import parse_url
 from fabric.errors import UsageError
 from fabric.keys import JoinToken
-from fabric.protocol.names import NODE, WORD
+from fabric.protocol.names import NODE, WORD, is_address
 from fabric.settings import Sections, checks
 from fabric.settings.services import COMMON
 
@@ -42,7 +42,7 @@ def read_address(text: str) -> tuple[str, str]:
         UsageError: If it is none.
     """
     network, equals, address = text.partition("=")
-    if not equals or not address:
+    if not equals or not is_address(address):
         raise UsageError(f"--addr {text!r:.80}: expected NAME=ADDRESS", hint="like --addr test=10.1.0.5")
     return _checked_word(network, "network's name") if network else "", address
 

@@ -21,6 +21,7 @@ from fabric.protocol.messages import (
     Rejected,
     Welcome,
 )
+from fabric.protocol.names import WORD, is_address
 
 
 def enrol(parts: Parts, peer: Peer, message: Enrol, now_ns: int) -> list[Effect]:
@@ -36,6 +37,10 @@ def agent_hello(parts: Parts, peer: Peer, message: AgentHello, now_ns: int) -> l
             f"what the agent of {peer.name} says of itself has {size} bytes, over the limit of {HELLO_BYTES}"
         )
         return _rejected(peer, Rejected(code="malformed", sentence=f"{sentence}: give it fewer labels"))
+    for network, address in message.addresses.items():
+        if not is_address(address) or (network and not WORD.fullmatch(network)):
+            sentence = f"{network!r:.80} = {address!r:.80} is no network and its address"
+            return _rejected(peer, Rejected(code="malformed", sentence=sentence))
     verdict = parts.registry.agent_hello(peer, message, now_ns)
     if isinstance(verdict, Rejected):
         return _rejected(peer, verdict)

@@ -21,6 +21,19 @@ CONTROLLER: Final = ""
 PARSED_KEPT: Final = 4096
 """Step ids that are kept as they were read, for each comes with every word about its step: 2 MB at most."""
 
+ADDRESS: Final = re.compile(
+    r"[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9_.-]+)?"
+)
+"""Of a machine: a host's name, or an address of IPv4 or IPv6.  It becomes a word of other nodes' commands and
+a part of their paths, so it is nothing that a shell or a path would take for something else."""
+
+ADDRESS_CHARS: Final = 253
+
+
+def is_address(text: str) -> bool:
+    """Whether it can be the address of a machine."""
+    return len(text) <= ADDRESS_CHARS and ADDRESS.fullmatch(text) is not None
+
 
 class StepId(NamedTuple):
     """Which step of a run: ``repeat/phase/role/label``, unique on each node.

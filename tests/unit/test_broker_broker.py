@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+import pytest
+
 from broker.broker import Broker
 from broker.effects import (
     EMPTY_LOG,
@@ -167,6 +169,16 @@ def freed(node: Peer) -> m.Freed:
 
 
 # --- joining ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("addresses", [{"": "/etc -exec id ;"}, {"": "../x"}, {"a b": "10.0.0.1"}])
+def test_an_agent_whose_address_is_none_is_not_let_in(addresses: dict[str, str]) -> None:
+    """It would become a word of the commands of other nodes, as trials have `$server`."""
+    broker = Lab()
+    effects = broker.say(LAB1, replace(hello(LAB1), addresses=addresses))
+    (rejected,) = sent(effects, LAB1, m.Rejected)
+    assert rejected.code == "malformed"
+    assert sent(effects, LAB1, m.Welcome) == []
 
 
 def test_an_unknown_key_can_do_nothing_but_enrol() -> None:
