@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 import fabric
+from agents.launcher import tree
 from fabric.protocol.limits import PROTOCOL_VERSION
 from tests.integration.faults.lab import Agent, Lab
 from tests.integration.faults.processes import until
@@ -103,7 +104,12 @@ def test_a_run_goes_on_through_an_upgrade_of_broker_and_agent(installed: Install
     assert len(lines) >= 3000
     assert (tmp_path / "after").read_text() == "ran\n"
     assert (tmp_path / "reset").read_text() == "done\n"
-    until(lambda: installed.versions("victim") == ("99.1", "99.1"), "a launcher of the newer version")
+    victim = lab.agents["victim"]
+    # In between it has none.
+    until(
+        lambda: bool(tree.children(victim.pid)) and installed.versions("victim") == ("99.1", "99.1"),
+        "a launcher of the newer version",
+    )
 
 
 def test_a_version_that_does_not_understand_the_other_says_so(installed: Installed, tmp_path: Path) -> None:
