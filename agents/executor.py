@@ -200,8 +200,8 @@ class Executor:
             return []
         effects: list[Effect] = [Send(answer)]
         if answer.started:
-            # The others of a reset must not be left behind; of any other phase all are ended.
-            effects += going.release_firsts(part) if part.is_reset else []
+            # Where all have started all the same, the go stands: nothing of it must be left behind.
+            effects += going.release_firsts(part)
             effects += self._begin(part, now_ns)
         return self._settled(effects, now_ns)
 

@@ -83,3 +83,11 @@ def test_a_node_that_reads_an_abort_after_the_end_of_its_step_still_answers_it(
     """It waited for ever for the launcher's word about a step that it had forgotten."""
     story = Story(seed, node_stalls=seed % 3, launcher_stalls=seed % 2, broker_stalls=broker_stalls)
     assert play(story) == ("partial", "invalid")
+
+
+def test_what_an_abort_took_back_of_a_go_that_stands_is_started_all_the_same() -> None:
+    """All had started when they heard of the abort; a step that was planned for later waited for ever."""
+    story = Story(
+        3_500_000_849, nodes=2, repeats=2, base_ns=(50_000, 5_000_000), loss=0.02, tail=0.01, cuts=3
+    )
+    assert play(story)[0] == "whole"
