@@ -13,6 +13,7 @@ from broker.limits import (
     INVITATION_KEPT_NS,
     INVITATION_MAX_S,
     KEYS_LIMIT,
+    KEYS_OF_NAME,
     MAX_INVITATIONS,
     MAX_KEYS,
     MAX_NODES,
@@ -219,16 +220,31 @@ class Access:
             return _denied(peer, message.request, "invalid", "this key is in use, or was; make a new one")
         if KEY.fullmatch(message.public_key) is None:
             return _denied(peer, message.request, "invalid", "that is not a key")
-        if not 0 <= message.overlap_s <= OVERLAP_MAX_S:
-            return _denied(peer, message.request, "invalid", f"an overlap is 0 s to {OVERLAP_MAX_S:.0f} s")
+        refusal = self.rotation_refusal(peer.role, peer.name, message.overlap_s, now_ns)
+        if refusal is not None:
+            return _denied(peer, message.request, *refusal)
         ends_ns = now_ns + round(message.overlap_s * S)
-        old = [key for key in self._standing(peer.role) if key.name == peer.name]
-        ending = [
-            replace(key, expires_ns=ends_ns if key.expires_ns is None else min(ends_ns, key.expires_ns))
-            for key in old
-        ]
+        ending = (
+            replace(key, expires_ns=ends_ns)
+            for key in self._of(peer.role, peer.name)
+            if key.expires_ns is None or key.expires_ns > ends_ns
+        )
         new = KeyInfo(public_key=message.public_key, role=peer.role, name=peer.name, created_ns=now_ns)  # type: ignore[arg-type]
         return [SaveAccess(peer=peer, keys=(*ending, new), gone=self._old_keys(), answer=answer)]
+
+    def rotation_refusal(self, role: str, name: str, overlap_s: float, now_ns: int) -> tuple[str, str] | None:
+        """Return the code and the sentence by which a new key is refused to a name; None if it gets one."""
+        if not 0 <= overlap_s <= OVERLAP_MAX_S:
+            return "invalid", f"an overlap is 0 s to {OVERLAP_MAX_S:.0f} s"
+        ends_ns = now_ns + round(overlap_s * S)
+        beside = [key for key in self._of(role, name) if min(key.expires_ns or ends_ns, ends_ns) > now_ns]
+        if len(beside) < KEYS_OF_NAME:
+            return None
+        sentence = f"{role} {name} has {len(beside)} keys that stand, the limit is {KEYS_OF_NAME}"
+        return "no_room", f"{sentence}: --overlap 0s ends them with the new one, or revoke some"
+
+    def _of(self, role: str, name: str) -> list[KeyInfo]:
+        return [key for key in self._standing(role) if key.name == name]
 
     def _standing(self, role: str) -> Iterator[KeyInfo]:
         return (key for key in self._keys.values() if key.role == role and key.revoked_ns is None)

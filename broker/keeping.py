@@ -3,7 +3,6 @@
 from typing import Final
 
 from broker.effects import Effect, Note, Peer, SaveAccess, Send, ToNode
-from broker.limits import OVERLAP_MAX_S
 from broker.parts import Parts
 from fabric.protocol.messages import Denied, Done, Invite, KeysRequest, Revoke, Rotate, RotateNode
 
@@ -39,9 +38,10 @@ def rotate_node(parts: Parts, peer: Peer, message: RotateNode, now_ns: int) -> l
     if not known.is_heard(now_ns):
         sentence = f"node {known.name} is away; only an agent that is there can make itself a key"
         return [Send(peer, Denied(request=message.request, code="away", sentence=sentence))]
-    if not 0 <= message.overlap_s <= OVERLAP_MAX_S:
-        sentence = f"an overlap is 0 s to {OVERLAP_MAX_S:.0f} s"
-        return [Send(peer, Denied(request=message.request, code="invalid", sentence=sentence))]
+    refusal = parts.access.rotation_refusal("node", known.name, message.overlap_s, now_ns)
+    if refusal is not None:
+        code, sentence = refusal
+        return [Send(peer, Denied(request=message.request, code=code, sentence=sentence))]  # type: ignore[arg-type]
     return [ToNode(known.name, message), Send(peer, Done(request=message.request))]
 
 

@@ -77,6 +77,10 @@ INVITATION_KEPT_NS: Final = 86400 * S
 OVERLAP_MAX_S: Final = 30 * 86400.0
 """Longest time for which a key stands beside its successor."""
 
+KEYS_OF_NAME: Final = 8
+"""Most keys of one name that stand at a time: one that is renewed each week, with the longest overlap, has 5.
+Each new one rewrites the one before, and every start of the broker reads them all."""
+
 # --- runs ------------------------------------------------------------------------------------------
 MAX_RUNS: Final = 256
 """Most open runs: each holds two descriptors and a table of journals."""

@@ -20,12 +20,15 @@ class Roster:
     def __init__(self, *, goes_on: bool) -> None:
         self._goes_on = goes_on
         self._silent: dict[str, tuple[int, str]] = {}  # until when, and why then
+        self._left: set[str] = set()
 
     def lost(self, message: NodeLost, now_ns: int) -> str:
         """Wait for a node; the first word about it counts.  Return what to say, "" if that was not it.
 
         One whose agent has said goodbye is not waited for.
         """
+        if message.node in self._left:
+            return ""
         if message.gone:
             self._silent[message.node] = (now_ns, message.sentence)
             return ""
@@ -39,6 +42,11 @@ class Roster:
             "what runs there goes on (on_lost)" if self._goes_on else f"waiting {NODE_PATIENCE_S:g} s for it"
         )
         return f"{message.sentence}; {how}"
+
+    def left(self, node: str) -> None:
+        """Nothing of the run is left on a node, and all that it had to say is stored: it may go its way."""
+        self._left.add(node)
+        self.back(node)
 
     def back(self, node: str) -> None:
         """Do not wait any longer: it is back, or it was given up."""

@@ -213,8 +213,7 @@ class Run:
         if self.state in ("new", "over") or self._away_ns is not None:
             return []
         effects: list[Effect] = [Tell(message) for message in self.desk.outbox.expire(now_ns)]
-        for node, why in self._roster.due(now_ns):
-            effects += self._node_gone(node, why, now_ns)
+        effects += [effect for lost in self._roster.due(now_ns) for effect in self._node_gone(*lost, now_ns)]
         if self.state == "phases" and self._deadline_ns is not None and now_ns >= self._deadline_ns:
             effects += self._trial_timed_out(now_ns)
         if self._part is not None:
@@ -377,6 +376,7 @@ class Run:
         if self._phase is not None:  # it was not asked
             return self._node_gone(message.node, f"{message.node} has left the run before its end", now_ns)
         if self.state == "freeing" and self._ending is not None and message.node in self.desk.alive:
+            self._roster.left(message.node)
             self._ending.freed(message, now_ns)
         return []
 

@@ -7,7 +7,7 @@ import pytest
 
 from broker.access import Access
 from broker.effects import Effect, Peer, SaveAccess, Send
-from broker.limits import INVITATION_KEPT_NS, MAX_INVITATIONS
+from broker.limits import INVITATION_KEPT_NS, KEYS_OF_NAME, MAX_INVITATIONS
 from fabric.protocol import messages as m
 from fabric.protocol.limits import PROTOCOL_VERSION
 
@@ -214,6 +214,22 @@ def test_a_second_rotation_does_not_lengthen_the_first_overlap() -> None:
     table.rotate(LAB1, "O" * 40, 3600.0)
     assert table.key("A" * 40).expires_ns == NOW + 60 * S
     assert table.key("N" * 40).expires_ns == NOW + 30 * S + 3600 * S
+
+
+def test_keys_of_a_name_are_limited_and_a_new_one_changes_one_other() -> None:
+    """A viewer once made itself 657 of them; each rewrote all others, in the catalogue and in the log."""
+    table, eve = Table(), Peer(b"9", "viewer", "eve")
+    publics = [chr(ord("a") + number) * 40 for number in range(KEYS_OF_NAME + 2)]
+    for number, public in enumerate(publics[:KEYS_OF_NAME]):
+        assert table.rotate(eve, public, 3600.0) == m.Done(request=2)
+        assert [key.public_key for key in table.saved[-1].keys] == publics[max(0, number - 1) : number + 1]
+    refused = table.rotate(eve, publics[-2], 3600.0)
+    assert isinstance(refused, m.Denied)
+    assert "viewer eve has 8 keys that stand" in refused.sentence
+    assert table.rotate(LAB1, "N" * 40, 3600.0) == m.Done(request=2)  # it is nobody else's matter
+    assert table.rotate(eve, publics[-2], 0.0) == m.Done(request=2)  # the way out that is said
+    table.carry_out(table.access.expire(table.now_ns))
+    assert table.rotate(eve, publics[-1], 3600.0) == m.Done(request=2)
 
 
 @pytest.mark.parametrize("public", ["B" * 40, "A" * 40 + "\n", "short", ""])
