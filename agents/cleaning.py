@@ -28,6 +28,10 @@ class Table(Protocol):
     def has(self, run: str) -> bool:
         """Whether a run has left this node dirty."""
 
+    @property
+    def cleaned(self) -> tuple[str, ...]:
+        """Runs that did, and do no more: their resets were done again."""
+
     def add(self, run: str, why: str, assign: Assign | None) -> bool:
         """Keep why a run still does."""
 
@@ -69,7 +73,7 @@ class Cleaning:
         if message.force:
             self._force()
         elif not goes_on and self._table.first is None:
-            self._tell(NOTHING)
+            self._tell("" if message.run in self._table.cleaned else NOTHING)
         elif not goes_on:
             self._next(is_busy)
 

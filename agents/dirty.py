@@ -1,12 +1,15 @@
 """Runs that left this node dirty, for their reset did not succeed: what they owe is kept until it is done.
 
 dirty/RUN: a line of JSON, then the frame of the `Assign` that says what is to be reset
+cleaned/RUN: empty; what that run owed is done, which the broker may not have heard
 """
 
 import json
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from agents.cleaning import UNREADABLE, Left
 from agents.journal.durable import sync_directory
@@ -20,6 +23,9 @@ from fabric.protocol.names import RUN
 
 log = get_logger()
 
+CLEANED: Final = 16
+"""So many runs whose resets were done again are remembered: a broker that lacks the word asks for one."""
+
 
 class DirtyRuns:
     """The table, oldest first, in memory and on the disk.
@@ -32,17 +38,26 @@ class DirtyRuns:
     def __init__(self, state_dir: Path, fabric_now: Callable[[], tuple[int, int]]) -> None:
         self._state_dir = state_dir
         self._directory = state_dir / "dirty"
+        self._notes = state_dir / "cleaned"
         self._fabric_now = fabric_now
         self._left: dict[str, Left] = {}
         paths = sorted(self._directory.iterdir()) if self._directory.is_dir() else []
         for path in paths:
             if RUN.fullmatch(path.name):
                 self._left[path.name] = _read(path)
+        notes = self._notes.iterdir() if self._notes.is_dir() else ()
+        found = sorted((path.stat().st_mtime_ns, path.name) for path in notes if RUN.fullmatch(path.name))
+        self._cleaned = [run for _, run in found]
 
     @property
     def told(self) -> tuple[DirtyRun, ...]:
         """What the hello says."""
         return tuple(left.told for left in self._left.values())
+
+    @property
+    def cleaned(self) -> tuple[str, ...]:
+        """What the hello says of resets that were done again here, or forgotten because a person said so."""
+        return tuple(self._cleaned)
 
     @property
     def first(self) -> Left | None:
@@ -65,6 +80,7 @@ class DirtyRuns:
         if known == left:
             return (self._directory / run).exists()
         self._left[run] = left
+        self._unnote(run)
         log.warning("node_dirty", run=run, why=why)
         try:
             _write(self._directory / run, left)
@@ -79,11 +95,30 @@ class DirtyRuns:
             self.add(run, UNREADABLE, None)
 
     def forget(self, run: str) -> None:
-        """It owes nothing any more; what its steps have left in its directory goes."""
-        if self._left.pop(run, None) is not None:
-            remove_later(self._state_dir, scratch_of(self._state_dir, run))
-            (self._directory / run).unlink(missing_ok=True)
-            log.info("node_clean", run=run)
+        """It owes nothing any more; what its steps have left in its directory goes.
+
+        One rename: whenever this dies, the next life knows that it is dirty, or that it was cleaned.
+        """
+        if self._left.pop(run, None) is None:
+            return
+        remove_later(self._state_dir, scratch_of(self._state_dir, run))
+        try:
+            self._notes.mkdir(mode=0o700, exist_ok=True)
+            note = (self._directory / run).replace(self._notes / run)
+            os.truncate(note, 0)  # secrets were in it
+        except OSError as error:  # of a disk that takes nothing; or it never got there
+            log.warning("clean_not_noted", run=run, error=error.strerror)
+            with suppress(OSError):
+                (self._directory / run).unlink(missing_ok=True)
+        self._cleaned = [*(known for known in self._cleaned if known != run), run]
+        for old in self._cleaned[:-CLEANED]:
+            self._unnote(old)
+        log.info("node_clean", run=run)
+
+    def _unnote(self, run: str) -> None:
+        if run in self._cleaned:
+            self._cleaned.remove(run)
+            (self._notes / run).unlink(missing_ok=True)
 
 
 def _write(path: Path, left: Left) -> None:

@@ -54,4 +54,5 @@ def hello(
         runs=tuple(run for run, part in parts.items() if part.executor.is_led),
         alone=tuple(run for run, part in parts.items() if part.is_alone),
         dirty=dirty.told,
+        cleaned=dirty.cleaned,
     )

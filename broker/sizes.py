@@ -10,7 +10,7 @@ from fabric.protocol.messages import AgentHello, NodeInfo, RunInfo
 def size_of_hello(hello: AgentHello) -> int:
     """Return about how many bytes of a hello are kept, or told to others."""
     tables = [*hello.addresses.items(), *hello.facts.items()]
-    texts = [hello.software, hello.instance, *hello.labels, *hello.runs]
+    texts = [hello.software, hello.instance, *hello.labels, *hello.runs, *hello.cleaned]
     return sum(len(text.encode()) + 5 for text in [*texts, *(text for pair in tables for text in pair)])
 
 

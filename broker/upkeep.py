@@ -17,6 +17,7 @@ from broker.effects import (
 )
 from broker.limits import MAX_LABELS, MAX_MARKED
 from broker.parts import Parts
+from broker.registry import Node
 from broker.words import heard, listed
 from fabric.protocol.limits import MAX_WHY_CHARS
 from fabric.protocol.messages import (
@@ -84,12 +85,17 @@ def after_reset(parts: Parts, message: Freed, now_ns: int) -> list[Effect]:
 
 
 def after_hello(parts: Parts, message: AgentHello) -> list[Effect]:
-    """Note what a node says of itself: the word of it that came first may have been lost."""
+    """Note what a node says of itself: the word of it that came first may have been lost.
+
+    Nothing that is owed is not enough to be clean: an agent whose state directory was lost says so, too.
+    """
     node = parts.registry.node(message.name)
-    if node is None or not message.dirty or any(left.run == node.marks.dirty_run for left in message.dirty):
+    if node is None or any(left.run == node.marks.dirty_run for left in message.dirty):
         return []
-    left = message.dirty[0]
-    return _dirty(parts, message.name, left.run, left.why, left.since_ns)
+    if message.dirty:
+        left = message.dirty[0]
+        return _dirty(parts, message.name, left.run, left.why, left.since_ns)
+    return _clean(node) if node.marks.dirty_run in message.cleaned else []
 
 
 def _dirty(parts: Parts, name: str, run: str, why: str, since_ns: int) -> list[Effect]:
@@ -98,6 +104,11 @@ def _dirty(parts: Parts, name: str, run: str, why: str, since_ns: int) -> list[E
         return []
     marks = replace(node.marks, dirty_run=run[:80], dirty_why=why[:MAX_WHY_CHARS], dirty_ns=since_ns)
     return [SaveMarks({name: marks})]
+
+
+def _clean(node: Node, asker: Peer | None = None, request: int = 0) -> list[Effect]:
+    marks = replace(node.marks, dirty_run="", dirty_why="", dirty_ns=0)
+    return [SaveMarks({node.name: marks}, asker, request)]
 
 
 def clean(parts: Parts, peer: Peer, message: Clean, now_ns: int) -> list[Effect]:
@@ -114,7 +125,7 @@ def clean(parts: Parts, peer: Peer, message: Clean, now_ns: int) -> list[Effect]
     if held is not None:
         return _denied(peer, message.request, "busy", f"{node.name} is in use by run {held.run}")
     node.cleaner = (peer, message)
-    return [ToNode(node.name, message)]
+    return [ToNode(node.name, replace(message, run=node.marks.dirty_run))]
 
 
 def cleaned(parts: Parts, peer: Peer, message: Cleaned, now_ns: int) -> list[Effect]:  # noqa: ARG001
@@ -127,8 +138,7 @@ def cleaned(parts: Parts, peer: Peer, message: Cleaned, now_ns: int) -> list[Eff
         waiting, node.cleaner = None, waiting
     asker, request = (None, 0) if waiting is None else (waiting[0], waiting[1].request)
     if not message.why:
-        marks = replace(node.marks, dirty_run="", dirty_why="", dirty_ns=0)
-        return [SaveMarks({node.name: marks}, asker, request)]
+        return _clean(node, asker, request)
     effects: list[Effect] = []
     if node.marks.dirty_run:
         effects = [SaveMarks({node.name: replace(node.marks, dirty_why=message.why[:MAX_WHY_CHARS])})]

@@ -173,11 +173,24 @@ def test_a_hello_tells_that_a_node_is_dirty() -> None:
     assert nodes_of(broker)["lab1"].dirty_run == RUN, "a new state directory makes no machine clean"
 
 
+def test_a_hello_tells_that_a_node_was_cleaned() -> None:
+    """The broker died before it heard so; that nothing is owed does not say it: the state may be lost."""
+    broker = dirty()
+    other = replace(hello(LAB1), cleaned=(OTHER_RUN,))
+    still = replace(hello(LAB1), cleaned=(RUN,), dirty=(m.DirtyRun(run=RUN, why="exit 1", since_ns=5),))
+    for said in (hello(LAB1), other, still):
+        broker.say(LAB1, said)
+        assert nodes_of(broker)["lab1"].dirty_run == RUN
+    broker.say(LAB1, replace(hello(LAB1), cleaned=(OTHER_RUN, RUN)))
+    assert (nodes_of(broker)["lab1"].state, nodes_of(broker)["lab1"].dirty_run) == ("free", "")
+
+
 def test_cleaning_is_done_by_the_agent_and_then_told() -> None:
     """The question may be repeated; the answer goes to who has asked last."""
     broker = dirty()
-    assert sent(broker.say(ANN, clean()), LAB1, m.Clean) == [clean()]
-    assert sent(broker.say(ANN, clean()), LAB1, m.Clean) == [clean()]
+    passed_on = replace(clean(), run=RUN)
+    assert sent(broker.say(ANN, clean()), LAB1, m.Clean) == [passed_on]
+    assert sent(broker.say(ANN, clean()), LAB1, m.Clean) == [passed_on]
     effects = broker.say(LAB1, m.Cleaned(node="lab1", clean="c1", why="exit 2"))
     (denied,) = sent(effects, ANN, m.Denied)
     assert (denied.request, denied.code, denied.sentence) == (7, "dirty", "exit 2")

@@ -18,6 +18,7 @@ class Node:
     said: list[Cleaned] = field(default_factory=list)
     busy: set[str] = field(default_factory=set)
     is_full: bool = False
+    cleaned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.cleaning = Cleaning("lab1", self, self.begin, self.said.append)
@@ -35,6 +36,7 @@ class Node:
 
     def forget(self, run: str) -> None:
         del self.left[run]
+        self.cleaned += (run,)
 
     def begin(self, assign: Assign) -> None:
         if self.is_full:
@@ -46,8 +48,8 @@ class Node:
             self.add(run, "exit 1", replace(assign(), run=run))
         return self
 
-    def ask(self, clean: str = "c1", *, force: bool = False) -> None:
-        message = Clean(request=1, node="lab1", clean=clean, force=force)
+    def ask(self, clean: str = "c1", *, force: bool = False, run: str = OLD) -> None:
+        message = Clean(request=1, node="lab1", clean=clean, force=force, run=run)
         self.cleaning.ask(message, is_busy=self.busy.__contains__)
 
     def end(self, run: str, why: str = "") -> None:
@@ -77,6 +79,17 @@ def test_what_fails_again_is_told_and_stays() -> None:
     assert (node.left[OLD].told.why, node.begun) == ("exit 2", [OLD])
     node.ask("c2")
     assert node.begun == [OLD, OLD]
+
+
+def test_what_was_cleaned_can_be_asked_for_again() -> None:
+    """The first answer was lost, with the broker or on its way; of another run nothing is known here."""
+    node = Node().dirty(OLD)
+    node.ask("c1")
+    node.end(OLD)
+    node.ask("c2")
+    node.ask("c3", run=NEW)
+    assert [answer.why for answer in node.said] == ["", "", NOTHING]
+    assert node.begun == [OLD]
 
 
 def test_a_second_question_gets_the_answer_of_the_first_reset() -> None:

@@ -66,6 +66,7 @@ class AgentHello:
     runs: tuple[str, ...]  # that it works for
     alone: tuple[str, ...] = ()  # runs whose part it ends by itself, for nobody leads it
     dirty: tuple[DirtyRun, ...] = ()
+    cleaned: tuple[str, ...] = ()  # runs that had left it dirty, and do no more: the last few
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

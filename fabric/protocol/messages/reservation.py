@@ -88,6 +88,7 @@ class Clean:
     node: str
     clean: str  # random; the same when it is repeated
     force: bool  # forget what is owed: a person has cleaned up
+    run: str = ""  # by which the broker holds the node for dirty, and says so to the agent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.integration.faults.lab import Lab
+from tests.integration.faults.lab import FABRIC, Lab
 from tests.integration.faults.processes import until
 
 TRIAL = """
@@ -16,6 +16,7 @@ one = "touch {files}/dirt-$my_name"
 [reset]
 one = '''
 echo "reset" >> {files}/resets-$my_name
+while [ -e {files}/held-$my_name ]; do sleep 0.02; done
 if [ -e {files}/broken-$my_name ]; then echo "cannot mend this" >&2; exit 7; fi
 rm {files}/dirt-$my_name
 '''
@@ -75,16 +76,29 @@ def test_a_dirty_node_is_refused_until_it_is_cleaned(lab: Lab) -> None:
     assert again.wait() == 0, again.said()
 
 
-def test_force_believes_who_has_cleaned_by_hand(lab: Lab) -> None:
-    """Nothing is done again, and the agent forgets it for good."""
+def test_nobody_needs_to_clean_twice(lab: Lab) -> None:
+    """Not who has cleaned by hand (--force), nor who asked a broker that died before it knew the end."""
     lab.start_agents("n1", "n2")
     files = lab.directory
-    (files / "broken-n1").touch()
+    for node in ("n1", "n2"):
+        (files / f"broken-{node}").touch()
     run = lab.run(TRIAL.format(files=files))
     assert run.wait() == 5, run.said()
     forced = lab.command("nodes", "clean", "n1", "--force")
     assert (forced.returncode, forced.stdout) == (0, "n1: clean\n"), forced.stderr
+
+    (files / "held-n2").touch()
+    (files / "broken-n2").unlink()
+    asking = lab.spawn("asking", (*FABRIC, "nodes", "clean", "n2", "--broker", lab.url), place="others")
+    until(lambda: len((files / "resets-n2").read_text().split()) == 2, "the reset of n2 to go on")
+    lab.kill_broker()
+    asking.kill()
+    asking.wait()
+    (files / "held-n2").unlink()
+    until(lambda: not (files / "dirt-n2").exists(), "n2 to be clean")
     lab.agents["n1"].kill()
+    lab.start_broker()
     lab.start_agents("n1")
+    until(lambda: lab.nodes()["n2"]["state"] == "free", "the broker to know of n2")
     assert lab.nodes()["n1"]["state"] == "free"
     assert len((files / "resets-n1").read_text().split()) == 1
