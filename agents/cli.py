@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from agents.policy_options import policy_options
+from fabric.cli.command import Command
 from fabric.cli.options import option, reported_errors, settings
 from fabric.cli.service import (
     config_options,
@@ -30,7 +31,7 @@ def _sections() -> "Sections":
     return SECTIONS
 
 
-@click.command("fabric-agent", context_settings=settings("agent"))
+@click.command("fabric-agent", cls=Command, context_settings=settings("agent"))
 @click.argument("broker", metavar="[URL]", envvar="FABRIC_BROKER", required=False)
 @option("--join", metavar="TOKEN", help="Token that the broker printed; needed at the first start only.")
 @option("--name", help="Name of this node.  Default: the machine's host name.")

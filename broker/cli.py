@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from broker.copying import backup, restore, verify
+from fabric.cli.command import Group
 from fabric.cli.options import option, reported_errors, settings
 from fabric.cli.service import config_options, ephemeral_option, log_options, say_checked, set_up_logs
 
@@ -20,7 +21,7 @@ def _sections() -> "Sections":
     return SECTIONS
 
 
-@click.group("fabric-broker", context_settings=settings("broker"), invoke_without_command=True)
+@click.group("fabric-broker", cls=Group, context_settings=settings("broker"), invoke_without_command=True)
 @option(
     "--listen",
     default="tcp://127.0.0.1:7400",

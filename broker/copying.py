@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fabric.cli.command import Command
 from fabric.cli.options import option, reported_errors, settings
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ _STATE_DIR = option(
 )
 
 
-@click.command("backup", context_settings=settings("broker_backup"), short_help="Copy the state directory.")
+@click.command(
+    "backup", cls=Command, context_settings=settings("broker_backup"), short_help="Copy the state directory."
+)
 @click.argument("target", type=click.Path(path_type=Path), metavar="DIR")
 @_STATE_DIR
 @click.pass_context
@@ -31,7 +34,9 @@ def backup(ctx: click.Context, target: Path, state_dir: Path | None) -> None:
         click.echo(f"backup: {target}, {_told(manifest)}")
 
 
-@click.command("restore", context_settings=settings("broker_restore"), short_help="Put a backup back.")
+@click.command(
+    "restore", cls=Command, context_settings=settings("broker_restore"), short_help="Put a backup back."
+)
 @click.argument("source", type=click.Path(path_type=Path), metavar="DIR")
 @_STATE_DIR
 @click.pass_context
@@ -45,7 +50,9 @@ def restore(ctx: click.Context, source: Path, state_dir: Path | None) -> None:
         click.echo(f"restored: {state}, {_told(manifest)}")
 
 
-@click.command("verify", context_settings=settings("broker_verify"), short_help="Check a backup.")
+@click.command(
+    "verify", cls=Command, context_settings=settings("broker_verify"), short_help="Check a backup."
+)
 @click.argument("source", type=click.Path(path_type=Path), metavar="DIR")
 def verify(source: Path) -> None:
     """Check every file and every record of the backup in DIR."""

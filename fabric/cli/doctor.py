@@ -2,10 +2,11 @@
 
 import click
 
+from fabric.cli.command import Command
 from fabric.cli.options import broker_option, common_options, option, reported_errors, settings
 
 
-@click.command("doctor", context_settings=settings("doctor"))
+@click.command("doctor", cls=Command, context_settings=settings("doctor"))
 @option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
 @broker_option
 @common_options

@@ -33,12 +33,20 @@ def patience_option(function: F) -> F:
     """Add ``--patience``."""
     return option(
         "--patience",
-        type=click.FloatRange(min=0),
+        type=float,
+        callback=_read_patience,
         default=60.0,
         show_default=True,
         metavar="SECONDS",
         help="How long a broker that is away is waited for.",
     )(function)
+
+
+def _read_patience(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    most_s = _MOST_DAYS * _DAY_S
+    if not 0 <= value <= most_s:  # also what is no number: "nan" is one for click
+        raise click.BadParameter(f"{value:g} is not between 0 and {most_s:.0f}")
+    return value
 
 
 def _read_wait(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from fabric.cli.command import Command as BaseCommand
+from fabric.cli.command import told
 from fabric.cli.durations import patience_option, read_duration, wait_option, waiting
 from fabric.cli.options import (
     broker_option,
@@ -33,7 +35,7 @@ TOGETHER: Final = 256
 """Most texts that are written together: one by one they would cost as much as making them."""
 
 
-class _Exec(click.Command):
+class _Exec(BaseCommand):
     """Says what is missing where options of the command to execute are taken for its own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -45,7 +47,7 @@ class _Exec(click.Command):
             if "--" in given:
                 raise
             hint = "hint: `--` stands before the command: fabric exec lab1 -- uname -a"
-            raise click.UsageError(f"{error.format_message()}\n{hint}", ctx) from None
+            raise click.UsageError(f"{told(error)[0]}\n{hint}", ctx) from None
 
 
 @click.command("exec", cls=_Exec, context_settings=settings("exec"))

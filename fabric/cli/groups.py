@@ -2,8 +2,10 @@
 
 import click
 
+from fabric.cli.command import Group
 
-class ShowGroup(click.Group):
+
+class ShowGroup(Group):
     """``fabric nodes`` and ``fabric nodes lab1`` show, ``fabric nodes drain lab1`` does.
 
     What is no subcommand is given to the one called ``show``, so that something of the name of a subcommand

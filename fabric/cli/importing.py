@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from fabric.cli.command import Command
 from fabric.cli.options import assignment, common_options, option, reported_errors, settings
 
 
-@click.command("import", context_settings=settings("import"))
+@click.command("import", cls=Command, context_settings=settings("import"))
 @click.argument("config", type=click.Path(path_type=Path))
 @option(
     "--nodes",

@@ -2,10 +2,11 @@
 
 import click
 
+from fabric.cli.command import Command
 from fabric.cli.options import common_options, option, reported_errors, settings
 
 
-@click.command("join", context_settings=settings("join"))
+@click.command("join", cls=Command, context_settings=settings("join"))
 @click.argument("url", envvar="FABRIC_BROKER")
 @click.argument("token", envvar="FABRIC_JOIN_TOKEN")
 @option("--name", default="", metavar="NAME", help="Name to go by.  Default: the invitation's, or the login.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from fabric.cli.command import Group
 from fabric.cli.durations import read_days
 from fabric.cli.options import broker_option, common_options, option, reported_errors, settings
 
@@ -17,7 +18,7 @@ Role = Literal["node", "operator", "viewer"]
 ROLES = ("node", "operator", "viewer")
 
 
-@click.group("keys", context_settings=settings("keys"))
+@click.group("keys", cls=Group, context_settings=settings("keys"))
 def main() -> None:
     """Invite nodes, operators and viewers, list their keys, end and renew them."""
 

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import click
 
 from fabric import __version__
+from fabric.cli.command import Group
 from fabric.cli.options import reported_errors, settings
 
 
@@ -36,7 +37,7 @@ PROGRAMS: Final = ("fabric", "fabric-run", "fabric-tail", "fabric-broker", "fabr
 """Each of them completes its own command line."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -3,11 +3,12 @@
 Nothing here imports more than click, so that ``--help`` of every command is fast.
 """
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -107,16 +108,18 @@ def reported_errors() -> Iterator[None]:
         yield
         sys.stdout.flush()  # here, where a closed pipe is still caught
     except FabricError as error:
-        _fail(str(error), error.hint, error.exit_code, is_rendered=error.is_rendered)
+        fail(str(error), error.hint, error.exit_code, is_rendered=error.is_rendered)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
-        _leave_closed_pipe()
+        leave_closed_pipe()
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise  # click's own way to end
     except Exception as error:  # noqa: BLE001 - python would exit with 1, which says that a test failed
+        if isinstance(error, OSError) and is_unwritable(error):
+            fail(f"cannot write to stdout: {error.strerror}", "", EXIT_UNEXPECTED)
         sentence = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-        _fail(sentence, "" if _is_verbose() else "--verbose shows where it came from", EXIT_UNEXPECTED)
+        fail(sentence, "" if _is_verbose() else "--verbose shows where it came from", EXIT_UNEXPECTED)
     finally:
         if is_early:
             signal.signal(signal.SIGINT, leave)
@@ -132,7 +135,8 @@ def _is_verbose() -> bool:
     return bool(context and context.params.get("verbose"))
 
 
-def _fail(sentence: str, hint: str, exit_code: int, *, is_rendered: bool = False) -> NoReturn:
+def fail(sentence: str, hint: str, exit_code: int, *, is_rendered: bool = False) -> NoReturn:
+    """End the command with an error: one line, a hint if there is one, and the exit code."""
     if _is_verbose():
         import traceback
 
@@ -142,12 +146,24 @@ def _fail(sentence: str, hint: str, exit_code: int, *, is_rendered: bool = False
 
 
 def _print(sentence: str, hint: str, *, is_rendered: bool) -> None:
-    click.echo(sentence if is_rendered else f"error: {sentence}", err=True)
-    if hint:
-        click.echo(f"hint: {hint}", err=True)
+    with suppress(OSError):  # stderr is full, or nobody reads it: the exit code tells it all the same
+        click.echo(sentence if is_rendered else f"error: {sentence}", err=True)
+        if hint:
+            click.echo(f"hint: {hint}", err=True)
 
 
-def _leave_closed_pipe() -> NoReturn:
+def is_unwritable(error: OSError) -> bool:
+    """Whether an error is of what was to be printed: its disk is full, and no file of ours is named."""
+    if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return where.startswith(("click.", "fabric.cli."))
+
+
+def leave_closed_pipe() -> NoReturn:
     """Leave without a word: nobody reads.  The interpreter would complain when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(EXIT_PIPE_CLOSED)

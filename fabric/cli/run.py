@@ -10,6 +10,7 @@ import click
 
 from fabric.cli.answers import FORMATS, answering
 from fabric.cli.checking import check_option, explain_option, only_trial
+from fabric.cli.command import Command
 from fabric.cli.durations import patience_option, wait_option, waiting
 from fabric.cli.options import (
     assignment,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from fabric.vault import Vault
 
 
-@click.command("fabric-run", context_settings=settings("run"))
+@click.command("fabric-run", cls=Command, context_settings=settings("run"))
 @click.argument("trial", type=click.Path(path_type=Path), nargs=-1, metavar="TRIAL", callback=only_trial)
 @check_option
 @explain_option

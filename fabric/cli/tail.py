@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fabric.cli.command import Command
 from fabric.cli.durations import patience_option
 from fabric.cli.options import broker_option, common_options, option, reported_errors, settings
 
@@ -42,7 +43,7 @@ def _read_pattern(
         raise click.BadParameter(f"{value!r} is no regular expression: {error}") from None
 
 
-@click.command("fabric-tail", context_settings=settings("tail"))
+@click.command("fabric-tail", cls=Command, context_settings=settings("tail"))
 @click.argument("run", default="latest")
 @option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
 @option("--follow-runs", is_flag=True, help="Wait for runs, and go on with the next one when one is over.")

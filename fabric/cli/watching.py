@@ -50,6 +50,9 @@ def watching(ui: str, trial: "Trial", *, verbose: bool, quiet: bool) -> "Iterato
             watch.close()
             set_up("debug" if verbose else "error" if quiet else "warning")
             _close(printer)
+            if printer.problem:
+                with suppress(OSError):  # stderr may be on the same disk; the verdict is the exit code
+                    click.echo(f"cannot write to stdout: {printer.problem}; the run went on", err=True)
 
 
 def conclude(outcome: "Outcome", watch: "Watch", *, as_json: bool) -> None:

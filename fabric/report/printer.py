@@ -4,6 +4,7 @@ What waits is bounded.  Over the limit, output goes before events, the oldest fi
 counted and told at its place: the bundle has all of it.
 """
 
+import errno
 import os
 import select
 import threading
@@ -143,6 +144,7 @@ class Printer:
         self._due = False  # something is to be written now
         self._ending = False
         self._broken = False  # nobody reads any more
+        self._problem = ""
         self._busy = False
         self._given_up = False
         self._thread = threading.Thread(target=self._serve, name="printer", daemon=True)
@@ -160,6 +162,11 @@ class Printer:
     def not_shown(self) -> int:
         """Lines that had to go, so far."""
         return self._backlog.not_shown
+
+    @property
+    def problem(self) -> str:
+        """Why not all could be written, if it is not that nobody reads: "No space left on device"."""
+        return self._problem
 
     @property
     def is_busy(self) -> bool:
@@ -265,8 +272,10 @@ class Printer:
                     continue
             except BlockingIOError:
                 pass
-            except OSError:  # the pipe is closed, the terminal is gone
-                break
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    self._problem = os.strerror(error.errno)
+                break  # or the pipe is closed, the terminal is gone
             waited_s += POLL_MS / 1000
             if self._given_up or (self._ending and self._is_terminal and waited_s > ENDED_S):
                 break
