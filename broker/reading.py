@@ -75,6 +75,9 @@ class Readers:
                 return
             entries = self._home.logs.read(request.run, request.number, request.limit_bytes)
             durable = self._home.logs.durable(request.run)
+            if request.number > durable + 1:
+                self._deny(peer, request.request, "closed", _older(request, durable), now_ns)
+                return
         except StoreError as error:
             self._deny(peer, request.request, "invalid", str(error), now_ns)
             return
@@ -161,6 +164,12 @@ class Readers:
     def _deny(self, peer: Peer, request: int, code: str, sentence: str, now_ns: int) -> None:
         denied = m.Denied(request=request, code=code, sentence=sentence)  # type: ignore[arg-type]
         self._send(Send(peer, denied), now_ns)
+
+
+def _older(request: m.Replay, durable: int) -> str:
+    """Say to a reader that it has read what is not there: only what is durable is ever given out."""
+    has = f"of run {request.run} the broker has {durable} records, and {request.number - 1} were read"
+    return f"{has}: its store was put back to an earlier state"
 
 
 def _phase(phase: StoredPhase) -> m.PhaseInfo:

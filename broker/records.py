@@ -62,9 +62,11 @@ def check(source: str, batch: Batch | Append, payload_bytes: int) -> None:
         raise DecodeError(f"{batch.kind}: numbers begin at 1, got {batch.first}, {batch.incarnation}")
     if isinstance(batch, Batch) and not 0 <= batch.gone < batch.first:
         raise DecodeError(f"{batch.kind}.gone: expected a number below {batch.first}, got {batch.gone}")
-    if not 1 <= len(batch.records) <= BATCH_RECORDS:
-        raise DecodeError(f"{batch.kind}.records: expected 1 to {BATCH_RECORDS}, got {len(batch.records)}")
     of_controller = source == CONTROLLER
+    fewest = 0 if of_controller else 1  # see `Append`
+    if not fewest <= len(batch.records) <= BATCH_RECORDS:
+        said = f"expected {fewest} to {BATCH_RECORDS}, got {len(batch.records)}"
+        raise DecodeError(f"{batch.kind}.records: {said}")
     for record in batch.records:
         _check_record(record, of_controller)
     announced = sum(map(payload_size, batch.records))

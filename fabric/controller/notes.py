@@ -30,6 +30,7 @@ class Notes:
         self._sent = 0
         self._due_ns: int | None = None
         self._held_ns: int | None = None  # since when some wait
+        self._asks = False  # the broker has still to say where it stands
 
     @property
     def deadline_ns(self) -> int | None:
@@ -40,23 +41,34 @@ class Notes:
         """Take a record."""
         self._records.append(record)
 
-    def restart(self) -> None:
-        """The connection is new: what was on its way may be lost."""
-        self._sent = self._dropped
+    def restart(self, *, ask: bool = False) -> None:
+        """The connection is new: what was on its way may be lost.
+
+        Args:
+            ask: Say where the journal stands also if nothing is to be sent.  The broker's store may be older
+                and not have the run open: it has to hear of it to say so.
+        """
+        self._sent, self._asks, self._due_ns = self._dropped, ask, None
 
     def acknowledged(self, message: Acknowledged) -> None:
         """Forget what is stored."""
-        if message.incarnation != self._incarnation or message.number <= self._dropped:
+        if message.incarnation != self._incarnation:
+            return
+        self._asks = False
+        if message.number <= self._dropped:
             return
         count = min(message.number - self._dropped, len(self._records))
         del self._records[:count]
         self._dropped += count
         self._sent = max(self._sent, self._dropped)
 
-    def resend(self, message: Resend) -> None:
-        """Go back to what is missing."""
-        if message.incarnation == self._incarnation:
-            self._sent = max(self._dropped, min(self._sent, message.number - 1))
+    def resend(self, message: Resend) -> bool:
+        """Go back to what is missing; return False if it was acknowledged: the broker has lost it since."""
+        if message.incarnation != self._incarnation:
+            return True
+        self._asks = False
+        self._sent = max(self._dropped, min(self._sent, message.number - 1))
+        return message.number > self._dropped
 
     def take(self, now_ns: int, *, hold: bool = False) -> Sequence[Append]:
         """Return what is to be sent now; with ``hold`` nothing that can wait for a moment."""
@@ -76,8 +88,12 @@ class Notes:
                 Append(run=self._run, incarnation=self._incarnation, first=self._sent + 1, records=part)
             )
             self._sent += len(part)
+        if not messages and self._asks and (self._due_ns is None or now_ns >= self._due_ns):
+            messages = [
+                Append(run=self._run, incarnation=self._incarnation, first=self._sent + 1, records=())
+            ]
         if messages or (self._due_ns is not None and now_ns >= self._due_ns):
             self._due_ns = now_ns + RESEND_NS
-        if not self._records:
+        if not self._records and not self._asks:
             self._due_ns = None
         return messages

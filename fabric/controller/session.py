@@ -4,7 +4,7 @@ import secrets
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from fabric.controller.connection import Connection
 from fabric.controller.effects import Effect, Note, Over, Tell
@@ -35,6 +35,11 @@ from fabric.timing.offset import Exchange
 from fabric.timing.timekeeper import Timekeeper, contradicted
 
 Show = Callable[[Sequence[Read], int], Iterable[Measured]]
+
+
+_OLDER: Final = (
+    "the broker's store was put back to an earlier state: it lacks records of this run that it had"
+)
 
 
 class Outlet(Protocol):
@@ -176,7 +181,7 @@ class Session:
 
     def on_up(self, _welcome: Welcome, now_ns: int) -> None:
         """Say again what is unanswered, and read on."""
-        self._notes.restart()
+        self._notes.restart(ask=self._opened)
         self._time.begin_burst(now_ns)
         self._ask_time(now_ns)
         self._do(self._run.connected(now_ns))
@@ -202,7 +207,8 @@ class Session:
             case Acknowledged():
                 self._notes.acknowledged(message)
             case Resend():
-                self._notes.resend(message)
+                if not self._notes.resend(message):
+                    self._do(self._run.broker_gone(_OLDER))
             case Beacon():
                 self._read(self._reader.beacon(message, now_ns))
             case ReplayEnd():

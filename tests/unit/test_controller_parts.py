@@ -199,6 +199,25 @@ def test_notes_go_back_to_what_the_broker_misses() -> None:
     assert [append.first for append in notes.take(2)] == [1]
 
 
+def test_notes_ask_a_new_connection_where_the_broker_stands() -> None:
+    """A controller that waits has nothing to send, and would never learn that its run is closed."""
+    notes = Notes(RUN, 7)
+    notes.add(notice("a"))
+    notes.take(0)
+    notes.acknowledged(Acknowledged(run=RUN, incarnation=7, number=1))
+    notes.restart(ask=True)
+    (asked,) = notes.take(1)
+    assert (asked.first, asked.records) == (2, ())
+    assert notes.take(2) == []
+    assert notes.deadline_ns == 1 + RESEND_NS
+    assert [again.first for again in notes.take(1 + RESEND_NS)] == [2]
+    notes.acknowledged(Acknowledged(run=RUN, incarnation=7, number=1))
+    notes.take(3 * RESEND_NS)
+    assert notes.deadline_ns is None
+    assert notes.resend(Resend(run=RUN, incarnation=7, number=2)), "not lost: it was never sent"
+    assert not notes.resend(Resend(run=RUN, incarnation=7, number=1)), "acknowledged, and not there any more"
+
+
 def test_history_keeps_the_last_words_and_counts_bytes() -> None:
     """Memory grows with the steps, not with what they print."""
     history = History()

@@ -21,7 +21,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Append:
-    """Controller to broker: records of the run itself, as `Batch`, without output."""
+    """Controller to broker: records of the run itself, as `Batch`, without output.
+
+    One without records says that the run is led, and where its journal stands: first on a new connection.
+    """
 
     kind: ClassVar[str] = "append"
 

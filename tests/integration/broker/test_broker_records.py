@@ -2,6 +2,7 @@
 
 import resource
 import signal
+from dataclasses import replace
 
 import zmq
 
@@ -43,6 +44,21 @@ def test_records_come_by_the_feed_as_they_were_sent_and_again_by_replay(lab: Lab
 
     until(all_came, controller.feed, zmq.POLLIN)
     assert [entry(frames[1:]) for frames in seen if len(frames) == 4] == stored
+
+
+def test_who_knows_more_than_the_store_is_told(lab: Lab) -> None:
+    """After a backup was put back, a reader and a controller that wait for what was would wait for ever."""
+    node = lab.agent("lab1")
+    controller = lab.running(node)
+    ahead = m.Replay(request=8, run=RUN, number=2, limit_bytes=1 << 20)
+    denied = controller.ask(ahead, m.Denied)
+    assert (denied.request, denied.code) == (8, "closed")
+    assert "its store was put back to an earlier state" in denied.sentence
+    stands = m.Append(run=RUN, incarnation=1 << 40, first=1, records=())
+    assert controller.ask(stands, m.Acknowledged).number == 0
+    assert controller.ask(replace(stands, incarnation=2 << 40, first=5), m.Resend).number == 1
+    controller.ask(m.CloseRun(request=2, run=RUN, verdict="pass", result="{}"), m.RunClosed)
+    assert controller.ask(stands, m.Denied).code == "closed"
 
 
 def test_a_gap_is_asked_for_and_a_repetition_is_dropped(lab: Lab) -> None:

@@ -32,13 +32,15 @@ def broker(lab: Lab, *words: object) -> None:
 
 def test_a_lab_goes_on_with_the_broker_of_a_backup(lab: Lab) -> None:
     """What was stored is as it was; what came since is told to be missing; no node waits or stays unreset."""
-    lab.start_agents("early", "late")
+    lab.start_agents("early", "late", "quiet")
     (lab.directory / "enough").touch()
     before = lab.run(TRIAL.format(name="early", files=lab.directory))
     assert before.wait() == 0, before.said()
     (lab.directory / "enough").unlink()
     early = lab.run(TRIAL.format(name="early", files=lab.directory))
     early.wait_said("│ 20\n")
+    quiet = lab.run(TRIAL.format(name="quiet", files=lab.directory).replace("echo $i", ":"))
+    quiet.wait_said("go 1")
     broker(lab, "backup", lab.directory / "copy")
     late = lab.run(TRIAL.format(name="late", files=lab.directory))
     late.wait_said("│ 20\n")
@@ -51,9 +53,9 @@ def test_a_lab_goes_on_with_the_broker_of_a_backup(lab: Lab) -> None:
     broker(lab, "restore", lab.directory / "copy")
     lab.start_broker()
 
-    assert (early.wait(), late.wait()) == (3, 3), early.said() + late.said()
-    lab.wait_free("early", "late")
-    for name, count in (("early", 2), ("late", 1)):
+    assert (early.wait(), late.wait(), quiet.wait()) == (3, 3, 3), early.said() + late.said() + quiet.said()
+    lab.wait_free("early", "late", "quiet")
+    for name, count in (("early", 2), ("late", 1), ("quiet", 1)):
         assert (lab.directory / f"reset-{name}").read_text() == "done\n" * count
     until(lambda: not [*late_agent.state.glob("journals/*/*")], "the end of its journal")
     assert [path.name for path in (late_agent.state / "undelivered").iterdir()] == [unknown]
