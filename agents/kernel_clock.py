@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, Final
 
 from fabric.protocol.messages import KernelClock
+from fabric.protocol.numbers import MAX_INSTANT_NS, clamped
 
 STA_UNSYNC: Final = 0x40
 """Nobody has told this kernel the time for a while; from <sys/timex.h>."""
@@ -41,8 +42,8 @@ def read_kernel_clock() -> KernelClock | None:
     tick_us = 1_000_000 // os.sysconf("SC_CLK_TCK")
     return KernelClock(
         synchronised=not asked.status & STA_UNSYNC,
-        maxerror_ns=asked.maxerror * 1000,
-        esterror_ns=asked.esterror * 1000,
+        maxerror_ns=clamped(asked.maxerror * 1000, MAX_INSTANT_NS),
+        esterror_ns=clamped(asked.esterror * 1000, MAX_INSTANT_NS),
         frequency_ppb=asked.freq * 1000 >> 16,  # it is in 2^-16 ppm
         tick_ppb=(asked.tick - tick_us) * _PPB // tick_us,
         status=asked.status,

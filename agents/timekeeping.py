@@ -6,6 +6,7 @@ from agents.kernel_clock import read_kernel_clock
 from agents.session import Session
 from fabric.clock import Clock
 from fabric.protocol.messages import NodeClock
+from fabric.protocol.numbers import MAX_INSTANT_NS, MAX_SPAN_NS, clamped
 from fabric.timing.offset import Estimate, Exchange, Known
 
 
@@ -31,7 +32,7 @@ class Timekeeping:
         """What is known; the node's wall clock, of which nobody knows how wrong it is, before anything is."""
         if self._session.time.clock.epoch is not None:
             return self._session.time.clock
-        return Estimate(time.time_ns() - self._clock.now_ns(), -1, 0)
+        return Estimate(_wall_ns() - self._clock.now_ns(), -1, 0)
 
     def exchange(self) -> tuple[int, ...]:
         """Return what a next life needs to know the time: the broker's epoch, and T1 to T4 of an exchange."""
@@ -52,12 +53,12 @@ class Timekeeping:
         local_ns = self._clock.now_ns()
         known = self._session.time.clock.at(local_ns)
         if known is None:
-            return time.time_ns(), -1
+            return _wall_ns(), -1
         return local_ns + known.offset_ns, known.bound_ns
 
     def told(self) -> NodeClock | None:
         """Return what the broker is told; None while nothing is known of its clock."""
-        clock, local_ns, wall_ns = self._session.time.clock, self._clock.now_ns(), time.time_ns()
+        clock, local_ns, wall_ns = self._session.time.clock, self._clock.now_ns(), _wall_ns()
         known, drift = clock.at(local_ns), self._session.time.drift.seen
         if not self.epoch or known is None or clock.last is None:
             return None
@@ -74,3 +75,8 @@ class Timekeeping:
             drift_bound_ppb=drift.bound_ppb if drift else 0,
             kernel=read_kernel_clock(),
         )
+
+
+def _wall_ns() -> int:
+    """Return the wall clock, or the last instant that records can tell if it says something beyond."""
+    return clamped(time.time_ns(), MAX_INSTANT_NS - MAX_SPAN_NS)

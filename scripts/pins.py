@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Final, get_args, get_type_hints
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 from fabric.protocol import codec, records
+from fabric.protocol import numbers as protocol_numbers
 from fabric.protocol.limits import PROTOCOL_VERSION
 
 TARGET: Final = Path(__file__).resolve().parents[1] / "docs" / "protocol.json"
@@ -22,6 +23,7 @@ def pins() -> Pins:
     classes = sorted(set(_classes()), key=lambda cls: cls.__name__)
     return {
         "version": PROTOCOL_VERSION,
+        "numbers": numbers(),
         "classes": {
             cls.__name__: {
                 "kind": getattr(cls, "kind", ""),
@@ -33,11 +35,19 @@ def pins() -> Pins:
     }
 
 
+def numbers() -> dict[str, list[float]]:
+    """Return the kinds of numbers with their ranges, in the order of their definition."""
+    kinds = [kind for kind in vars(protocol_numbers).values() if get_origin(kind) is Annotated]
+    ranges = [kind.__metadata__[0] for kind in kinds]
+    return {within.name: [within.least, within.most] for within in ranges}
+
+
 def why_not(old: Pins, new: Pins) -> str:
     """Return why the new form must not take the place of the old one; "" if it may."""
-    if old["classes"] == new["classes"]:
+    if old["classes"] == new["classes"] and old.get("numbers") == new.get("numbers"):
         return ""
-    changed = sorted(
+    changed = [] if old.get("numbers") == new.get("numbers") else ["the ranges of numbers"]
+    changed += sorted(
         name
         for name in {*old["classes"], *new["classes"]}
         if old["classes"].get(name) != new["classes"].get(name)
@@ -75,7 +85,7 @@ def _classes() -> Iterator[type]:
             continue
         seen.add(cls)
         yield cls
-        for hint in get_type_hints(cls).values():
+        for hint in get_type_hints(cls, include_extras=True).values():
             todo += [part for part in _parts(hint) if is_dataclass(part)]
 
 
@@ -87,7 +97,7 @@ def _parts(hint: Any) -> Iterator[Any]:
 
 
 def _fields(cls: Any) -> dict[str, str]:
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     return {
         field.name: _said(hints[field.name])
         + ("" if field.default is MISSING and field.default_factory is MISSING else OPTIONAL)
@@ -101,4 +111,5 @@ def _said(hint: Any) -> str:
     plain = isinstance(hint, type) and not get_args(hint)
     said = hint.__name__ if plain else str(hint)
     said = said.replace(str(records.Record), "Record")
+    said = re.sub(r"Annotated\[\w+, Within\(name='(\w+)'[^)]*\)\]", r"\1", said)
     return re.sub(r"\b(?:fabric(?:\.\w+)*|typing)\.", "", said)

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from random import Random
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgpack
 
@@ -16,6 +16,7 @@ from fabric.errors import DecodeError
 from fabric.protocol.codec import MESSAGES, RECORDS, encode
 from fabric.protocol.limits import MAX_TEXT_BYTES, PROTOCOL_VERSION
 from fabric.protocol.messages import Beat
+from fabric.protocol.numbers import Within
 from fabric.protocol.records import Record
 
 RUN: Final = "20260301-102207-ping-k3f9"
@@ -66,12 +67,12 @@ _DEEP: Final = 600
 
 def message(source: Random, kinds: Sequence[type] = tuple(MESSAGES.values())) -> Any:
     """Return a well-formed message, with values that a good peer would not choose."""
-    return _instance(source, source.choice(kinds))
+    return instance(source, source.choice(kinds))
 
 
 def record(source: Random) -> Any:
     """Return a well-formed record of the same sort."""
-    return _instance(source, source.choice(tuple(RECORDS.values())))
+    return instance(source, source.choice(tuple(RECORDS.values())))
 
 
 def frame(source: Random, kinds: Sequence[type] = tuple(MESSAGES.values())) -> bytes:
@@ -149,12 +150,12 @@ def _wrong(source: Random) -> Any:
     )
 
 
-def _instance(source: Random, cls: type) -> Any:
+def instance(source: Random, cls: type) -> Any:
     values = {}
     for name, hint in _hints(cls):
-        if name == "records":
+        if name == "records" and get_origin(hint) is tuple:
             values[name] = tuple(record(source) for _ in range(source.choice((0, 1, 1, 1, 2, 3))))
-        elif name in NAMED and hint in {str, int, float} and source.random() < 0.9:
+        elif name in NAMED and _plain(hint) in {str, int, float} and source.random() < 0.9:
             values[name] = source.choice(NAMED[name])
         else:
             values[name] = _value(source, hint)
@@ -163,17 +164,29 @@ def _instance(source: Random, cls: type) -> Any:
 
 @cache
 def _hints(cls: type) -> tuple[tuple[str, Any], ...]:
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     return tuple((field.name, hints[field.name]) for field in fields(cls))  # type: ignore[arg-type]
 
 
 _SCALARS: Final[dict[Any, tuple[Any, ...]]] = {
-    int: INTS,
-    float: FLOATS,
     str: (*TEXTS, *NODES, RUN, GOOD_RUN),
     bytes: BYTES,
     bool: (True, False),
 }
+
+
+def _plain(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _number(source: Random, wanted: type, within: Within) -> float:
+    """Return a number of the range, mostly one where it ends."""
+    ends = (within.least, within.most, *(one for one in FLOATS if within.least <= one <= within.most))
+    if wanted is float:
+        return source.choice((*ends, source.uniform(within.least, within.most)))
+    least, most = int(within.least), int(within.most)
+    inner = (one for one in INTS if least <= one <= most)
+    return source.choice((least, most, least + 1, most - 1, source.randint(least, most), *inner))
 
 
 def _value(source: Random, hint: Any) -> Any:
@@ -182,8 +195,10 @@ def _value(source: Random, hint: Any) -> Any:
     if hint == Record:
         return record(source)
     if isinstance(hint, type) and is_dataclass(hint):
-        return _instance(source, hint)
+        return instance(source, hint)
     origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _number(source, args[0], args[1])
     if origin is Literal:
         return source.choice(args)
     if origin is tuple:

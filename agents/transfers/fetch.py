@@ -19,6 +19,7 @@ from agents.transfers.limits import (
     READ_BYTES,
 )
 from agents.transfers.walk import Entered, Found, Missed, Sight, find
+from fabric.protocol.numbers import MAX_COUNT, MAX_INSTANT_NS, clamped
 from fabric.protocol.records import FileBegun, FileEnded, FileMissing
 
 if TYPE_CHECKING:
@@ -202,9 +203,9 @@ class Fetch:
                 attempt=self._attempt,
                 file=number,
                 path=self._shown(path),
-                size=status.st_size,
+                size=clamped(status.st_size, MAX_COUNT),
                 mode=stat.S_IMODE(status.st_mode),
-                mtime_ns=status.st_mtime_ns,
+                mtime_ns=clamped(status.st_mtime_ns, MAX_INSTANT_NS, -MAX_INSTANT_NS),
             )
         )
         stream = self._journal.open_file(self._step, self._attempt, number)

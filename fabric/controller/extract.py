@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fabric.errors import FabricError
+from fabric.protocol.numbers import MAX_MEASURE
 from fabric.trial import jsonpath
 from fabric.trial.model import MetricSpec
 from fabric.trial.patterns import compile_pattern
-
-MAX_VALUE: Final = 1e150
-"""Largest number of a metric: sums and squares of thousands of them are numbers still."""
 
 _SHOWN_CHARS: Final = 60
 
@@ -92,7 +90,7 @@ def _number(found: Any, name: str) -> float:
         value = float(found) if isinstance(found, int | float | str) and not isinstance(found, bool) else None
     except (ValueError, OverflowError):
         value = None
-    if value is None or not abs(value) <= MAX_VALUE:  # NaN is not, either
+    if value is None or not abs(value) <= MAX_MEASURE:  # NaN is not, either
         shown = json.dumps(found)[:_SHOWN_CHARS]
         raise MetricNotFound(f"what {name} has there is no number: {shown}")
     return value

@@ -4,11 +4,13 @@ from typing import Final
 
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect
-from fabric.protocol.limits import GO_ATTEMPTS
+from fabric.protocol.limits import GO_ATTEMPTS, SILENCE_S
 from fabric.protocol.messages import GoAborted, GoCommitted, StartPhase
 from fabric.protocol.records import PhaseStarted
 
 S: Final = 1_000_000_000
+
+SILENCE_NS: Final = round(SILENCE_S * S)
 
 PAUSES_NS: Final = (S // 10, 2 * S, 6 * S)
 """Before the second and later tries at a go: what hindered the first may pass.
@@ -40,8 +42,11 @@ class Goes:
         self.again_ns, self._asked_ns = 0, now_ns
 
     def ready(self, rtt_ns: int, now_ns: int) -> None:
-        """Note that one of them is."""
-        self._rtt_ns = max(self._rtt_ns, rtt_ns)
+        """Note that one of them is.
+
+        One that tells of longer round trips than a node in reach can have would have all others wait for it.
+        """
+        self._rtt_ns = max(self._rtt_ns, min(rtt_ns, SILENCE_NS))
         self._ready_ns = now_ns - self._asked_ns
 
     def ask(self, nodes: tuple[str, ...], now_ns: int, *, is_reset: bool) -> list[Effect]:

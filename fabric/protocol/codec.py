@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgpack
 
 from fabric.errors import DecodeError
 from fabric.protocol import messages, records
 from fabric.protocol.limits import MAX_FRAME_BYTES, MAX_ITEMS, MAX_TEXT_BYTES
+from fabric.protocol.numbers import Within
 from fabric.protocol.versions import check_version
 
 M = TypeVar("M")
@@ -193,7 +194,7 @@ def _names(cls: type) -> tuple[str, ...]:
 @cache
 def _reader(cls: type) -> Check:
     """Make the function that reads one dataclass from a map."""
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     checks = {name: _check_for(hints[name]) for name in _names(cls)}
     required = {
         field.name for field in fields(cls) if field.default is MISSING and field.default_factory is MISSING
@@ -233,6 +234,8 @@ def _check_for(hint: Any) -> Check:
     if isinstance(hint, type) and is_dataclass(hint):
         return _reader(hint)
     origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _number(args[0], args[1])
     if origin is Literal:
         return _one_of(args)
     if origin is tuple:
@@ -266,6 +269,29 @@ def _check_float(raw: Any, where: str) -> float:
     if type(raw) is not float or raw != raw or raw in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN
         raise _wrong(where, "a finite float", raw)
     return raw
+
+
+def _number(wanted: type, within: Within) -> Check:
+    """Make the check of a number with a range (see fabric.protocol.numbers)."""
+    least, most = within.least, within.most
+
+    def check_int(raw: Any, where: str) -> int:
+        if type(raw) is not int or not least <= raw <= most:  # a bool is no int here
+            raise _out_of_range(where, "int", within, raw)
+        return raw
+
+    def check_float(raw: Any, where: str) -> float:
+        if type(raw) not in (int, float) or not least <= raw <= most:  # no NaN is
+            raise _out_of_range(where, "a finite float", within, raw)
+        return float(raw)
+
+    return check_int if wanted is int else check_float
+
+
+def _out_of_range(where: str, wanted: str, within: Within, raw: Any) -> DecodeError:
+    if type(raw) in (int, float) and raw == raw:  # noqa: PLR0124 - NaN
+        return DecodeError(f"{where}: expected {within.least} to {within.most}, got {raw}")
+    return _wrong(where, wanted, raw)
 
 
 _SCALARS: Final[Mapping[Any, Check]] = {

@@ -8,6 +8,8 @@ node, or the controller (the empty name).
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from fabric.protocol.numbers import Bound, Count, Instant, Measure, Offset, Seconds, Span, Whole
+
 Stream = Literal["stdout", "stderr"]
 
 Reason = Literal["exited", "timeout", "stopped", "ended_early", "lost", "not_started", "not_ready", "done"]
@@ -26,13 +28,13 @@ class Output:
 
     kind: ClassVar[str] = "output"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     step: str
-    attempt: int
+    attempt: Count
     stream: Stream
-    offset: int  # of the first byte, in this stream of this attempt
-    size: int  # bytes; 0 marks the end of the stream
+    offset: Count  # of the first byte, in this stream of this attempt
+    size: Count  # bytes; 0 marks the end of the stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +43,13 @@ class OutputDropped:
 
     kind: ClassVar[str] = "output_dropped"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     step: str
-    attempt: int
+    attempt: Count
     stream: Stream
-    offset: int  # of the first byte that is missing
-    size: int
+    offset: Count  # of the first byte that is missing
+    size: Count
     why: str
 
 
@@ -57,15 +59,15 @@ class FileBegun:
 
     kind: ClassVar[str] = "file_begun"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     step: str
-    attempt: int
-    file: int  # counts the files of this attempt, from 1
+    attempt: Count
+    file: Count  # counts the files of this attempt, from 1
     path: str  # on the node: absolute, or in the run's scratch directory
-    size: int  # bytes, as it begins; -1: not known
-    mode: int
-    mtime_ns: int  # by the node's wall clock
+    size: Whole  # bytes, as it begins; -1: not known
+    mode: Count
+    mtime_ns: Offset  # by the node's wall clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +76,13 @@ class FileChunk:
 
     kind: ClassVar[str] = "file_chunk"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     step: str
-    attempt: int
-    file: int
-    offset: int
-    size: int
+    attempt: Count
+    file: Count
+    offset: Count
+    size: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +91,12 @@ class FileEnded:
 
     kind: ClassVar[str] = "file_ended"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     step: str
-    attempt: int
-    file: int
-    size: int
+    attempt: Count
+    file: Count
+    size: Count
     sha256: str  # of the bytes that came
     problem: str
 
@@ -105,10 +107,10 @@ class FileMissing:
 
     kind: ClassVar[str] = "file_missing"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     step: str
-    attempt: int
+    attempt: Count
     path: str  # or the pattern that nothing matches
     why: str
 
@@ -119,24 +121,24 @@ class StepStarted:
 
     kind: ClassVar[str] = "step_started"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     step: str
-    attempt: int
-    pid: int
+    attempt: Count
+    pid: Count
     event: Literal["release", "exec", "agent"]
     """exec: the successful exec was seen; release: the child was let go; agent: it has no program."""
 
-    planned_ns: int  # fabric time at which it was to start; 0: as soon as its turn came
-    go: int  # the go that released it; 0: not a first step
+    planned_ns: Instant  # fabric time at which it was to start; 0: as soon as its turn came
+    go: Count  # the go that released it; 0: not a first step
     way: Literal["", "exec_stop", "gate"] = ""
     """How it was held until then: by the kernel right after its exec, or before that; "": no program."""
 
     way_why: str = ""  # why it was not held after its exec
     linked: bool = False  # held so, with its shared libraries loaded and not yet initialised
-    ordered_ns: int = 0  # fabric time at which the launcher had the order to release it; 0: not known
-    woke_ns: int = 0  # ... at which its wait for ``planned_ns`` was over; 0: it did not wait
-    local_ns: int = 0  # ``t_ns`` by the node's own CLOCK_MONOTONIC; 0: not known
+    ordered_ns: Instant = 0  # fabric time at which the launcher had the order to release it; 0: not known
+    woke_ns: Instant = 0  # ... at which its wait for ``planned_ns`` was over; 0: it did not wait
+    local_ns: Instant = 0  # ``t_ns`` by the node's own CLOCK_MONOTONIC; 0: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +147,10 @@ class StepReady:
 
     kind: ClassVar[str] = "step_ready"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     step: str
-    attempt: int
+    attempt: Count
     what: str
 
 
@@ -158,25 +160,25 @@ class StepFinished:
 
     kind: ClassVar[str] = "step_finished"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     step: str
-    attempt: int
+    attempt: Count
     reason: Reason
     failed: bool
-    exit_code: int | None  # None: ended by a signal, or never started
-    signal: int | None
+    exit_code: Whole | None  # None: ended by a signal, or never started
+    signal: Whole | None
     message: str  # one line for a person
-    duration_ns: int
-    stdout_bytes: int
-    stderr_bytes: int
-    user_s: float
-    system_s: float
-    max_rss_kib: int
+    duration_ns: Span
+    stdout_bytes: Count
+    stderr_bytes: Count
+    user_s: Seconds
+    system_s: Seconds
+    max_rss_kib: Count
     pipe_held: bool  # a descendant still held stdout or stderr when the program had ended
-    survivors: tuple[int, ...]  # pids that could not be killed
+    survivors: tuple[Count, ...]  # pids that could not be killed
     retried: bool = False  # another attempt follows, so this failure is not the step's
-    seen_late_ns: int = 0  # its program may have ended so much earlier than was seen
+    seen_late_ns: Span = 0  # its program may have ended so much earlier than was seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,8 +187,8 @@ class StepSkipped:
 
     kind: ClassVar[str] = "step_skipped"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     step: str
     message: str
 
@@ -197,8 +199,8 @@ class PhaseFinished:
 
     kind: ClassVar[str] = "phase_finished"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     phase: str
     failed: bool
 
@@ -209,8 +211,8 @@ class Notice:
 
     kind: ClassVar[str] = "notice"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     level: Literal["info", "warning", "error"]
     message: str
 
@@ -224,13 +226,13 @@ class RunStarted:
 
     kind: ClassVar[str] = "run_started"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     name: str
     nodes: tuple[str, ...]
     phases: tuple[str, ...] = ()  # of a repeat, the reset last
-    cells: int = 1
-    repeats: int = 1  # that this run is to do, in all cells
+    cells: Count = 1
+    repeats: Count = 1  # that this run is to do, in all cells
     resumes: str = ""  # the run that it continues
 
 
@@ -240,10 +242,10 @@ class RepeatStarted:
 
     kind: ClassVar[str] = "repeat_started"
 
-    t_ns: int
-    bound_ns: int
-    cell: int  # 0: the trial has no matrix
-    repeat: int
+    t_ns: Instant
+    bound_ns: Bound
+    cell: Count  # 0: the trial has no matrix
+    repeat: Count
     warmup: bool  # its metrics do not count
     variables: dict[str, str]  # of the matrix
 
@@ -254,10 +256,10 @@ class RepeatEnded:
 
     kind: ClassVar[str] = "repeat_ended"
 
-    t_ns: int
-    bound_ns: int
-    cell: int
-    repeat: int
+    t_ns: Instant
+    bound_ns: Bound
+    cell: Count
+    repeat: Count
     failed: bool
     cut: bool = False  # by a user, a lost node or a limit of the whole trial: no result to build on
 
@@ -268,13 +270,13 @@ class Metric:
 
     kind: ClassVar[str] = "metric"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     node: str
     step: str
-    attempt: int
+    attempt: Count
     name: str
-    value: float
+    value: Measure
     unit: str
 
 
@@ -284,11 +286,11 @@ class MetricMissing:
 
     kind: ClassVar[str] = "metric_missing"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     node: str
     step: str
-    attempt: int
+    attempt: Count
     name: str
     why: str
 
@@ -299,13 +301,13 @@ class PhaseStarted:
 
     kind: ClassVar[str] = "phase_started"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     phase: str
-    go: int
-    t0_ns: int
-    lead_ns: int
-    confirm_ns: int = 0  # from the go to the last node's confirmation; 0: not known
+    go: Count
+    t0_ns: Instant
+    lead_ns: Instant
+    confirm_ns: Instant = 0  # from the go to the last node's confirmation; 0: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,10 +316,10 @@ class PhaseAborted:
 
     kind: ClassVar[str] = "phase_aborted"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     phase: str
-    go: int
+    go: Count
     reasons: dict[str, str]
     started: tuple[str, ...] = ()  # nodes that had begun when they heard of it
 
@@ -328,12 +330,12 @@ class PhaseEnded:
 
     kind: ClassVar[str] = "phase_ended"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     phase: str
     failed: bool
-    skew_ns: int | None
-    skew_bound_ns: int | None
+    skew_ns: Instant | None
+    skew_bound_ns: Instant | None
     latest_node: str
     delayed_by: str = ""  # what made the latest node the latest, in a sentence
     earliest_node: str = ""
@@ -346,8 +348,8 @@ class RunEnded:
 
     kind: ClassVar[str] = "run_ended"
 
-    t_ns: int
-    bound_ns: int
+    t_ns: Instant
+    bound_ns: Bound
     verdict: str
     why: tuple[str, ...]
 

@@ -12,6 +12,7 @@ from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from fabric.protocol.names import WORD
+from fabric.protocol.numbers import MAX_COUNT
 from fabric.trial import durations, jsonpath, patterns, units
 from fabric.trial.problems import did_you_mean
 
@@ -179,8 +180,8 @@ def size_bytes(value: Any) -> int:
         found = units.to_bytes(value)
     except units.UnitError as error:
         raise wrong("E027", str(error), hint) from None
-    if found >= 1 << 63:
-        raise wrong("E027", "is more than a computer can count")
+    if found > MAX_COUNT:
+        raise wrong("E027", "is more than 8 PiB, which no step could use")
     return found
 
 

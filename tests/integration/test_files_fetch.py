@@ -16,6 +16,7 @@ from agents.transfers.full_disk import FullDisk
 from agents.transfers.limits import AHEAD_BYTES, DISK_PATIENCE_S, TURN_BYTES
 from fabric.protocol import codec
 from fabric.protocol.messages import Batch
+from fabric.protocol.numbers import MAX_INSTANT_NS
 from fabric.protocol.records import FileBegun, FileChunk, FileEnded, FileMissing, Record, payload_size
 
 RUN = "20240101-000000-fetch-abcd"
@@ -151,6 +152,17 @@ def test_a_file_comes_once(node: Node) -> None:
     """Patterns overlap; two copies in the bundle would only puzzle."""
     node.write("a.log")
     assert node.fetch("a.log", "*.log", ".", str(node.place)).message() == "fetched 1 file, 1 byte"
+
+
+def test_a_file_whose_date_no_record_can_have_comes_too(node: Node) -> None:
+    """Some file systems keep dates of the year 3000; its record could not be stored, nor what followed it."""
+    path = node.write("a.log")
+    os.utime(path, (32_503_680_000, 32_503_680_000))
+    if path.stat().st_mtime < 32_503_680_000:
+        os.utime(path, (4_700_000_000, 4_700_000_000))
+    assert path.stat().st_mtime_ns > MAX_INSTANT_NS, "the file system has such dates"
+    assert node.fetch("a.log").message() == "fetched 1 file, 1 byte"
+    assert node.files == {"a.log": b"x"}
 
 
 def test_a_pattern_that_nothing_matches_is_a_failure(node: Node) -> None:

@@ -7,19 +7,19 @@ from fabric.protocol.records import Notice, Output, Record
 
 NOTICES = st.builds(
     Notice,
-    t_ns=st.integers(0, 1 << 62),
+    t_ns=st.integers(0, (1 << 62) - 1),
     bound_ns=st.integers(-1, 1 << 40),
     level=st.sampled_from(["info", "warning", "error"]),
     message=st.text(max_size=300),
 )
 OUTPUTS = st.builds(
     Output,
-    t_ns=st.integers(0, 1 << 62),
+    t_ns=st.integers(0, (1 << 62) - 1),
     bound_ns=st.integers(-1, 1 << 40),
     step=st.just("1/run/client/ping"),
     attempt=st.integers(1, 9),
     stream=st.sampled_from(["stdout", "stderr"]),
-    offset=st.integers(0, 1 << 62),
+    offset=st.integers(0, 1 << 53),
     size=st.integers(0, 1 << 17),
 )
 

@@ -18,7 +18,7 @@ from fabric.controller.entry import Entry, Read
 from fabric.controller.reader import RunReader
 from fabric.errors import DecodeError, ProtocolError, StoreError
 from fabric.protocol import messages as m
-from fabric.protocol.codec import encode
+from fabric.protocol.codec import decode, encode
 from fabric.protocol.records import payload_size
 from fabric.report.bundle import BundleWriter
 from fabric.report.tailview import Clock, ClockName, TimelineView
@@ -66,7 +66,10 @@ def test_a_run_stands_what_nodes_and_broker_say(seed: int, count: int) -> None:
             lab.hear(hostile.message(source, OF_THE_BROKER))
         lab.wait(source.choice((0, 0, 0.1, 3.0)))
     for message in lab.told:
-        encode(message)
+        assert decode(encode(message)) == message, "who gets it can read it"
+    for note in lab.notes:
+        append = m.Append(run=RUN, incarnation=1, first=1, records=(note,))
+        assert decode(encode(append)) == append
 
 
 @settings(max_examples=30, deadline=None)

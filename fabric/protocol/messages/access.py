@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from fabric.protocol.numbers import Count, Instant, Seconds
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyInfo:
@@ -11,9 +13,9 @@ class KeyInfo:
     public_key: str  # Z85
     role: Literal["node", "operator", "viewer"]
     name: str
-    created_ns: int
-    revoked_ns: int | None = None  # None: it stands
-    expires_ns: int | None = None  # None: it lasts; else a newer key has taken its place and it ends then
+    created_ns: Instant
+    revoked_ns: Instant | None = None  # None: it stands
+    expires_ns: Instant | None = None  # None: it lasts; else a newer key has taken its place and it ends then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +26,9 @@ class InvitationInfo:
     role: Literal["node", "operator", "viewer"]
     name: str  # that the key gets; "": whoever comes chooses
     made_by: str
-    created_ns: int
-    expires_ns: int
-    uses: int | None  # that are left; None: any number
+    created_ns: Instant
+    expires_ns: Instant
+    uses: Count | None  # that are left; None: any number
     used_by: str = ""  # name of the last key that came with it
 
 
@@ -39,12 +41,12 @@ class Invite:
 
     kind: ClassVar[str] = "invite"
 
-    request: int
+    request: Count
     digest: str  # SHA-256, in hex
     role: Literal["node", "operator", "viewer"]
     name: str  # "": any
-    expires_s: float
-    uses: int  # 0: any number
+    expires_s: Seconds
+    uses: Count  # 0: any number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ class KeysRequest:
 
     kind: ClassVar[str] = "keys_request"
 
-    request: int
+    request: Count
     after: str = ""
 
 
@@ -63,7 +65,7 @@ class Keys:
 
     kind: ClassVar[str] = "keys"
 
-    request: int
+    request: Count
     keys: tuple[KeyInfo, ...] = field(default=())
     invitations: tuple[InvitationInfo, ...] = field(default=())
     more: bool = False
@@ -75,7 +77,7 @@ class Revoke:
 
     kind: ClassVar[str] = "revoke"
 
-    request: int
+    request: Count
     what: str  # a public key, or the digest of an invitation
 
 
@@ -85,9 +87,9 @@ class Rotate:
 
     kind: ClassVar[str] = "rotate"
 
-    request: int
+    request: Count
     public_key: str  # Z85
-    overlap_s: float  # so long the old key stands still
+    overlap_s: Seconds  # so long the old key stands still
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +98,9 @@ class RotateNode:
 
     kind: ClassVar[str] = "rotate_node"
 
-    request: int
+    request: Count
     node: str
-    overlap_s: float
+    overlap_s: Seconds
 
 
 AccessMessage = Invite | KeysRequest | Keys | Revoke | Rotate | RotateNode

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from fabric.protocol.messages.clock import NodeClock
+from fabric.protocol.numbers import Count, Instant, Port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,7 @@ class Enrol:
 
     kind: ClassVar[str] = "enrol"
 
-    protocol: int
+    protocol: Count
     name: str  # a person may leave it out: then it is the invitation's, or the login
     secret: bytes  # from the join token
     login: str = ""
@@ -36,7 +37,7 @@ class JournalHead:
     """Part of `AgentHello`: a journal that the agent still holds."""
 
     run: str
-    incarnation: int
+    incarnation: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class DirtyRun:
 
     run: str
     why: str
-    since_ns: int  # fabric time
+    since_ns: Instant  # fabric time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +55,11 @@ class AgentHello:
 
     kind: ClassVar[str] = "agent_hello"
 
-    protocol: int
+    protocol: Count
     software: str  # version of testfabric
     name: str
     instance: str  # of the state directory; a lock there keeps a second agent off
-    incarnation: int  # counts the starts of this agent
+    incarnation: Count  # counts the starts of this agent
     labels: tuple[str, ...]
     addresses: dict[str, str]  # network name to address; "" is the default one
     facts: dict[str, str]
@@ -75,7 +76,7 @@ class OperatorHello:
 
     kind: ClassVar[str] = "operator_hello"
 
-    protocol: int
+    protocol: Count
     software: str
     program: str
     session: str  # random; the same over reconnects of one process
@@ -89,14 +90,14 @@ class Welcome:
 
     kind: ClassVar[str] = "welcome"
 
-    protocol: int
+    protocol: Count
     software: str
-    epoch: int  # which life of the broker's clock
+    epoch: Count  # which life of the broker's clock
     name: str
-    go_port: int
-    sink_port: int
-    feed_port: int
-    now_ns: int = 0  # fabric time, older by the way that this took
+    go_port: Port
+    sink_port: Port
+    feed_port: Port
+    now_ns: Instant = 0  # fabric time, older by the way that this took
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,7 @@ class Probe:
 
     kind: ClassVar[str] = "probe"
 
-    t1_ns: int  # sender's monotonic clock
+    t1_ns: Instant  # sender's monotonic clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,10 +150,10 @@ class ProbeReply:
 
     kind: ClassVar[str] = "probe_reply"
 
-    epoch: int
-    t1_ns: int
-    t2_ns: int
-    t3_ns: int
+    epoch: Count
+    t1_ns: Instant
+    t2_ns: Instant
+    t3_ns: Instant
 
 
 JoiningMessage = (

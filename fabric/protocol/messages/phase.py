@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fabric.protocol.numbers import Count, Instant, Seconds, Span
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartPhase:
@@ -12,11 +14,11 @@ class StartPhase:
 
     run: str
     phase: str
-    go: int  # 1 for the first try
+    go: Count  # 1 for the first try
     nodes: tuple[str, ...]
-    lead_s: float | None  # None: computed
-    max_rtt_ns: int  # of the nodes, from their `Ready`
-    ready_ns: int = 0  # from the first `Prepare` to the last `Ready`
+    lead_s: Seconds | None  # None: computed
+    max_rtt_ns: Instant  # of the nodes, from their `Ready`, and what is added to it
+    ready_ns: Span = 0  # from the first `Prepare` to the last `Ready`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +29,9 @@ class Go:
 
     run: str
     phase: str
-    go: int
-    epoch: int
-    t0_ns: int
+    go: Count
+    epoch: Count
+    t0_ns: Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +42,8 @@ class Confirm:
 
     run: str
     phase: str
-    go: int
-    t0_ns: int  # of the go: a broker that died and asks again has another one under the same number
+    go: Count
+    t0_ns: Instant  # of the go: a broker that died and asks again has another one under the same number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,7 @@ class Declined:
 
     run: str
     phase: str
-    go: int
+    go: Count
     sentence: str
     late: bool = False  # because it came too late
 
@@ -65,7 +67,7 @@ class Abort:
 
     run: str
     phase: str
-    go: int
+    go: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +78,9 @@ class Aborted:
 
     run: str
     phase: str
-    go: int
+    go: Count
     started: bool
-    t0_ns: int = 0  # at which it has, in fabric time
+    t0_ns: Instant = 0  # at which it has, in fabric time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +91,10 @@ class GoCommitted:
 
     run: str
     phase: str
-    go: int
-    t0_ns: int
-    lead_ns: int
-    confirm_ns: int = 0  # from the go to the last confirmation; 0: not known
+    go: Count
+    t0_ns: Instant
+    lead_ns: Instant
+    confirm_ns: Instant = 0  # from the go to the last confirmation; 0: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +105,12 @@ class GoAborted:
 
     run: str
     phase: str
-    go: int
+    go: Count
     reasons: dict[str, str]  # by node
     started: tuple[str, ...]  # nodes that the abort reached too late
     late: bool = False  # some node would have needed a longer lead, as far as that is known
-    t0_ns: int = 0  # at which those have started, in fabric time; 0 if that was not one instant
-    lead_ns: int = 0
+    t0_ns: Instant = 0  # at which those have started, in fabric time; 0 if that was not one instant
+    lead_ns: Instant = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +166,8 @@ class Freed:
 
     run: str
     node: str
-    incarnation: int
-    records: int  # how many the agent's journal of this incarnation had
+    incarnation: Count
+    records: Count  # how many the agent's journal of this incarnation had
     reset_failed: (
         bool  # this node is dirty: the last reset that ran here failed, or one that was due did not run
     )
@@ -202,7 +204,7 @@ class NodeBack:
 
     run: str
     node: str
-    incarnation: int
+    incarnation: Count
     works_on: bool  # it still has its part of the run
     alone: bool = False  # it ends that part by itself, and takes no orders any more
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from fabric.protocol.numbers import Count, Instant, Whole
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
@@ -10,10 +12,10 @@ class Replay:
 
     kind: ClassVar[str] = "replay"
 
-    request: int
+    request: Count
     run: str
-    number: int
-    limit_bytes: int
+    number: Whole
+    limit_bytes: Whole
     without_bytes: bool = False  # entries come with an empty last frame: only what happened is wanted
 
 
@@ -23,9 +25,9 @@ class ReplayEnd:
 
     kind: ClassVar[str] = "replay_end"
 
-    request: int
+    request: Count
     run: str
-    next: int  # number from which to ask on
+    next: Count  # number from which to ask on
     end: bool  # nothing more is stored now
 
 
@@ -38,12 +40,14 @@ class RunInfo:
     state: Literal["open", "closed"]
     verdict: str
     operator: str
-    opened_ns: int
-    closed_ns: int  # 0: open
+    opened_ns: Instant
+    closed_ns: Instant  # 0: open
     nodes: tuple[str, ...]
-    last: int  # number of the last record
-    heard_ns: int = 0  # when the controller of an open run was last heard of, as `Runs` tells it; 0: not told
-    size_bytes: int = 0  # of its records on the disk of the broker; 0: not told
+    last: Count  # number of the last record
+    heard_ns: Instant = (
+        0  # when the controller of an open run was last heard of, as `Runs` tells it; 0: not told
+    )
+    size_bytes: Count = 0  # of its records on the disk of the broker; 0: not told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +56,9 @@ class RunsRequest:
 
     kind: ClassVar[str] = "runs_request"
 
-    request: int
+    request: Count
     run: str = ""
-    limit: int = 50
+    limit: Whole = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,7 @@ class Runs:
 
     kind: ClassVar[str] = "runs"
 
-    request: int
+    request: Count
     runs: tuple[RunInfo, ...] = field(default=())
 
 
@@ -75,11 +79,11 @@ class PhaseInfo:
     """Part of `RunDetails`: one go of a phase.  Instants are fabric time."""
 
     phase: str  # repeat/phase
-    go: int  # 0: it ended without a go
-    t0_ns: int
-    lead_ns: int
-    skew_ns: int | None
-    skew_bound_ns: int | None
+    go: Count  # 0: it ended without a go
+    t0_ns: Instant
+    lead_ns: Instant
+    skew_ns: Instant | None
+    skew_bound_ns: Instant | None
     failed: bool | None  # None: not over
     earliest_node: str = ""
     latest_node: str = ""
@@ -93,12 +97,12 @@ class StepInfo:
 
     node: str
     step: str
-    attempt: int
+    attempt: Count
     reason: str
-    exit_code: int | None
-    signal: int | None
-    started_ns: int | None
-    finished_ns: int | None
+    exit_code: Whole | None
+    signal: Whole | None
+    started_ns: Instant | None
+    finished_ns: Instant | None
     message: str
 
 
@@ -108,7 +112,7 @@ class RunRequest:
 
     kind: ClassVar[str] = "run_request"
 
-    request: int
+    request: Count
     run: str
 
 
@@ -118,13 +122,13 @@ class RunDetails:
 
     kind: ClassVar[str] = "run_details"
 
-    request: int
+    request: Count
     info: RunInfo
     phases: tuple[PhaseInfo, ...]  # the last ones
     failed: tuple[StepInfo, ...]  # the first steps that failed
-    phase_count: int  # in all
-    step_count: int
-    failed_count: int
+    phase_count: Count  # in all
+    step_count: Count
+    failed_count: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,10 +137,10 @@ class DocumentRequest:
 
     kind: ClassVar[str] = "document_request"
 
-    request: int
+    request: Count
     run: str
     document: Literal["trial", "plan", "result"]
-    offset: int
+    offset: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,9 +149,9 @@ class Document:
 
     kind: ClassVar[str] = "document"
 
-    request: int
+    request: Count
     data: bytes
-    size: int  # of the whole text; 0: there is none (yet)
+    size: Count  # of the whole text; 0: there is none (yet)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +160,7 @@ class DeleteRun:
 
     kind: ClassVar[str] = "delete_run"
 
-    request: int
+    request: Count
     run: str
 
 

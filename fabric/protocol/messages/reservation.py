@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from fabric.protocol.messages.clock import NodeClock
+from fabric.protocol.numbers import Count, Instant, Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,21 +13,21 @@ class NodeInfo:
 
     name: str
     state: Literal["free", "busy", "away", "drained", "dirty"]  # the last two: it is there, but not to be had
-    incarnation: int
+    incarnation: Count
     labels: tuple[str, ...]  # its own, then those that operators gave it
     addresses: dict[str, str]
     facts: dict[str, str]
     run: str  # that has it reserved, or ""
-    heard_ns: int  # the last word from it
+    heard_ns: Instant  # the last word from it
     given_labels: tuple[str, ...] = ()  # those of ``labels`` that operators gave it
     operator: str = ""  # of the run that has it
-    since_ns: int = 0  # that run has it
+    since_ns: Instant = 0  # that run has it
     drained_by: str = ""  # operator who keeps new runs off it, or ""
     drained_why: str = ""
-    drained_ns: int = 0
+    drained_ns: Instant = 0
     dirty_run: str = ""  # whose reset did not succeed there, and it was not cleaned since
     dirty_why: str = ""
-    dirty_ns: int = 0  # since when
+    dirty_ns: Instant = 0  # since when
     clock: NodeClock | None = None  # by its last beat in this life of the broker
 
 
@@ -36,7 +37,7 @@ class NodesRequest:
 
     kind: ClassVar[str] = "nodes_request"
 
-    request: int
+    request: Count
     after: str = ""
 
 
@@ -46,7 +47,7 @@ class Nodes:
 
     kind: ClassVar[str] = "nodes"
 
-    request: int
+    request: Count
     nodes: tuple[NodeInfo, ...]
     more: bool = False  # ask on after the last one
 
@@ -57,7 +58,7 @@ class Drain:
 
     kind: ClassVar[str] = "drain"
 
-    request: int
+    request: Count
     nodes: tuple[str, ...]
     drained: bool
     why: str
@@ -69,7 +70,7 @@ class Label:
 
     kind: ClassVar[str] = "label"
 
-    request: int
+    request: Count
     nodes: tuple[str, ...]
     add: tuple[str, ...]
     remove: tuple[str, ...]
@@ -84,7 +85,7 @@ class Clean:
 
     kind: ClassVar[str] = "clean"
 
-    request: int
+    request: Count
     node: str
     clean: str  # random; the same when it is repeated
     force: bool  # forget what is owed: a person has cleaned up
@@ -111,7 +112,7 @@ class Done:
 
     kind: ClassVar[str] = "done"
 
-    request: int
+    request: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,13 +121,13 @@ class OpenRun:
 
     kind: ClassVar[str] = "open_run"
 
-    request: int
+    request: Count
     run: str
     name: str  # of the trial
     nodes: tuple[str, ...]
     trial: str  # the file's text
     plan: str  # JSON
-    lease_s: float  # of the controller
+    lease_s: Seconds  # of the controller
     dirty_too: bool = False  # a command that a person gives may be what cleans a dirty node
 
 
@@ -139,7 +140,7 @@ class RunOpened:
 
     kind: ClassVar[str] = "run_opened"
 
-    request: int
+    request: Count
     run: str
     nodes: tuple[NodeInfo, ...]
 
@@ -150,7 +151,7 @@ class Denied:
 
     kind: ClassVar[str] = "denied"
 
-    request: int
+    request: Count
     code: Literal[
         "busy",
         "away",
@@ -175,7 +176,7 @@ class CloseRun:
 
     kind: ClassVar[str] = "close_run"
 
-    request: int
+    request: Count
     run: str
     verdict: str
     result: str  # JSON
@@ -187,7 +188,7 @@ class RunClosed:
 
     kind: ClassVar[str] = "run_closed"
 
-    request: int
+    request: Count
     run: str
 
 

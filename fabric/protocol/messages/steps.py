@@ -3,16 +3,18 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from fabric.protocol.numbers import Bound, Count, Port, Seconds, Span, Whole
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyWhen:
     """Part of `Step`: when a spawned step is ready; exactly one of the conditions is set."""
 
-    port: int | None = None  # a socket of the node listens there
+    port: Port | None = None  # a socket of the node listens there
     log: str = ""  # a regular expression that its output matches
     cmd: tuple[str, ...] = ()  # a command that succeeds
     file: str = ""  # that exists
-    within_s: float = 30.0
+    within_s: Seconds = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +22,9 @@ class FileSource:
     """Part of `Step`: a file that the controller has and the node is to get."""
 
     path: str  # on the node: absolute, or in the step's directory
-    size: int  # bytes
+    size: Count  # bytes
     sha256: str
-    mode: int
+    mode: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +36,14 @@ class Step:
     argv: tuple[str, ...]  # a command line in sh is ("/bin/sh", "-c", line)
     env: dict[str, str]  # added to the agent's own environment
     dir: str | None  # None: the run's scratch directory on the node
-    timeout_s: float | None
-    at_s: float | None  # after the go
-    ok: tuple[int, ...]
+    timeout_s: Seconds | None
+    at_s: Seconds | None  # after the go
+    ok: tuple[Whole, ...]
     on_fail: Literal["stop", "continue"]
     when: Literal["always", "passed", "failed"]
-    signal: int
-    grace_s: float
-    attempts: int = 1  # at most so many
+    signal: Whole
+    grace_s: Seconds
+    attempts: Count = 1  # at most so many
     retry_on: Literal["error", "fail"] = "error"  # what another attempt follows
     may_exit: bool = False  # a spawned step that ends by itself has not failed
     ready: ReadyWhen | None = None
@@ -49,13 +51,13 @@ class Step:
     pty: bool = False
     stdin: bytes | None = None  # None: empty
     stdin_file: str = ""
-    limits: dict[str, int] = field(default_factory=dict)  # memory, files, processes, cpu, file_size, core
+    limits: dict[str, Count] = field(default_factory=dict)  # memory, files, processes, cpu, file_size, core
     output: Literal["keep", "drop"] = "keep"  # drop: rather lose output than let the program wait
-    output_limit_bytes: int | None = None  # of one stream of one attempt
+    output_limit_bytes: Count | None = None  # of one stream of one attempt
     files: tuple[FileSource, ...] = ()  # put
     paths: tuple[str, ...] = ()  # fetch: patterns
     target: str = ""  # stop: StepId of a spawned step
-    wait_s: float = 0.0
+    wait_s: Seconds = 0.0
     bring: tuple[str, ...] = ()  # files that are fetched when the step has ended, for its metrics
     secrets: dict[str, str] = field(default_factory=dict)  # variables, each with the name of its secret
 
@@ -72,7 +74,7 @@ class Assign:
     run: str
     node: str
     on_lost: Literal["stop", "continue"]
-    lease_s: float  # how long the agent works on without news from the broker
+    lease_s: Seconds  # how long the agent works on without news from the broker
     reset: tuple[Step, ...]
     env: dict[str, str] = field(default_factory=dict)  # of all steps; a step's own variables win
     secrets: dict[str, str] = field(default_factory=dict, repr=False)  # by name, those that the steps want
@@ -114,8 +116,8 @@ class FileRequest:
     run: str
     node: str
     sha256: str
-    offset: int
-    size: int
+    offset: Count
+    size: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ class FilePart:
     run: str
     node: str
     sha256: str
-    offset: int
+    offset: Count
     data: bytes
     sentence: str  # why there are none; "" if there are
 
@@ -141,8 +143,8 @@ class Ready:
     run: str
     node: str
     phase: str
-    clock_bound_ns: int  # half-width of the interval that holds the true offset
-    rtt_ns: int  # longest recent round trip to the broker but one: a go may meet the same
+    clock_bound_ns: Bound  # half-width of the interval that holds the true offset
+    rtt_ns: Span  # longest recent round trip to the broker but one: a go may meet the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fabric.protocol.numbers import Count
 from fabric.protocol.records import Record
 
 
@@ -13,9 +14,9 @@ class Batch:
     kind: ClassVar[str] = "batch"
 
     run: str
-    incarnation: int
-    first: int  # number of the first record; the first one of a journal is 1
-    gone: int = 0  # up to this number the agent has nothing any more, for it was told that all is stored
+    incarnation: Count
+    first: Count  # number of the first record; the first one of a journal is 1
+    gone: Count = 0  # up to this number the agent has nothing any more, for it was told that all is stored
     records: tuple[Record, ...]
 
 
@@ -29,8 +30,8 @@ class Append:
     kind: ClassVar[str] = "append"
 
     run: str
-    incarnation: int
-    first: int
+    incarnation: Count
+    first: Count
     records: tuple[Record, ...]
 
 
@@ -41,8 +42,8 @@ class Acknowledged:
     kind: ClassVar[str] = "acknowledged"
 
     run: str
-    incarnation: int
-    number: int
+    incarnation: Count
+    number: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +53,8 @@ class Resend:
     kind: ClassVar[str] = "resend"
 
     run: str
-    incarnation: int
-    number: int
+    incarnation: Count
+    number: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class Forget:
     kind: ClassVar[str] = "forget"
 
     run: str
-    incarnation: int
+    incarnation: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +76,11 @@ class EntryHead:
 
     kind: ClassVar[str] = "entry"
 
-    number: int
-    count: int
+    number: Count
+    count: Count
     node: str  # "" for the controller
-    incarnation: int
-    first: int
+    incarnation: Count
+    first: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ class Beacon:
     kind: ClassVar[str] = "beacon"
 
     run: str
-    number: int
+    number: Count
     open: bool
 
 
