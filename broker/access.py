@@ -6,7 +6,7 @@ A change is first kept in the catalogue and told to the gate (`SaveAccess`), and
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from broker.effects import Effect, Peer, SaveAccess, Send
 from broker.limits import (
@@ -94,6 +94,11 @@ class Access:
         """Tell whether a node had a key, which was revoked, and has no other one."""
         ended = (key.role == "node" and key.name == node and key.revoked_ns for key in self._keys.values())
         return any(ended) and not self.stands("node", node)
+
+    def shut_out(self) -> set[str]:
+        """Return all nodes of which that is so."""
+        ended = {key.name for key in self._keys.values() if key.role == "node" and key.revoked_ns}
+        return ended - {key.name for key in self._standing("node")}
 
     # --- coming in ----------------------------------------------------------------------------------
 
@@ -232,7 +237,9 @@ class Access:
         new = KeyInfo(public_key=message.public_key, role=peer.role, name=peer.name, created_ns=now_ns)  # type: ignore[arg-type]
         return [SaveAccess(peer=peer, keys=(*ending, new), gone=self._old_keys(), answer=answer)]
 
-    def rotation_refusal(self, role: str, name: str, overlap_s: float, now_ns: int) -> tuple[str, str] | None:
+    def rotation_refusal(
+        self, role: str, name: str, overlap_s: float, now_ns: int
+    ) -> tuple[Literal["invalid", "no_room"], str] | None:
         """Return the code and the sentence by which a new key is refused to a name; None if it gets one."""
         if not 0 <= overlap_s <= OVERLAP_MAX_S:
             return "invalid", f"an overlap is 0 s to {OVERLAP_MAX_S:.0f} s"

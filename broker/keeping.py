@@ -35,13 +35,13 @@ def rotate_node(parts: Parts, peer: Peer, message: RotateNode, now_ns: int) -> l
     if known is None:
         sentence = f"no node {message.node!r:.80} has ever been here"
         return [Send(peer, Denied(request=message.request, code="unknown_node", sentence=sentence))]
-    if not known.is_heard(now_ns):
-        sentence = f"node {known.name} is away; only an agent that is there can make itself a key"
-        return [Send(peer, Denied(request=message.request, code="away", sentence=sentence))]
+    absence = parts.registry.absence(known.name, now_ns)
+    if absence is not None:
+        sentence = f"{absence[1]}; only an agent that is there can make itself a key"
+        return [Send(peer, Denied(request=message.request, code=absence[0], sentence=sentence))]
     refusal = parts.access.rotation_refusal("node", known.name, message.overlap_s, now_ns)
     if refusal is not None:
-        code, sentence = refusal
-        return [Send(peer, Denied(request=message.request, code=code, sentence=sentence))]  # type: ignore[arg-type]
+        return [Send(peer, Denied(request=message.request, code=refusal[0], sentence=refusal[1]))]
     return [ToNode(known.name, message), Send(peer, Done(request=message.request))]
 
 
@@ -49,18 +49,22 @@ def saved(parts: Parts, effect: SaveAccess, now_ns: int) -> list[Effect]:
     """Let a change count that is kept; a node whose key was revoked is away at once."""
     effects = parts.access.saved(effect)
     for key in effect.keys:
-        if key.revoked_ns is not None and key.role == "node":
-            effects += _shut_out(parts, key.name, now_ns)
+        if key.role == "node":
+            parts.registry.shut_out(key.name, is_shut_out=parts.access.is_shut_out(key.name))
+            effects += _shut_out(parts, key.name, now_ns) if key.revoked_ns is not None else []
     return effects
 
 
 def begin(parts: Parts, now_ns: int) -> None:
-    """Find out which nodes of open runs were shut out, for the last life may not have told it any more.
+    """Find out which nodes were shut out.  Of those of open runs the last life may not have told it any more.
 
     Nothing will be heard of them.  The controllers learn it when they are there.
     """
+    shut_out = parts.access.shut_out()
+    for node in shut_out:
+        parts.registry.shut_out(node, is_shut_out=True)
     for run in parts.runs:
-        for node in filter(parts.access.is_shut_out, run.facts.nodes):
+        for node in shut_out.intersection(run.facts.nodes):
             run.node_left(node, _REVOKED.format(node=node), now_ns)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from broker.limits import LEASE_MAX_S, LEASE_MIN_S, MAX_RUN_NODES
 from broker.registry import Registry
 from broker.reservations import Reservation, Reservations
-from broker.words import heard, listed, when
+from broker.words import listed, when
 from fabric.protocol.messages import Denied, OpenRun
 from fabric.protocol.names import NODE, RUN
 
@@ -44,10 +44,10 @@ def reserve(
     unknown = [name for name in message.nodes if registry.node(name) is None]
     if unknown:
         return denied(message, "unknown_node", _unknown(unknown, registry.names()))
-    away = [_away(registry, name, now_ns) for name in message.nodes]
-    absent = [sentence for sentence in away if sentence]
+    away = [absence for name in message.nodes if (absence := registry.absence(name, now_ns))]
+    absent = [found for found in away if found[0] == "away"] or away
     if absent:
-        return denied(message, "away", "; ".join(absent[:4]))
+        return denied(message, absent[0][0], "; ".join(sentence for _, sentence in absent[:4]))
     drained = [_drained(registry, name) for name in message.nodes]
     kept_off = [sentence for sentence in drained if sentence]
     if kept_off:
@@ -65,13 +65,6 @@ def reserve(
 def denied(message: OpenRun, code: str, sentence: str) -> Denied:
     """Return the refusal of a request."""
     return Denied(request=message.request, code=code, sentence=sentence)  # type: ignore[arg-type]
-
-
-def _away(registry: Registry, name: str, now_ns: int) -> str:
-    node = registry.node(name)
-    if node is None or node.is_heard(now_ns):
-        return ""
-    return f"{name} is away, {heard(node.heard_ns, now_ns)}"
 
 
 def _drained(registry: Registry, name: str) -> str:

@@ -8,11 +8,12 @@ from broker.effects import Effect, Marks, Note, Peer, SaveHeard, SaveNode, Send
 from broker.limits import FORGET_NS, MAX_NODES, MAX_OPERATORS, SAVE_HEARD_NS, S
 from broker.reservations import Reservation
 from broker.words import heard
-from fabric.protocol.limits import BEAT_S, SILENCE_S
+from fabric.protocol.limits import BEAT_S, RETURN_S, SILENCE_S
 from fabric.protocol.messages import AgentHello, Beat, Clean, NodeClock, NodeInfo, OperatorHello, Rejected
 
 SILENCE_NS: Final = int(SILENCE_S * S)
 BEAT_NS: Final = int(BEAT_S * S)
+RETURN_NS: Final = int(RETURN_S * S)
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class Node:
     listening: bool = False  # its subscription to the go socket has been seen
     clock: NodeClock | None = None  # what it knows of fabric time
     alone: frozenset[str] = frozenset()  # runs whose part it ends by itself
+    is_shut_out: bool = False  # its key was revoked, and it has no other
     cleaner: tuple[Peer, Clean] | None = None  # who waits for its being cleaned
 
     def is_heard(self, now_ns: int) -> bool:
@@ -59,6 +61,8 @@ class Registry:
         self._operators: dict[bytes, Operator] = {}
         self._next_beat_ns = 0
         self._next_save_ns = now_ns + SAVE_HEARD_NS
+        self._expected = _there_last(self._nodes.values())
+        self._expected_until_ns = now_ns + RETURN_NS
 
     @property
     def deadline_ns(self) -> int | None:
@@ -144,6 +148,7 @@ class Registry:
             return Rejected(code="name_in_use", sentence=refusal)
         if known.incarnation != hello.incarnation:
             known.listening = False  # that was its last life's socket
+        self._expected.discard(peer.name)
         _update(known, peer, hello, now_ns)
         return [SaveNode(hello, now_ns)]
 
@@ -160,6 +165,12 @@ class Registry:
         if known is not None:
             known.alone -= {run}
 
+    def shut_out(self, name: str, *, is_shut_out: bool) -> None:
+        """Note that a node has no key any more, or has one again."""
+        known = self._nodes.get(name)
+        if known is not None:
+            known.is_shut_out = is_shut_out
+
     def mark(self, name: str, marks: Marks) -> None:
         """Note what operators and runs say of a node, from now on."""
         self._nodes[name].marks = marks
@@ -168,16 +179,10 @@ class Registry:
         """Return what operators are told of a node, and who has it reserved."""
         node = self._nodes[name]
         marks = node.marks
-        state: Literal["free", "busy", "away", "drained", "dirty"] = "drained" if marks.drained_by else "free"
-        if marks.dirty_run:
-            state = "dirty"
-        if not node.is_heard(now_ns):
-            state = "away"
-        elif held is not None:
-            state = "busy"
         return NodeInfo(
             name=name,
-            state=state,
+            state=_state(node, held, now_ns),
+            expected=self.is_expected(name, now_ns),
             incarnation=node.incarnation,
             labels=(*node.labels, *(label for label in marks.labels if label not in node.labels)),
             addresses=node.addresses,
@@ -196,6 +201,23 @@ class Registry:
             clock=node.clock,
         )
 
+    def is_expected(self, name: str, now_ns: int) -> bool:
+        """Say whether a node is to be waited for: it was there when the last life of the broker ended."""
+        node = self._nodes.get(name)
+        is_early = now_ns < self._expected_until_ns
+        return is_early and name in self._expected and node is not None and not node.is_shut_out
+
+    def absence(self, name: str, now_ns: int) -> tuple[Literal["away", "expected"], str] | None:
+        """Return the code and the sentence by which a node is refused that is not there; None if it is."""
+        node = self._nodes.get(name)
+        if node is None or node.is_heard(now_ns):
+            return None
+        if node.is_shut_out:
+            return "away", f"{name} is shut out: its key was revoked; it can join again with a new token"
+        if self.is_expected(name, now_ns):
+            return "expected", f"{name} has not come back since the broker's start"
+        return "away", f"{name} is away, {heard(node.heard_ns, now_ns)}"
+
     def expire(self, now_ns: int) -> list[Effect]:
         """Send the beats that are due and forget operators that left.  Safe to call at any time."""
         if self.deadline_ns is None or now_ns < self.deadline_ns:
@@ -211,6 +233,25 @@ class Registry:
             self._next_save_ns = now_ns + SAVE_HEARD_NS
             effects.append(SaveHeard(self.heard_of()))
         return effects + [Send(peer, Beat()) for peer in peers]
+
+
+def _state(
+    node: Node, held: Reservation | None, now_ns: int
+) -> Literal["free", "busy", "away", "revoked", "drained", "dirty"]:
+    if not node.is_heard(now_ns):
+        return "revoked" if node.is_shut_out else "away"
+    if held is not None:
+        return "busy"
+    if node.marks.dirty_run:
+        return "dirty"
+    return "drained" if node.marks.drained_by else "free"
+
+
+def _there_last(nodes: Iterable[Node]) -> set[str]:
+    """Return the nodes that were heard of when the last life ended, as far as its last notes tell."""
+    heard_ns = {node.name: node.heard_ns for node in nodes if node.heard_ns}
+    since_ns = max(heard_ns.values(), default=0) - SAVE_HEARD_NS - SILENCE_NS
+    return {name for name, at_ns in heard_ns.items() if at_ns >= since_ns}
 
 
 def _recovered(info: NodeInfo) -> Node:

@@ -18,7 +18,7 @@ from broker.effects import (
 from broker.limits import MAX_LABELS, MAX_MARKED
 from broker.parts import Parts
 from broker.registry import Node
-from broker.words import heard, listed
+from broker.words import listed
 from fabric.protocol.limits import MAX_WHY_CHARS
 from fabric.protocol.messages import (
     AgentHello,
@@ -118,9 +118,10 @@ def clean(parts: Parts, peer: Peer, message: Clean, now_ns: int) -> list[Effect]
         return _denied(peer, message.request, "unknown_node", f"no node {message.node!r:.80} was ever here")
     if not node.marks.dirty_run:
         return [Send(peer, Done(request=message.request))]
-    if not node.is_heard(now_ns):
-        sentence = f"{node.name} is away, {heard(node.heard_ns, now_ns)}: it can be cleaned when it is back"
-        return _denied(peer, message.request, "away", sentence)
+    absence = parts.registry.absence(node.name, now_ns)
+    if absence is not None:
+        code, sentence = absence
+        return _denied(peer, message.request, code, f"{sentence}: it can be cleaned when it is back")
     held = parts.runs.held(message.node)
     if held is not None:
         return _denied(peer, message.request, "busy", f"{node.name} is in use by run {held.run}")

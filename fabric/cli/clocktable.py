@@ -31,7 +31,7 @@ def details_of(clock: NodeClock, now_ns: int) -> dict[str, str]:
 
 def _row(node: NodeInfo, now_ns: int) -> tuple[str, ...]:
     clock = node.clock
-    if clock is None or node.state == "away":
+    if clock is None or node.state in ("away", "revoked"):
         return (node.name, node.state, *[""] * (len(_HEAD) - 2))
     return (
         node.name,

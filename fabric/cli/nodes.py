@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def main() -> None:
     """Show the nodes that the broker knows, or one of them; drain, label and clean them.
 
-    A node is free, busy (by which run), dirty (a reset failed there), drained (no new run gets it) or away.
+    A node is free, busy (by which run), dirty (a reset failed there), drained (no new run gets it), away or
+    revoked (so is its key).
     """
 
 
@@ -115,6 +116,7 @@ def clean(
     """  # noqa: D301 - click wants the character, not the two that a raw string has
     with reported_errors():
         from fabric.cli.attach import attached
+        from fabric.cli.durations import waiting
         from fabric.controller.cleaning import clean as clean_nodes
 
         with attached("fabric-nodes", broker, verbose=verbose, quiet=quiet) as connection:
@@ -128,6 +130,7 @@ def clean(
                 dirty,
                 force=force,
                 tell=lambda name, why: _tell_cleaned(name, why, was_dirty=True, as_json=as_json),
+                wait=waiting(None).tell,
                 within_s=within,
             )
         sys.exit(3 if failed else 0)

@@ -34,6 +34,8 @@ def details(node: NodeInfo, now_ns: int) -> list[str]:
     rows = {"node": node.name, "state": node.state}
     if node.run:
         rows["run"] = f"{node.run} of {node.operator}, since {utc(node.since_ns)}"
+    if node.state == "revoked":
+        rows["key"] = f"revoked; `fabric keys invite --role node --name {node.name}` lets it in again"
     if node.drained_by:
         rows["drained"] = f"by {node.drained_by}, since {utc(node.drained_ns)}{_why(node)}"
     if node.dirty_run:
@@ -44,7 +46,7 @@ def details(node: NodeInfo, now_ns: int) -> list[str]:
     rows |= {f"address {name}".rstrip(): at for name, at in sorted(node.addresses.items())}
     rows["agent"] = f"start {node.incarnation}"
     rows |= dict(sorted(node.facts.items()))
-    if node.clock is not None and node.state != "away":
+    if node.clock is not None and node.state not in ("away", "revoked"):
         rows |= details_of(node.clock, now_ns)  # newer than the fact of that name
     width = max(map(len, rows))
     return [f"{printable(name):<{width}}  {printable(value)}" for name, value in rows.items()]
@@ -61,6 +63,8 @@ def _addresses(node: NodeInfo) -> str:
 def _note(node: NodeInfo) -> str:
     """Say what keeps runs off a node, or should."""
     notes = [f"drained by {node.drained_by}{_why(node)}"] if node.drained_by else []
+    notes += ["not back since the broker's start"] if node.expected else []
+    notes += ["its key was revoked"] if node.state == "revoked" else []
     notes += [f"dirty by run {node.dirty_run}{_dirty_why(node)}"] if node.dirty_run else []
     return "; ".join(notes)
 

@@ -19,6 +19,8 @@ class _Waiting:
 
     questions: dict[int, Clean]
     tell: Callable[[str, str], None]
+    wait: Callable[[str], None]
+    told: set[str] = field(default_factory=set)
     repeat_ns: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -32,7 +34,11 @@ class _Waiting:
         """No run is read here."""
 
     def on_message(self, message: Message, now_ns: int) -> None:
-        if isinstance(message, Done | Denied):
+        if isinstance(message, Denied) and message.code == "expected":
+            if message.sentence not in self.told:  # it is asked again until the broker says more
+                self.told.add(message.sentence)
+                self.wait(message.sentence)
+        elif isinstance(message, Done | Denied):
             question = self.questions.pop(message.request, None)
             if question is not None:
                 self.over(question.node, message.sentence if isinstance(message, Denied) else "")
@@ -49,6 +55,7 @@ def clean(
     *,
     force: bool,
     tell: Callable[[str, str], None],
+    wait: Callable[[str], None],
     within_s: float = WITHIN_S,
 ) -> dict[str, str]:
     """Do the resets again that dirty nodes owe, or forget them.
@@ -58,6 +65,7 @@ def clean(
         nodes: Their names.
         force: Forget what is owed, for a person has cleaned up.
         tell: Called with each node when it is done with, and why it is dirty still, "" if it is not.
+        wait: Called with what is waited for: nodes that are not back since the broker's start.
         within_s: How long to wait for all.
 
     Returns:
@@ -70,7 +78,7 @@ def clean(
         Clean(request=next(connection.numbers), node=node, clean=secrets.token_hex(8), force=force)
         for node in nodes
     ]
-    waiting = _Waiting({question.request: question for question in asked}, tell)
+    waiting = _Waiting({question.request: question for question in asked}, tell, wait)
     limit_ns = connection.now_ns() + round(within_s * 1e9)
     connection.attach(waiting)
     try:

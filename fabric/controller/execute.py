@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fabric.controller.command import ROLE, STEP, Command, command_run, command_trial
 from fabric.controller.connection import Connection
 from fabric.controller.entry import Read
-from fabric.controller.finding import Wait, find_nodes
+from fabric.controller.finding import LATE, Wait, await_back, find_nodes
 from fabric.controller.lookup import list_nodes
 from fabric.controller.runid import new_run_id
 from fabric.controller.session import Outlet, Reluctance, Session
@@ -75,7 +75,7 @@ def execute(
         verdict=run.findings.verdict,
         whys=run.findings.whys,
         started=bool(run.nodes),
-        was_late=run.denied == "busy",
+        was_late=run.denied in LATE,
         ends={node: end for (node, step, _), end in run.desk.history.finished.items() if step == STEP},
         passes_over=run.desk.passes_over,
     )
@@ -96,12 +96,14 @@ def nodes_for(connection: Connection, spec: str, wait: Wait) -> tuple[str, ...]:
     try:
         if wait.limit_s or asks_lab(trial, cells) or asks_free(trial, cells):
             return find_nodes(connection, trial, cells, seed, told)[0].nodes
-        return resolve(trial, cells, None, seed).nodes
+        nodes = resolve(trial, cells, None, seed).nodes
     except LabError as error:
         whys = [_without_role(why) for why in error.problems]
         raise LabError(whys, error.hint, may_come=error.may_come) from None
     except UsageError as error:
         raise UsageError(_without_role(str(error)), error.hint) from None
+    await_back(connection, nodes, wait.tell)
+    return nodes
 
 
 def _without_role(sentence: str) -> str:

@@ -1,13 +1,15 @@
 """Finds the nodes of a trial in the lab, and waits for those that are in use if the user wants that."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Final
 
 from fabric.controller.connection import Connection
 from fabric.controller.lookup import list_nodes
+from fabric.protocol.limits import RETURN_S
 from fabric.protocol.messages import NodeInfo
+from fabric.report.fold import folded
 from fabric.trial.cells import Cell
 from fabric.trial.model import Trial
 from fabric.trial.nodespec import Some
@@ -18,9 +20,15 @@ from fabric.trial.shortage import LabError
 LOOK_NS: Final = 1_000_000_000
 """Between two looks for nodes that are waited for."""
 
+RETURN_LOOK_NS: Final = 200_000_000
+"""The same for nodes that are about to come back."""
+
 RACES: Final = 3
 """How often nodes are looked for at least, if somebody else takes one of them first."""
 
+
+LATE: Final = ("busy", "expected")
+"""Refusals of a reservation after which the nodes are looked for anew."""
 
 NO_PICKS: Final[Mapping[str, tuple[str, ...]]] = {}
 
@@ -72,18 +80,58 @@ def find_nodes(
         UsageError: If a spec is wrong.
     """
     until_ns = connection.now_ns() + round(wait.limit_s * 1e9)
-    told = ""
+    told, grace = "", Grace(connection, wait.tell)
     while True:
         nodes = tuple(list_nodes(connection))
         try:
-            return _resolve(trial, cells, nodes, seed, picks), nodes
+            found = _resolve(trial, cells, nodes, seed, picks)
+            if not grace.waits_for(nodes, found.missing):
+                return found, nodes
         except LabError as error:
-            if not error.may_come or connection.now_ns() >= until_ns:
-                raise
-            if str(error) != told:
-                told = str(error)
-                wait.tell(told)
-        pause(connection, LOOK_NS)
+            if not grace.waits_for(nodes, error.lacking):
+                if not error.may_come or connection.now_ns() >= until_ns:
+                    raise
+                if str(error) != told:
+                    told = str(error)
+                    wait.tell(told)
+        pause(connection, RETURN_LOOK_NS if grace.is_on else LOOK_NS)
+
+
+class Grace:
+    """Waits for nodes that have not come back since the broker's start, which says which these are.
+
+    Args:
+        connection: To the broker.
+        tell: Called with what is waited for, whenever that changes.
+    """
+
+    def __init__(self, connection: Connection, tell: Callable[[str], None]) -> None:
+        self.is_on = False
+        self._connection = connection
+        self._tell = tell
+        self._told = ""
+        self._until_ns: int | None = None
+
+    def waits_for(self, nodes: Iterable[NodeInfo], wanted: Collection[str]) -> bool:
+        """Say whether one of the nodes that are wanted is still to be waited for."""
+        late = [info.name for info in nodes if info.expected and info.name in wanted]
+        now_ns = self._connection.now_ns()
+        if late and self._until_ns is None:
+            self._until_ns = now_ns + 2 * round(RETURN_S * 1e9)  # a broker may start again
+        self.is_on = bool(late) and self._until_ns is not None and now_ns < self._until_ns
+        have = "has" if len(late) == 1 else "have"
+        sentence = f"{folded(late)} {have} not come back since the broker's start"
+        if self.is_on and sentence != self._told:
+            self._told = sentence
+            self._tell(sentence)
+        return self.is_on
+
+
+def await_back(connection: Connection, names: Collection[str], tell: Callable[[str], None]) -> None:
+    """Wait for those of these nodes that have not come back since the broker's start."""
+    grace = Grace(connection, tell)
+    while grace.waits_for(list_nodes(connection), names):
+        pause(connection, RETURN_LOOK_NS)
 
 
 def _resolve(

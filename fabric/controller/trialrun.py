@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from fabric.controller.connection import Connection
 from fabric.controller.document import plan_document, plan_text
 from fabric.controller.entry import Read
-from fabric.controller.finding import NO_PICKS, Wait, find_nodes, pause, races
+from fabric.controller.finding import LATE, NO_PICKS, Wait, find_nodes, pause, races
 from fabric.controller.local import LocalFabric
 from fabric.controller.lookup import list_nodes
 from fabric.controller.measures import Measured
@@ -95,7 +95,7 @@ class Outcome:
     bundle: Path | None  # None: nothing was started
     result: Mapping[str, Any]
     was_late: bool = False
-    """Somebody else took one of the nodes between the look for them and the reservation."""
+    """Between the look for the nodes and their reservation one was taken, or the broker started anew."""
 
     @property
     def exit_code(self) -> int:
@@ -257,7 +257,7 @@ def _carry_out(
         whys=run.findings.whys,
         bundle=directory,
         result=result,
-        was_late=run.denied == "busy",
+        was_late=run.denied in LATE,
     )
 
 

@@ -124,6 +124,10 @@ def _nodes(connection: Connection) -> Iterator[Finding]:
 def of_node(node: NodeInfo, now_ns: int) -> Finding:
     """Return one line for a node: what is worst, or how it is."""
     about = f"node {node.name}"
+    if node.state == "revoked":
+        return Finding("warn", about, "its key was revoked", "`fabric keys invite` lets it in again")
+    if node.expected:
+        return Finding("warn", about, "not back since the broker's start", "ask again in some seconds")
     if node.state == "away":
         heard = f"away for {since(node.heard_ns, now_ns)}" if node.heard_ns else "was never there"
         if node.drained_by:
@@ -132,7 +136,7 @@ def of_node(node: NodeInfo, now_ns: int) -> Finding:
         return Finding("bad", about, heard, hint)
     found = [version("agent", node.facts.get("testfabric", "unknown"))]
     if node.dirty_run:
-        hint = "look what the reset has left; the reset of another run that goes well makes it clean"
+        hint = f"`fabric nodes clean {node.name}` does it again"
         found.append(Finding("warn", "reset", f"dirty since {node.dirty_run}", hint))
     facts = {
         name: value for name, value in node.facts.items() if name != "kernel_clock" or node.clock is None

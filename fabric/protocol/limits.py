@@ -59,6 +59,10 @@ BEAT_S: Final = 1.0
 SILENCE_S: Final = 5.0
 """A peer that was silent for so long is unreachable: four beats lost, and a turn of slack."""
 
+RETURN_S: Final = 15.0
+"""A broker that has started waits so long for the nodes that were there when its last life ended: the longest
+pause of an agent between two attempts, its silence, and a second for the handshakes of hundreds."""
+
 LEASE_S: Final = 20.0
 """Default: work lives so long without news from those it is done for."""
 

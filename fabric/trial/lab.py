@@ -45,6 +45,10 @@ class Lab:
         known = self._nodes.get(node)
         if known is None:
             return UNKNOWN
+        if known.state == "revoked":
+            return "shut out: its key was revoked"
+        if known.expected:
+            return "away: not back since the broker's start"
         if known.state == "away":
             return f"away, last heard {_minute(known.heard_ns)}" if known.heard_ns else "away"
         if known.state == "drained":

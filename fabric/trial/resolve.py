@@ -178,6 +178,7 @@ class _Solver:
         self._fixed_roles: set[str] = set()
         self._solved: dict[tuple[tuple[Part, ...], ...], _Solved] = {}
         self._problems: dict[str, bool] = {}  # and whether waiting could help
+        self._lacking: set[str] = set()
 
     def begin(self, cells: Sequence[_Wanted]) -> None:
         """Pick first what is the same in all cells, so that it is the same node in all of them."""
@@ -212,7 +213,8 @@ class _Solver:
         """Raise what was found to be missing."""
         if self._problems:
             hint = self._lab.hint(self.missing)
-            raise LabError(list(self._problems), hint, may_come=all(self._problems.values()))
+            may_come = all(self._problems.values())
+            raise LabError(list(self._problems), hint, may_come=may_come, lacking=self._lacking)
 
     def check_network(self, network: str, nodes: Iterable[str]) -> None:
         """Raise it if a node has no address in the network that the commands are to use."""
@@ -279,6 +281,7 @@ class _Solver:
             sentence += f" ({found} of its {count} nodes are there, the quorum wants {least})"
         pools = [node for part, _ in got if isinstance(part, Some) for node in self._lab.members(part.pool)]
         self._problems[sentence] = self._lab.could_come([*gone, *pools])
+        self._lacking.update(gone, pools)
 
 
 def _needs_broker(role: str, parts: Sequence[Part]) -> UsageError:

@@ -1,6 +1,6 @@
 """PURE.  Says which nodes a trial wants and the lab does not have, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from fabric.errors import FabricError
@@ -14,10 +14,18 @@ _SHOWN: Final = 8  # roles that an error tells of
 class LabError(FabricError):
     """The lab does not have the nodes that a trial wants.
 
-    ``may_come`` says that it would have them if nobody else used them, so that waiting makes sense.
+    ``may_come`` says that it would have them if nobody else used them, so that waiting makes sense;
+    ``lacking`` are the nodes that would have done.
     """
 
-    def __init__(self, problems: Sequence[str], hint: str = "", *, may_come: bool = False) -> None:
+    def __init__(
+        self,
+        problems: Sequence[str],
+        hint: str = "",
+        *,
+        may_come: bool = False,
+        lacking: Collection[str] = (),
+    ) -> None:
         shown = list(problems[:_SHOWN])
         if len(problems) > _SHOWN:
             shown.append(f"... and {len(problems) - _SHOWN} more")
@@ -25,6 +33,7 @@ class LabError(FabricError):
         super().__init__(message, hint)
         self.problems = tuple(problems)
         self.may_come = may_come
+        self.lacking = frozenset(lacking)
 
 
 def shortage(lab: Lab, got: Sequence[tuple[Part, tuple[str, ...]]]) -> str:

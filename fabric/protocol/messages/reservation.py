@@ -12,7 +12,8 @@ class NodeInfo:
     """Part of `Nodes` and `RunOpened`: what the broker knows of a node.  Instants: fabric time, 0: never."""
 
     name: str
-    state: Literal["free", "busy", "away", "drained", "dirty"]  # the last two: it is there, but not to be had
+    # Drained or dirty: it is there, but not to be had.
+    state: Literal["free", "busy", "away", "revoked", "drained", "dirty"]
     incarnation: Count
     labels: tuple[str, ...]  # its own, then those that operators gave it
     addresses: dict[str, str]
@@ -29,6 +30,7 @@ class NodeInfo:
     dirty_why: str = ""
     dirty_ns: Instant = 0  # since when
     clock: NodeClock | None = None  # by its last beat in this life of the broker
+    expected: bool = False  # away; the broker has just started, and gives it time to come back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +157,7 @@ class Denied:
     code: Literal[
         "busy",
         "away",
+        "expected",  # the broker has just started; ask again
         "drained",
         "dirty",
         "unknown_node",
