@@ -16,7 +16,7 @@ from fabric.config import Address, advertised_host, parse_listen_url, state_dir
 from fabric.errors import UsageError
 from fabric.keys import JoinToken, operator_access_path
 from fabric.log import get_logger
-from fabric.notify import Notifier
+from fabric.notify import Notifier, is_kept
 from fabric.transport import check_descriptor_limit, raise_descriptor_limit
 
 log = get_logger()
@@ -24,6 +24,7 @@ log = get_logger()
 Say = Callable[[str, bool], None]
 """Prints a text; True: it is for people, not a result."""
 
+_STDOUT = 1
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -63,6 +64,7 @@ def serve(request: Request, say: Say) -> None:
 
 def _serve_from(home: Home, address: Address, request: Request, say: Say) -> None:
     clock = FabricClock()
+    is_public = is_kept(_STDOUT)  # before the notifier takes away what tells it
     server = Server.open(home, address, clock, request.keep)
     try:
         server.stop_on_signals(signal.SIGTERM, signal.SIGINT)
@@ -79,6 +81,8 @@ def _serve_from(home: Home, address: Address, request: Request, say: Say) -> Non
         log.info("broker_serves", url=str(server.address), epoch=home.epoch, operator_file=str(path))
         if request.announce_fd is not None:
             _announce(request.announce_fd, reach, token, path)
+        elif is_public:
+            say(_HOW_TO_INVITE.format(path=path), True)
         else:
             _explain(reach, token, path, say)
         server.serve()
@@ -97,6 +101,10 @@ _HOW_TO = """\
 Run the line above on every node of the lab (--name gives a node another name than its host's); it can be used
 within the next half hour at least, afterwards `fabric keys invite` makes another one.
 Then, as this user: fabric nodes, fabric-run TRIAL.  Your key is in {path}."""
+
+_HOW_TO_INVITE = """\
+The operator's key is in {path}.  As this user: `fabric keys invite --role node`
+prints the line that starts an agent.  It is not printed here: who may read the journal could use it."""
 
 
 def _explain(address: Address, token: JoinToken, path: Path, say: Say) -> None:

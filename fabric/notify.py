@@ -8,11 +8,30 @@ Source: sd_notify(3), systemd.service(5) for ``Type=notify`` and ``WatchdogSec``
 
 import os
 import socket
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Final, Self
 
 STATUS_NS: Final = 1_000_000_000
 """How often what a service does is looked at, in nanoseconds; it is sent when it has changed."""
+
+_OF_A_SERVICE: Final = (
+    *("INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MANAGERPID", "CREDENTIALS_DIRECTORY"),
+    *("STATE_DIRECTORY", "LOGS_DIRECTORY", "RUNTIME_DIRECTORY", "CACHE_DIRECTORY", "CONFIGURATION_DIRECTORY"),
+    *("MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE"),
+)
+"""What else a manager tells of one service, and is wrong in a program that the service starts."""
+
+
+def is_kept(fd: int, environment: Mapping[str, str] = os.environ) -> bool:
+    """Say whether what is written to a descriptor goes to the manager's journal, where others read it.
+
+    Source: systemd.exec(5) for ``JOURNAL_STREAM``.
+    """
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 class Notifier:
@@ -51,6 +70,8 @@ class Notifier:
         address, limit, pid = taken.values()
         if not address.startswith(("/", "@")):
             return None
+        for name in _OF_A_SERVICE:
+            environment.pop(name, None)
         is_meant = pid in ("", str(os.getpid()))
         made = cls(address, int(limit) if limit.isdecimal() and is_meant else 0, status)
         made.handed_on = {name: value for name, value in taken.items() if value}

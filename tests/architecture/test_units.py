@@ -79,3 +79,11 @@ def test_a_restart_of_the_agent_kills_no_step() -> None:
     assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert service["Delegate"] == "yes"
     assert service["TasksMax"] == "infinity"
+
+
+def test_the_unit_of_the_agent_takes_nothing_from_a_step() -> None:
+    """Steps of other users pass through its directory; any filter of calls kills programs of 32 bits."""
+    service = settings(FOLDER / "testfabric-agent.service")
+    assert int(service["StateDirectoryMode"], 8) == 0o711
+    assert service["User"] == "root", "HOME of a step would not be set"
+    assert not [name for name in service if name.startswith(("SystemCall", "Restrict", "Protect", "Private"))]

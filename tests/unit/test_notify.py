@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fabric.notify import STATUS_NS, Notifier
+from fabric.notify import STATUS_NS, Notifier, is_kept
 
 MS = 1_000_000
 
@@ -94,8 +94,9 @@ def test_the_variables_are_read_once_and_taken_away(manager: socket.socket) -> N
     """A step of a trial would else speak for its agent."""
     env = {"NOTIFY_SOCKET": address(manager), "WATCHDOG_USEC": "2000", "WATCHDOG_PID": str(os.getpid())}
     before = dict(env)
+    env |= {"INVOCATION_ID": "1", "JOURNAL_STREAM": "9:1", "STATE_DIRECTORY": "/var/lib/x", "LANG": "C"}
     notifier = Notifier.find(lambda: "", env)
-    assert env == {}
+    assert env == {"LANG": "C"}, "nor be taken for it by where it keeps its files"
     assert notifier is not None
     assert notifier.handed_on == before, "an agent that becomes another version goes on to speak"
     notifier.turned(0)
@@ -110,3 +111,15 @@ def test_a_watchdog_that_is_meant_for_another_process_is_none(manager: socket.so
     assert notifier is not None
     notifier.turned(0)
     assert heard(manager) == ["READY=1"]
+
+
+def test_a_stream_of_the_journal_is_known(tmp_path: Path) -> None:
+    """What a broker prints for one person is read there by many; a variable alone is inherited by anybody."""
+    with (tmp_path / "stream").open("w") as file:
+        status = os.fstat(file.fileno())
+        env = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        assert is_kept(file.fileno(), env)
+        assert not is_kept(file.fileno(), {})
+        assert not is_kept(0, env)
+        fd = file.fileno()
+    assert not is_kept(fd, env)
