@@ -9,11 +9,12 @@ from typing import Any, Final
 from fabric.errors import UsageError
 from fabric.settings.checks import BadValue, Check
 from fabric.settings.places import Place, Places
+from fabric.tomltext import excess_of
 from fabric.trial.diagnostics import MAX_SHOWN, Diagnostic
 from fabric.trial.problems import did_you_mean
 
-MAX_BYTES: Final = 1 << 20
-"""Largest settings file: a longer one is another file by mistake."""
+MAX_BYTES: Final = 64 << 10
+"""Largest settings file: a longer one is another file by mistake; a megabyte can take half a minute."""
 
 Section = Mapping[str, Check]
 Sections = Mapping[str, Section]
@@ -45,10 +46,13 @@ def load_settings(path: Path, sections: Sections) -> dict[str, dict[str, Any]]:
         UsageError: If it cannot be read.
     """
     text = _read(path)
+    if excess := excess_of(text):
+        place = Place(excess.line, excess.col, excess.end_col)
+        raise SettingsError([_diagnostic(str(path), place, excess.source, excess.message, excess.hint)])
     try:
         document = tomllib.loads(text)
         places = Places(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise SettingsError([_not_toml(path, text, error)]) from None
     reader = _Reader(path, places, sections)
     found = reader.read(document)
@@ -64,7 +68,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"the settings file {path} cannot be read: {error.strerror}") from None
     if len(raw) > MAX_BYTES:
-        raise UsageError(f"{path} has more than {MAX_BYTES} bytes", hint="is it a settings file?")
+        raise UsageError(f"{path} has more than {MAX_BYTES // 1024} KiB", hint="is it a settings file?")
     try:
         return raw.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -72,13 +76,12 @@ def _read(path: Path) -> str:
         raise UsageError(f"{path}:{line}: not UTF-8", hint="save it as UTF-8") from None
 
 
-def _not_toml(path: Path, text: str, error: BaseException) -> Diagnostic:
+def _not_toml(path: Path, text: str, error: ValueError) -> Diagnostic:
     """Say what `tomllib` stumbled over, where it says so."""
     lines = text.split("\n")
     stopped = _STOPPED.fullmatch(str(error))
-    if isinstance(error, RecursionError) or stopped is None:
-        what = "lists or tables nest too deeply" if isinstance(error, RecursionError) else str(error)
-        return _diagnostic(str(path), Place(1, 1, 2), "", f"not TOML: {what}")
+    if stopped is None:
+        return _diagnostic(str(path), Place(1, 1, 2), "", f"not TOML: {error}")
     if stopped[2] is None:  # the last line with something on it is where the eye looks
         line = max((number for number, one in enumerate(lines, 1) if one.strip()), default=1)
         col = len(lines[line - 1].rstrip()) + 1

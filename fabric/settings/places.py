@@ -9,20 +9,11 @@ import re
 import tomllib
 from typing import Final, NamedTuple
 
+from fabric.tomltext import TOKEN
+
 Path = tuple[str | int, ...]
 """Keys and indices that lead to a value in what `tomllib` returns: ``("agent", "labels", 0)``."""
 
-_TOKEN: Final = re.compile(
-    r"(?P<text>"
-    r'"""(?:\\.|[^\\])*?"{3,5}'  # up to two quotes may stand before the three that end it
-    r"|'''.*?'{3,5}"
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'[^'\n]*')"
-    r"|(?P<comment>\#[^\n]*)"
-    r"|(?P<mark>[\[\]{}=,\n])"
-    r"|(?P<bare>[^\s\#\[\]{}=,\"']+)",
-    re.DOTALL,
-)
 _ENDS: Final = frozenset("\n,]}")
 
 
@@ -77,7 +68,7 @@ class _Walk:
         self.keys: dict[Path, tuple[int, int]] = {}
         self.values: dict[Path, tuple[int, int]] = {}
         self._lengths: dict[Path, int] = {}  # of the arrays of tables
-        self._tokens = [one for one in _TOKEN.finditer(text) if one.lastgroup != "comment"]
+        self._tokens = [one for one in TOKEN.finditer(text) if one.lastgroup != "comment"]
         self._at = 0
         table: Path = ()
         while self._next():

@@ -1,10 +1,10 @@
 """The text of a trial.toml to a `Trial`, or everything that is wrong with it."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from fabric.protocol.limits import MAX_TEXT_BYTES
+from fabric.tomltext import excess_of
 from fabric.trial.checks import read_checks
 from fabric.trial.diagnostics import TrialError
 from fabric.trial.environment import read_env
@@ -24,14 +24,8 @@ from fabric.trial.syntax import read_toml
 from fabric.trial.tables import MAX_PHASES, TrialTable
 from fabric.trial.transfers import Look
 from fabric.trial.vocabulary import LATER_SECTIONS, PHASES, SETTING_SECTIONS, variables_of
-from fabric.trial.wholefile import at_start, key_too_long, too_large, whole_file
+from fabric.trial.wholefile import at_start, too_large, too_much, whole_file
 
-MAX_KEY_PARTS: Final = 32
-"""Most parts of a dotted key.  `tomllib` takes memory with the square of their number: a file within the
-size limit could ask for tens of gigabytes."""
-
-_PART: Final = r"(?:[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*"
-_LONG_KEY: Final = re.compile(rf"(?:^|[\[{{,])[ \t]*((?:{_PART}\.[ \t]*){{{MAX_KEY_PARTS}}})", re.MULTILINE)
 _BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
@@ -72,9 +66,8 @@ def _checked_text(text: str, path: str) -> str:
     if not text.strip():
         raise whole_file(path, "E005", "the file is empty")
     text = text.replace("\r\n", "\n")
-    if long_key := _LONG_KEY.search(text):
-        message = f"a key has more than {MAX_KEY_PARTS} parts"
-        raise key_too_long(path, text, long_key.span(1), message)
+    if excess := excess_of(text):
+        raise too_much(path, excess)
     return text
 
 

@@ -17,7 +17,6 @@ from fabric.trial.vocabulary import SETTING_SECTIONS
 _PLACE: Final = re.compile(
     r"(?P<what>.*?) \(at (?:line (?P<line>\d+), column (?P<col>\d+)|end of document)\)", re.DOTALL
 )
-_LONG_INTEGER: Final = re.compile(r"(?<![\w.])[+-]?[0-9][0-9_]{4000,}")  # CPython reads 4300 digits
 _TOKEN: Final = re.compile(r"[^\s,\[\]{}=#\"']+")
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:us|ms|s|m|h))+")
 _CLOCK: Final = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d{1,2})")
@@ -46,9 +45,7 @@ def read_toml(text: str, problems: Problems) -> dict[str, Any] | None:
     """Return the values of a TOML text (lines end in LF), or None after noting why there are none."""
     try:
         return tomllib.loads(text)
-    except RecursionError:
-        problems.at(Span(1, 1, 1, 1), "E010", "not TOML that can be read: lists or tables nest too deeply")
-    except ValueError as error:  # a TOMLDecodeError; or an integer that is too long for Python
+    except ValueError as error:
         _explain(str(error), text, problems)
     return None
 
@@ -59,15 +56,6 @@ def _explain(what: str, text: str, problems: Problems) -> None:
         message, hint = _about_clash(clash)
         problems.at(clash.second, "E010", message, hint)
     if clashes:
-        return
-    if what.startswith("Exceeds the limit") and (found := _LONG_INTEGER.search(text)):
-        line = text.count("\n", 0, found.start()) + 1
-        col = found.start() - text.rfind("\n", 0, found.start())
-        digits = sum(char.isdigit() for char in found[0])
-        span = Span(line, col, line, col + len(found[0]))
-        problems.at(
-            span, "E010", f"a number of {digits} digits is no TOML value", "numbers have 64 bits at most"
-        )
         return
     refusal = _locate(what, text)
     advice = _about_value(refusal) or _about_string(refusal) or _about_structure(refusal)

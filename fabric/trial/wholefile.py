@@ -1,6 +1,7 @@
 """Errors about a trial file as a whole: what it is, how large, in which encoding."""
 
 from fabric.protocol.limits import MAX_TEXT_BYTES
+from fabric.tomltext import Excess
 from fabric.trial.diagnostics import Diagnostic, TrialError
 
 
@@ -16,18 +17,17 @@ def at_start(path: str, code: str, message: str, hint: str) -> TrialError:
     return TrialError([one])
 
 
-def key_too_long(path: str, text: str, where: tuple[int, int], message: str) -> TrialError:
-    """Return an error about a key, which is at characters ``where`` of the text."""
-    start, end = where
-    line_start = text.rfind("\n", 0, start) + 1
+def too_much(path: str, excess: Excess) -> TrialError:
+    """Return an error about what a text has too much of."""
     one = Diagnostic(
         path=path,
-        line=text.count("\n", 0, start) + 1,
-        col=start - line_start + 1,
-        end_col=end - line_start + 1,
+        line=excess.line,
+        col=excess.col,
+        end_col=excess.end_col,
         code="E010",
-        message=message,
-        source=text[line_start:].split("\n", 1)[0],
+        message=excess.message,
+        source=excess.source,
+        hint=excess.hint,
     )
     return TrialError([one])
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabric.protocol.limits import STEP_TIMEOUT_S
+from fabric.tomltext import Excess, excess_of
 from fabric.trial.diagnostics import TrialError
 from fabric.trial.keys import STEP_KEYS, TRIAL_KEYS
 from fabric.trial.layout import MAX_STEPS
@@ -212,6 +213,30 @@ def test_a_monstrous_text_is_refused(text: str) -> None:
     """Deep nesting and huge numbers end in errors of Python, not of TOML."""
     with pytest.raises(TrialError):
         parse_trial(text, "t.toml")
+
+
+@pytest.mark.parametrize("depth", [33, 500, 60_000])
+@pytest.mark.parametrize(("opening", "closing", "width"), [("[", "]", 1), ("{a=", "}", 3), ("[\n", "]", 0)])
+def test_what_nests_too_deeply_is_told_where_it_does(
+    depth: int, opening: str, closing: str, width: int
+) -> None:
+    """A parser ends at its stack's end without a place, and finding places took longer than anybody waits."""
+    text = "[trial]\nname = 't'\n[matrix]\nv = " + opening * depth + "1" + closing * depth
+    with pytest.raises(TrialError) as caught:
+        parse_trial(text, "t.toml")
+    line, col = (4, 5 + 32 * width) if width else (36, 1)
+    where = f"t.toml:{line}:{col}: error[E010]"
+    assert str(caught.value).splitlines()[0] == f"{where}: lists and tables nest more than 32 deep"
+
+
+def test_brackets_in_texts_and_comments_do_not_nest() -> None:
+    """A regular expression may have as many as it likes; so may a trial of forty tables."""
+    body = "".join(f"\n[t{number}] # [[[\na = '[[['\nb = [[1], [2]]" for number in range(40))
+    text = body + '\nc = """' + "[" * 40 + '"""'
+    assert excess_of(text) is None
+    assert excess_of(text.replace("'[[['", "[" * 40)) == Excess(
+        "lists and tables nest more than 32 deep", 3, 37, 38, "a = " + "[" * 40
+    )
 
 
 def test_so_many_errors_are_not_collected_for_ever() -> None:
