@@ -70,6 +70,7 @@ SHELLS = {
     },
 }
 MORE_PURE = {
+    "fabric.tomltext",
     "agents.journal.limits",
     "agents.transfers.limits",
     "agents.transfers.pull",
