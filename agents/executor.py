@@ -137,9 +137,9 @@ class Executor:
         is_due = self.is_led and now_ns - since_ns >= self.assign.lease_s * NANOSECONDS
         return self._settled(self.parting.unheard(self.assign, since_ns, now_ns), now_ns) if is_due else []
 
-    def lease_ended(self, why: str, now_ns: int) -> list[Effect]:
-        """Nobody leads this part any more."""
-        return self._settled(self.parting.alone(self.assign, why, now_ns), now_ns)
+    def lease_ended(self, why: str, now_ns: int, *, at_once: bool = False) -> list[Effect]:
+        """Nobody leads this part any more; what runs ends ``at_once``, whatever `on_lost` says."""
+        return self._settled(self.parting.alone(self.assign, why, now_ns, at_once=at_once), now_ns)
 
     def notice(self, message: str, now_ns: int) -> list[Effect]:
         """Let people know of something that is as it should be."""

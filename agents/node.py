@@ -102,7 +102,7 @@ class Node:
         self._unsaid_hello: Message | None = None
         self._stopping = ""
         self.hands_over = False
-        self._refusal = ""  # for good
+        self._refusal = self._way_out = ""  # for good
         self._beat_ns = 0
         self._resume_ns: int | None = None
         self._hands = Hands(
@@ -141,7 +141,7 @@ class Node:
             self._turn()
         self._leave()
         if self._refusal:
-            raise FabricError(self._refusal)
+            raise FabricError(self._refusal, self._way_out)
 
     @property
     def status(self) -> str:
@@ -308,6 +308,7 @@ class Node:
                 case ss.AskTime():
                     self._sockets.say(Probe(t1_ns=self._clock.now_ns()))
                 case ss.OpenStreams(welcome):
+                    self._refusal = ""  # of a broker that was restored, and knows the key again
                     log.info("broker_joined", broker=str(self._broker), epoch=welcome.epoch)
                     if not self._sockets.open_streams(welcome):
                         self._session_do(self._session.broken(self._clock.now_ns()))
@@ -321,10 +322,18 @@ class Node:
                     self._clock_contradicted(found)
                 case ss.KeyEnrolled():
                     self._identity.enrolled()
-                case ss.GiveUp(sentence):
-                    self._refusal = sentence  # it ends when nothing is left to undo here
-                    for part in list(self._parts.values()):
-                        self._hands.drive(part, part.executor.lease_ended(sentence, self._clock.now_ns()))
+                case ss.GiveUp():
+                    self._give_up(effect)
+
+    def _give_up(self, refused: ss.GiveUp) -> None:
+        """End when nothing is left to undo here; journals stay for a next life that is let in."""
+        self._refusal, self._way_out = refused.sentence, ""
+        if refused.is_revoked:
+            kept = f"what could not be sent is kept in {self._state.directory}"
+            self._way_out = f"`fabric keys invite --role node --name {self._about.name}` prints how; {kept}"
+        for part in list(self._parts.values()):
+            now_ns, at_once = self._clock.now_ns(), refused.is_revoked
+            self._hands.drive(part, part.executor.lease_ended(refused.sentence, now_ns, at_once=at_once))
 
     def _say_or_wait(self, message: Message) -> None:
         """Send; a hello that has to wait for the connection goes out as soon as it stands."""

@@ -78,8 +78,8 @@ class Parting:
         t, bound = self._stamp.fabric(now_ns)
         return [Report(assign.run, Notice(t_ns=t, bound_ns=bound, level="warning", message=words))]
 
-    def alone(self, assign: Assign, why: str, now_ns: int) -> list[Effect]:
-        """Nobody leads this run any more: end it as the trial says, then reset."""
+    def alone(self, assign: Assign, why: str, now_ns: int, *, at_once: bool = False) -> list[Effect]:
+        """Nobody leads this run any more: end it ``at_once`` or as the trial says, then reset."""
         if not self.is_led:
             return []
         self.abandoned = why
@@ -88,7 +88,7 @@ class Parting:
         if part is not None and part.state in ("preparing", "ready", "holding", "refused"):
             effects += self._lanes.steps.drop_armed()
             self._lanes.part = None
-        elif part is not None and assign.on_lost == "stop" and not part.is_reset:
+        elif part is not None and (at_once or assign.on_lost == "stop") and not part.is_reset:
             effects += self._lanes.cancel(part, now_ns, everything=True)
         return effects
 

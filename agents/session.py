@@ -93,6 +93,7 @@ class GiveUp:
     """The broker said no for good; ``sentence`` is for the user."""
 
     sentence: str
+    is_revoked: bool = False  # the key was: nobody wants anything of this node any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +242,16 @@ class Session:
         return [OpenStreams(message), *self.refresh_clock(now_ns)]
 
     def _on_rejected(self, message: Rejected, now_ns: int) -> list[SessionEffect]:
-        """A node that was let in before keeps trying: the reason may pass.  So does one that is too new."""
+        """A node that was let in before keeps trying: the reason may pass.  So does one that is too new.
+
+        But a key that was revoked never comes back, and only the broker can say so: the word is encrypted.
+        """
         if message.code == "version":
             wait_s = self._version_s * (0.5 + self._random())
             self._version_s = min(self._version_s * 2, VERSION_S[1])
             return self._again(now_ns, wait_s)
+        if message.code == "revoked":
+            return [GiveUp(message.sentence, is_revoked=True), *self.broken(now_ns)]
         if not self.was_up:
             return [GiveUp(message.sentence)]
         return self.broken(now_ns)

@@ -115,6 +115,17 @@ def test_a_node_that_was_in_before_keeps_trying() -> None:
     assert effects == [ss.Disconnect()]
 
 
+def test_a_key_that_was_revoked_is_given_up_by_who_was_in_before_too() -> None:
+    """It never comes back, and what runs on the node is to end.  A restored broker may know the key again."""
+    agent = Agent()
+    agent.join()
+    revoked = Rejected(code="revoked", sentence="the key was revoked")
+    assert agent.hear(revoked) == [ss.GiveUp("the key was revoked", is_revoked=True), ss.Disconnect()]
+    while agent.session.state == "away":
+        agent.after(0.1)
+    assert isinstance(agent.hear(WELCOME)[0], ss.OpenStreams)
+
+
 def test_an_agent_of_another_version_waits_for_the_upgrade() -> None:
     """In an upgrade of a lab somebody is first; patience costs nothing."""
     agent = Agent()
