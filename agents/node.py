@@ -304,7 +304,9 @@ class Node:
                 case ss.SayHello():
                     self._say_or_wait(self._hello())
                 case ss.SayBeat():
-                    self._sockets.say(Beat(clock=self._time.told()))
+                    if not self._sockets.say(Beat(clock=self._time.told())):
+                        self._session_do(self._session.unsent(self._clock.now_ns()))
+                        return
                 case ss.AskTime():
                     self._sockets.say(Probe(t1_ns=self._clock.now_ns()))
                 case ss.OpenStreams(welcome):
@@ -337,7 +339,9 @@ class Node:
 
     def _say_or_wait(self, message: Message) -> None:
         """Send; a hello that has to wait for the connection goes out as soon as it stands."""
-        if not self._sockets.say(message) and self._session.state == "joining":
+        if self._sockets.say(message):
+            self._session.hello_sent()
+        elif self._session.state == "joining":
             self._unsaid_hello = message
 
     def _writable(self) -> None:

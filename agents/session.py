@@ -26,7 +26,11 @@ from fabric.timing.offset import Contradiction, Exchange
 from fabric.timing.timekeeper import Timekeeper
 
 BACKOFF_S: Final = (0.1, 5.0)
-"""First and longest wait before connecting again; doubled each time, with jitter."""
+"""First and longest wait before connecting again to a broker that refuses, or does not answer; doubled each
+time, with jitter: one that has too much to do is not helped by a thousand agents that shake hands again."""
+
+ABSENT_S: Final = 0.5
+"""Longest where no hello could even be sent: nobody is there who could be busy with it."""
 
 VERSION_S: Final = (1.0, 30.0)
 """The same for a broker of another version: it may be upgraded next, or this machine's testfabric."""
@@ -141,6 +145,7 @@ class Session:
         self._beat_ns = now_ns
         self.heard_ns = now_ns
         self._hellos = 0
+        self._was_sent = False  # one of them
 
     # --- inputs -----------------------------------------------------------------------------------------
 
@@ -160,6 +165,7 @@ class Session:
         if self.state == "away":
             self.state = "joining"
             self._hellos = 0
+            self._was_sent = False
             return [Connect(), *self._hello(now_ns)]
         if self._hellos * HELLO_S >= SILENCE_S:
             return self.broken(now_ns)
@@ -191,9 +197,19 @@ class Session:
 
     def broken(self, now_ns: int) -> list[SessionEffect]:
         """Give the connection up and try again after the backoff."""
-        wait_s = self._backoff_s * (0.5 + self._random())
-        self._backoff_s = min(self._backoff_s * 2, BACKOFF_S[1])
+        is_absent = self.state == "joining" and not self._was_sent
+        longest_s = ABSENT_S if is_absent else BACKOFF_S[1]
+        wait_s = min(self._backoff_s, longest_s) * (0.5 + self._random())
+        self._backoff_s = min(self._backoff_s * 2, longest_s)
         return self._again(now_ns, wait_s)
+
+    def hello_sent(self) -> None:
+        """Note that a connection stands, for a hello went out on it."""
+        self._was_sent = True
+
+    def unsent(self, now_ns: int) -> list[SessionEffect]:
+        """Join again: a control socket that takes no beat has lost its connection."""
+        return self.broken(now_ns) if self.state == "up" else []
 
     def refresh_clock(self, now_ns: int) -> list[SessionEffect]:
         """Begin a burst of probes; `ClockChanged` with ``burst_done`` ends it."""

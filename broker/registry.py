@@ -149,8 +149,10 @@ class Registry:
         if known.incarnation != hello.incarnation:
             known.listening = False  # that was its last life's socket
         self._expected.discard(peer.name)
+        is_again = known.peer == peer and known.incarnation == hello.incarnation
         _update(known, peer, hello, now_ns)
-        return [SaveNode(hello, now_ns)]
+        # It is said again until it is answered: many agents that come at once must not be more work for that.
+        return [] if is_again else [SaveNode(hello, now_ns)]
 
     def operator_hello(self, peer: Peer, hello: OperatorHello, now_ns: int) -> Rejected | None:
         """Let an operator's connection in, or say why not."""

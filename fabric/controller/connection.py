@@ -318,7 +318,7 @@ class Connection:
     def _transmit(self, message: Message) -> bool:
         assert self._control is not None, "the link opens before it transmits"
         sent = send_now(self._control, [encode_readable(message)])
-        if not sent and not self.up:  # a hello: it goes out at the moment the connection is made
+        if not sent:  # the link has something to say at the moment the connection is made, or made again
             self.loop.add(self._control, self._control_opened, write=True)
         return sent
 

@@ -125,11 +125,10 @@ class Link:
         return []
 
     def writable(self, now_ns: int) -> list[Effect]:
-        """Say hello at once where it could not be sent before: the connection has just been made."""
-        if self._state is not _State.GREETING:
+        """Say at once what could not be sent before: the connection has just been made, or made again."""
+        if self._state is _State.OVER:
             return []
-        self._due_ns = now_ns + HELLO_NS
-        return [Transmit(self._hello)]
+        return self._say(now_ns)
 
     def expire(self, now_ns: int) -> list[Effect]:
         """Say hello or beat where it is due; begin again after silence.  Safe to call at any time."""
@@ -142,6 +141,9 @@ class Link:
             return self._break(f"nothing heard from the broker at {self._url} for {SILENCE_S:.0f} s", now_ns)
         if not self.up and now_ns - self._begun_ns >= SILENCE_NS:
             return self._open(now_ns)
+        return self._say(now_ns)
+
+    def _say(self, now_ns: int) -> list[Effect]:
         self._due_ns = now_ns + (BEAT_NS if self.up else HELLO_NS)
         return [Transmit(Beat() if self.up else self._hello)]
 

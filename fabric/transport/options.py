@@ -40,12 +40,14 @@ SINK_MAXRT_MS: Final = 30_000
 """... of an agent's records, which wait where the sink is slow or many print at full speed: the kernel counts
 that, too.  What ends such a connection throws away what waits in it, and all of it is sent again."""
 
-CONNECT_TIMEOUT_MS: Final = 5000
-"""An attempt to connect that nobody answers is given up: the kernel would try for two minutes."""
+CONNECT_TIMEOUT_MS: Final = 2000
+"""An attempt to connect that nobody answers is given up: the kernel asks after 1, 3 and 7 s, so a link that
+is whole again would go unused as long as it was cut.  In no lab an answer takes longer."""
 
 RECONNECT_MS: Final = 100
-RECONNECT_MAX_MS: Final = 5000
-"""Between two attempts: doubles from the one to the other."""
+RECONNECT_MAX_MS: Final = 500
+"""Between two attempts: doubles from the one to the other; up to the first is added to each, at random, so a
+thousand agents spread.  An attempt at a port where nobody listens costs a packet and its answer."""
 
 LINGER_MS: Final = 500
 """How long a closed socket tries to bring out what was sent: a last word, not a journal."""

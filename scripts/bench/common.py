@@ -30,6 +30,8 @@ that shares two processors with 64 of them is not heard for longer than its peer
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation has its modules compiled
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

@@ -80,8 +80,14 @@ class Idler:
             self._say(message)
 
     def _say(self, message: Message) -> None:
-        if not self._sockets.say(message) and self._session.state == "joining":
+        if self._sockets.say(message):
+            self._session.hello_sent()
+        elif self._session.state == "joining":
             self._unsaid = message
+
+    def _beat(self) -> None:
+        if not self._sockets.say(Beat(clock=self._time.told())):
+            self._do(self._session.unsent(self._clock.now_ns()))
 
     def _do(self, effects: list[ss.SessionEffect]) -> None:
         for effect in effects:
@@ -96,7 +102,7 @@ class Idler:
                 case ss.SayHello():
                     self._say(self._hello)
                 case ss.SayBeat():
-                    self._sockets.say(Beat(clock=self._time.told()))
+                    self._beat()
                 case ss.AskTime():
                     self._sockets.say(Probe(t1_ns=self._clock.now_ns()))
                 case ss.OpenStreams(welcome):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.effects import Peer, Send
+from broker.effects import Peer, SaveNode, Send
 from broker.registry import Registry
 from broker.reservations import Reservation
 from fabric.protocol.limits import PROTOCOL_VERSION
@@ -57,6 +57,14 @@ def test_a_node_that_said_goodbye_is_away_at_once_and_its_name_is_free() -> None
     assert registry.info("lab1", None, S).state == "away"
     assert not registry.is_listening("lab1")
     assert not isinstance(registry.agent_hello(SECOND, hello(instance="two"), S), Rejected)
+
+
+def test_a_hello_that_is_said_again_is_not_saved_again() -> None:
+    """A thousand agents that come at once say it some times each, until they are answered."""
+    registry = Registry()
+    assert registry.agent_hello(FIRST, hello(), S) == [SaveNode(hello(), S)]
+    assert registry.agent_hello(FIRST, hello(), 2 * S) == []
+    assert registry.agent_hello(SECOND, hello(), 3 * S) == [SaveNode(hello(), 3 * S)]
 
 
 @pytest.mark.parametrize("incarnation", [1, 2])

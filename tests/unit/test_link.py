@@ -70,8 +70,13 @@ def test_hello_is_said_as_soon_as_the_connection_is_made() -> None:
     link = make_link()
     assert link.writable(5) == [Transmit(HELLO)]
     assert link.deadline_ns == 5 + HELLO_NS
-    link.receive(WELCOME, 6)
-    assert link.writable(7) == []
+
+
+def test_it_beats_as_soon_as_a_connection_is_made_again() -> None:
+    """A broker that has started again asks for a hello when it is spoken to, and not before."""
+    link = up_link()
+    assert link.writable(7) == [Transmit(Beat())]
+    assert link.deadline_ns == 7 + BEAT_NS
 
 
 def test_it_beats_while_it_is_up() -> None:

@@ -73,20 +73,40 @@ def test_it_says_hello_until_it_is_welcome() -> None:
     assert agent.session.state == "up"
 
 
+def pauses(agent: Agent, count: int, *, answers: bool) -> list[float]:
+    """Return how long it is away between attempts; ``answers``: a connection stands, though nobody speaks."""
+    found = []
+    for _ in range(count):
+        agent.now_ns = agent.session.deadline_ns
+        assert agent.after(0)[0] == ss.Connect()
+        if answers:
+            agent.session.hello_sent()
+        while agent.session.state != "away":
+            agent.after(HELLO_S)
+        found.append((agent.session.deadline_ns - agent.now_ns) / NANOSECONDS)
+    return found
+
+
 def test_a_broker_that_never_answers_is_connected_to_anew() -> None:
-    """For ever, with growing pauses."""
+    """For ever, with growing pauses: it may have too much to do."""
+    assert pauses(Agent(), 8, answers=True) == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+
+
+def test_a_broker_that_is_not_there_is_looked_for_all_the_time() -> None:
+    """A restart may take a minute; the agents must be back when it is, also after they got no answer."""
     agent = Agent()
-    agent.after(0)
-    effects: list[Any] = []
-    while not any(isinstance(effect, ss.Disconnect) for effect in effects):
-        effects = agent.after(HELLO_S)
-    assert agent.session.state == "away"
-    first_ns = agent.session.deadline_ns - agent.now_ns
-    while not any(isinstance(effect, ss.Connect) for effect in agent.after(0.1)):
-        pass
-    while agent.session.state != "away":
-        agent.after(HELLO_S)
-    assert agent.session.deadline_ns - agent.now_ns == 2 * first_ns
+    assert pauses(agent, 6, answers=False) == [0.1, 0.2, 0.4, 0.5, 0.5, 0.5]
+    pauses(agent, 6, answers=True)
+    assert pauses(agent, 2, answers=False) == [0.5, 0.5]
+
+
+def test_a_connection_that_takes_no_beat_is_made_again() -> None:
+    """A broker that was killed is not waited for in silence: agents must be there when the next one is."""
+    agent = Agent()
+    assert agent.session.unsent(agent.now_ns) == [], "a hello waits for the connection by itself"
+    agent.join()
+    assert said(agent.session.unsent(agent.now_ns)) == [ss.Disconnect]
+    assert said(agent.after(0.1)) == [ss.Connect, ss.SayHello]
 
 
 def test_an_unknown_key_enrols_and_then_connects_again() -> None:
