@@ -135,6 +135,16 @@ class Broker:
         """
         return self._addressed(recording.batch(self._parts, node, batch, frame, payload, now_ns))
 
+    def refused_words(self, peer: Peer, why: str, now_ns: int) -> list[Effect]:
+        """Take note that a known peer said what is no message, by control or by the sink, and why it is none.
+
+        It would wait for an answer, or others for it.
+        """
+        if peer.role == "node":
+            sentence = f"what {peer.name} says or reports is refused: {why}"
+            return self._addressed(self._parts.runs.broken(peer.name, sentence, now_ns))
+        return [Send(peer, m.Rejected(code="malformed", sentence=f"what was said is no message: {why}"))]
+
     def unreachable(self, peer: Peer, now_ns: int) -> list[Effect]:
         """Take note that a message to a peer could not be sent.
 

@@ -131,6 +131,9 @@ ONE_T0_NS: Final = 50 * MS
 """Nodes tell the t0 of a go that another life of the broker has sent by clocks that are known anew since; if
 they are further apart than this, they are two, for a broker does not come back so fast."""
 
+ABANDONED_NS: Final = 7200 * S
+"""So long an abandoned run waits for nodes that live and do not end their part: a reset may take an hour."""
+
 GO_RESULTS: Final = 16
 """So many results of a run's goes are kept for a controller that asks again: a phase has three tries."""
 
@@ -138,8 +141,10 @@ NEWS_EVERY_NS: Final = 5 * S
 """A controller is told again so often which nodes of its run were lost, or came back."""
 
 # --- records ---------------------------------------------------------------------------------------
-MAX_JOURNALS: Final = 8192
-"""Most journals (incarnations of sources) of one run."""
+JOURNALS_OF_SOURCE: Final = 128
+"""Most journals that one node has in one run, one for each start of its agent, and that a run has of its
+controllers; each takes 400 bytes of memory.  An agent that has died so often in one run is broken, or its key
+is in other hands."""
 
 ANSWER_EVERY_NS: Final = 200 * MS
 """A journal is told at most so often of a gap or a repetition: a whole window follows either."""

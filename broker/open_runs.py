@@ -24,6 +24,7 @@ from broker.reservations import Reservation, Reservations
 from broker.runs import Run
 from broker.sink import Sink
 from broker.sizes import shortened
+from fabric.protocol.limits import MAX_WHY_CHARS
 from fabric.protocol.messages import Append, Beacon, CloseRun, Denied, OpenRun, RunClosed, RunOpened
 from fabric.protocol.names import CONTROLLER
 from fabric.protocol.records import Notice, Record, RunEnded
@@ -222,9 +223,18 @@ class OpenRuns:
     def record(self, run: Run, record: Record, now_ns: int) -> list[Effect]:
         """Add a record of the broker's own to a run; its incarnation is the broker's epoch."""
         name = run.facts.run
-        first = self._sink.next(name, CONTROLLER, self._epoch)
+        first = self._sink.next(name, CONTROLLER, self._epoch)  # which no limit refuses
         own = Append(run=name, incarnation=self._epoch, first=first, records=(record,))
         return self._sink.receive(CONTROLLER, own, None, b"", now_ns)
+
+    def broken(self, node: str, sentence: str, now_ns: int) -> list[Effect]:
+        """Have the run that has a node do without it, for it says what cannot be.  Told once."""
+        run = self.holding(node)
+        if run is None or run.parts[node].is_broken:
+            return []
+        sentence = sentence[:MAX_WHY_CHARS]
+        notice = Notice(t_ns=now_ns, bound_ns=0, level="warning", message=sentence)
+        return run.node_broken(node, sentence) + self.record(run, notice, now_ns)
 
     def tell_all(self, sentence: str) -> list[Effect]:
         """Tell every controller that its run's records cannot be stored."""

@@ -51,7 +51,7 @@ def batch(  # noqa: PLR0917 - one call per batch on the way of the records
     run = parts.runs.get(message.run)
     if run is not None and node in run.parts:
         effects = run.node_heard(node, now_ns)
-        return effects + parts.sink.receive(node, message, frame, payload, now_ns)
+        return effects + _received(parts, node, message, frame, payload, now_ns)
 
     def then(facts: RunFacts | None, then_ns: int) -> list[Effect]:
         if facts is None:
@@ -60,9 +60,22 @@ def batch(  # noqa: PLR0917 - one call per batch on the way of the records
             refused = Note("batch_refused", node, f"{message.run} does not have this node", refused=True)
             return [refused, ToNode(node, Forget(run=message.run, incarnation=message.incarnation))]
         parts.sink.open(message.run, facts.log)
-        return parts.sink.receive(node, message, frame, payload, then_ns)
+        return _received(parts, node, message, frame, payload, then_ns)
 
     return _with_facts(parts, message.run, then, now_ns)
+
+
+def _received(  # noqa: PLR0917 - as above
+    parts: Parts, node: str, message: Batch, frame: Bytes, payload: Bytes, now_ns: int
+) -> list[Effect]:
+    """Store records of a node, unless that has too many journals in the run."""
+    if not (why := parts.sink.refuses(message.run, node, message.incarnation)):
+        return parts.sink.receive(node, message, frame, payload, now_ns)
+    refused = Note("batch_refused", node, why, refused=True)
+    forget = ToNode(node, Forget(run=message.run, incarnation=message.incarnation))
+    run, said = parts.runs.holding(node), f"what {node} reports is refused: {why}"
+    is_present = run is not None and run.facts.run == message.run
+    return [refused, forget, *(parts.runs.broken(node, said, now_ns) if is_present else ())]
 
 
 def append(parts: Parts, peer: Peer, message: Append, now_ns: int) -> list[Effect]:
@@ -71,7 +84,7 @@ def append(parts: Parts, peer: Peer, message: Append, now_ns: int) -> list[Effec
         records.check(CONTROLLER, message, 0)
         records.check_incarnation(message, parts.settings.epoch)
     except DecodeError as error:
-        return [Note("append_refused", peer.name, str(error), refused=True)]
+        return _append_refused(peer, message, str(error))
     run = parts.runs.get(message.run)
     if run is None:
         sentence = f"run {message.run} is not open"
@@ -79,7 +92,16 @@ def append(parts: Parts, peer: Peer, message: Append, now_ns: int) -> list[Effec
     refusal = denied_use(run, peer, parts.session(peer), now_ns)
     if refusal:
         return [Send(peer, refusal)]
+    if why := parts.sink.refuses(message.run, CONTROLLER, message.incarnation):
+        return _append_refused(peer, message, why)
     return parts.adopt(run, peer, now_ns) + parts.sink.receive(CONTROLLER, message, None, b"", now_ns)
+
+
+def _append_refused(peer: Peer, message: Append, why: str) -> list[Effect]:
+    """Say so: a controller that only waits would say the same for ever."""
+    sentence = f"what the run reports of itself is refused: {why}"
+    denied = Denied(request=0, run=message.run[:80], code="refused", sentence=sentence)
+    return [Note("append_refused", peer.name, why, refused=True), Send(peer, denied)]
 
 
 def replay(parts: Parts, peer: Peer, message: Replay, now_ns: int) -> list[Effect]:  # noqa: ARG001

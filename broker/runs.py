@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from broker.effects import Effect, Peer, RunFacts, SaveVerdict, ToController, ToNode
-from broker.limits import GO_RESULTS, NEWS_EVERY_NS, REPEAT_NS, S
+from broker.limits import ABANDONED_NS, GO_RESULTS, NEWS_EVERY_NS, REPEAT_NS, S
 from broker.registry import SILENCE_NS
 from broker.rounds import GoRound
 from broker.words import heard, listed
@@ -38,6 +38,7 @@ class Part:
     freed: Freed | None = None  # what it said when nothing of the run was left there
     alone: bool = False  # it ends its part by itself
     was_cut: bool = False  # ... and that part was this start's: it has heard nothing for too long
+    is_broken: bool = False  # it said what cannot be: nothing more is expected of it
     news: NodeLost | NodeBack | None = None  # the last that the controller was told, or was to be told
 
     @property
@@ -65,6 +66,7 @@ class Run:
         self.verdict: SaveVerdict | None = None  # wanted; the run is open until it is saved
         self.closing: tuple[Peer, int] | None = None  # who asked for the end, and its request
         self.abandoned = ""  # why, in a sentence; "" while the lease holds
+        self._abandoned_ns = now_ns
         self._lease_ns = int(facts.lease_s * S)
         self.heard_ns = now_ns  # when its controller was
         self._repeat_ns = now_ns
@@ -123,12 +125,22 @@ class Run:
         # A new start has restarted, also while it resets what the last one has left.
         part.was_cut = part.alone and part.incarnation in (None, hello.incarnation)
         part.incarnation, part.works_on, part.heard_ns = hello.incarnation, run in hello.runs, now_ns
-        return self._back(hello.name, part) if is_news else []
+        return self._back(hello.name, part) if is_news and not part.is_broken else []
 
     def node_left(self, node: str, sentence: str, now_ns: int) -> list[Effect]:
         """Note that a node's agent has ended, and with it what it did for this run."""
         part = self.parts[node]
         part.works_on, part.heard_ns = False, now_ns
+        part.news = NodeLost(run=self.facts.run, node=node, sentence=sentence, gone=True)
+        return [ToController(self.facts.run, part.news)]
+
+    def node_broken(self, node: str, sentence: str) -> list[Effect]:
+        """Note that a node says what cannot be, and tell the controller: it will not wait for more.
+
+        It does not come back into the run, whatever it says from now on.
+        """
+        part = self.parts[node]
+        part.is_broken = True
         part.news = NodeLost(run=self.facts.run, node=node, sentence=sentence, gone=True)
         return [ToController(self.facts.run, part.news)]
 
@@ -169,19 +181,26 @@ class Run:
     # --- the lease ----------------------------------------------------------------------------------
 
     def is_left(self, now_ns: int) -> bool:
-        """Say whether an abandoned run has come to rest: every node freed, or lost for a lease."""
-        return bool(self.abandoned) and all(
-            part.is_left or now_ns - part.heard_ns >= LEASE_NS for part in self.parts.values()
+        """Say whether an abandoned run has come to rest: every node freed, or lost for a lease.
+
+        Nodes that live, and never say that they have ended their part, keep it open for a time only.
+        """
+        if not self.abandoned:
+            return False
+        return now_ns - self._abandoned_ns >= ABANDONED_NS or all(
+            part.is_left or part.is_broken or now_ns - part.heard_ns >= LEASE_NS
+            for part in self.parts.values()
         )
 
     def why_left(self) -> tuple[str, ...]:
         """Return the sentences for the verdict of an abandoned run."""
         lost = [node for node, part in self.parts.items() if not part.is_left]
-        return (self.abandoned, *([f"not heard of again: {listed(lost)}"] if lost else []))
+        return (self.abandoned, *([f"never heard that it ended on {listed(lost)}"] if lost else []))
 
     def _abandon(self, now_ns: int) -> list[Effect]:
         if not self.abandoned:
             self.abandoned = f"the controller was lost, {heard(self.heard_ns, now_ns)}"
+            self._abandoned_ns = now_ns
         self._repeat_ns = now_ns + REPEAT_NS
         effects = [] if self._go is None else self._go.cancel(self.abandoned, now_ns)
         message = Abandon(run=self.facts.run, sentence=self.abandoned)

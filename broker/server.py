@@ -203,6 +203,8 @@ class Server:
             self._hands.refuse("message_refused", peer.name, str(error), now_ns)
             if user.role == "unknown":
                 self._hands.callers.hang_up(received.descriptor)
+            else:
+                self._hands.carry_out(self._broker.refused_words(peer, str(error), now_ns), now_ns)
             return
         self._hands.hear(peer, message, frame, now_ns)
 
@@ -216,15 +218,12 @@ class Server:
                 return
 
     def _take(self, node: str, frames: list[memoryview], now_ns: int) -> None:
-        if len(frames) != _BATCH_FRAMES:
-            self._hands.refuse("batch_refused", node, f"{len(frames)} frames", now_ns)
-            return
         try:
-            batch = decode_as(frames[0], Batch)
-            effects = self._broker.receive_batch(node, batch, frames[0], frames[1], now_ns)
+            head, payload = _two(frames)
+            effects = self._broker.receive_batch(node, decode_as(head, Batch), head, payload, now_ns)
         except DecodeError as error:
             self._hands.refuse("batch_refused", node, str(error), now_ns)
-            return
+            effects = self._broker.refused_words(Peer(b"", "node", node), str(error), now_ns)
         self._hands.carry_out(effects, now_ns)
 
     def _go_subscribed(self, now_ns: int) -> None:
@@ -302,3 +301,14 @@ class Server:
             log.warning("lifeline_failed", error=str(error))
         self._loop.remove(fd)
         self._stopping = True
+
+
+def _two(frames: list[memoryview]) -> tuple[memoryview, memoryview]:
+    """Return the two frames of a batch.
+
+    Raises:
+        DecodeError: If they are not two.
+    """
+    if len(frames) != _BATCH_FRAMES:
+        raise DecodeError(f"batch: expected {_BATCH_FRAMES} frames, got {len(frames)}")
+    return frames[0], frames[1]

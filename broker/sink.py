@@ -1,10 +1,10 @@
 """The sink: every record of every source stored once, in order, and acknowledged when it is durable."""
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 
-from broker.effects import Bytes, Effect, Indexed, LogState, Note, Store, ToController, ToNode
-from broker.limits import ANSWER_EVERY_NS, MAX_JOURNALS, REPEAT_NS
+from broker.effects import Bytes, Effect, Indexed, LogState, Store, ToController, ToNode
+from broker.limits import ANSWER_EVERY_NS, JOURNALS_OF_SOURCE, REPEAT_NS
 from broker.records import INDEXED
 from fabric.protocol.codec import encode
 from fabric.protocol.messages import Acknowledged, Append, Batch, EntryHead, Resend
@@ -28,6 +28,7 @@ class _Log:
     last: int  # the run's number of its last record
     durable: int  # the run's number of its last record that is on the disk
     journals: dict[tuple[str, int], _Journal]
+    counts: Counter[str] = field(default_factory=Counter)  # journals of each source
     pending: deque[tuple[int, str, int, int]] = field(default_factory=deque)
     """Appended, not yet durable: the run's last number, source, incarnation, the journal's last number.
     What sources may have under way (WINDOW_RECORDS) bounds it."""
@@ -54,7 +55,8 @@ class Sink:
     def open(self, run: str, state: LogState) -> None:
         """Take a run's log into account; everything that it holds is durable."""
         journals = {key: _Journal(number, number) for key, number in state.journals.items()}
-        self._logs.setdefault(run, _Log(state.last, state.last, journals))
+        counts = Counter(source for source, _ in journals)
+        self._logs.setdefault(run, _Log(state.last, state.last, journals, counts))
 
     def close(self, run: str) -> None:
         """Forget a run.  It can be opened again."""
@@ -96,10 +98,20 @@ class Sink:
         journal = self._logs[run].journals.get((source, incarnation))
         return 1 if journal is None else journal.appended + 1
 
+    def refuses(self, run: str, source: str, incarnation: int) -> str:
+        """Say why another journal of a source is not taken, or nothing if it is."""
+        log = self._logs[run]
+        if (source, incarnation) in log.journals or log.counts[source] < JOURNALS_OF_SOURCE:
+            return ""
+        return f"it has {JOURNALS_OF_SOURCE} journals in run {run} already, which is the limit"
+
     def receive(
         self, source: str, batch: Batch | Append, frame: Bytes | None, payload: Bytes, now_ns: int
     ) -> list[Effect]:
-        """Take records.  ``frame`` is the batch as it came, None if it must be made."""
+        """Take records of a journal that `refuses` does not.
+
+        ``frame`` is the batch as it came, None if it must be made.
+        """
         key = (source, batch.incarnation)
         if self.is_stalled:
             self._unheard.add((batch.run, *key))
@@ -107,9 +119,8 @@ class Sink:
         log = self._logs[batch.run]
         journal = log.journals.get(key)
         if journal is None:
-            if len(log.journals) >= MAX_JOURNALS:
-                return [Note("batch_refused", source, f"{batch.run}: too many journals", refused=True)]
             journal = log.journals[key] = _Journal(0, 0)
+            log.counts[source] += 1
         expected = journal.appended + 1
         if isinstance(batch, Batch) and batch.gone >= expected:
             return _pass_over(log, journal, source, batch, now_ns) + self.receive(

@@ -9,11 +9,16 @@ from typing import Final
 from fabric.protocol.messages import Acknowledged, Append, Resend
 from fabric.protocol.records import Record
 
+S: Final = 1_000_000_000
+
 RESEND_NS: Final = 1_000_000_000
 """Records that are not acknowledged for so long are sent again."""
 
 HOLD_NS: Final = 100_000_000
 """So long records may wait for the go of a phase: what the broker does for them would delay that."""
+
+PATIENCE_NS: Final = 60 * S
+"""A broker that is there and does not store them for so long never will: it says so if its disk is full."""
 
 BATCH: Final = 100
 """Most records in one message."""
@@ -31,6 +36,7 @@ class Notes:
         self._due_ns: int | None = None
         self._held_ns: int | None = None  # since when some wait
         self._asks = False  # the broker has still to say where it stands
+        self._waits_ns: int | None = None  # since when nothing of what was sent was acknowledged
 
     @property
     def deadline_ns(self) -> int | None:
@@ -48,7 +54,7 @@ class Notes:
             ask: Say where the journal stands also if nothing is to be sent.  The broker's store may be older
                 and not have the run open: it has to hear of it to say so.
         """
-        self._sent, self._asks, self._due_ns = self._dropped, ask, None
+        self._sent, self._asks, self._due_ns, self._waits_ns = self._dropped, ask, None, None
 
     def acknowledged(self, message: Acknowledged) -> None:
         """Forget what is stored."""
@@ -61,6 +67,14 @@ class Notes:
         del self._records[:count]
         self._dropped += count
         self._sent = max(self._sent, self._dropped)
+        self._waits_ns = None
+
+    def overdue(self, now_ns: int) -> str:
+        """Say that the broker has not stored the oldest record for too long, or nothing."""
+        if self._waits_ns is None or now_ns - self._waits_ns < PATIENCE_NS:
+            return ""
+        which = f"record {self._dropped + 1}, {self._records[0].kind}"
+        return f"the broker has not stored what the run says of itself for {PATIENCE_NS // S} s ({which})"
 
     def resend(self, message: Resend) -> bool:
         """Go back to what is missing; return False if it was acknowledged: the broker has lost it since."""
@@ -96,4 +110,8 @@ class Notes:
             self._due_ns = now_ns + RESEND_NS
         if not self._records and not self._asks:
             self._due_ns = None
+        if not self._records:
+            self._waits_ns = None
+        elif self._waits_ns is None:
+            self._waits_ns = now_ns
         return messages

@@ -134,6 +134,8 @@ class Session:
         if self._connection.up:
             self._ask_time(now_ns)
             self._append(now_ns)
+            if late := self._notes.overdue(now_ns):
+                self._do(self._run.broker_gone(late))
         self._flush()
 
     def _deadline_ns(self) -> int | None:

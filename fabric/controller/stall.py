@@ -10,7 +10,7 @@ PATIENCE_NS: Final = 30_000_000_000
 NEWS_NS: Final = 5_000_000_000
 """The broker says it every second; if it has not for so long, there is room again."""
 
-ENDS: Final = ("closed", "unknown_run", "not_yours", "no_room")
+ENDS: Final = ("closed", "unknown_run", "not_yours", "no_room", "refused")
 """Denials that end a run that goes on, too."""
 
 _LEFT: Final = "the run was given up: within {lease_s:g} s the nodes end their part of it and reset alone"
@@ -28,10 +28,10 @@ class Stall:
 
         When it was given up, what the nodes report arrives nowhere, so not even a reset could be seen.
         """
-        if denied.code != "no_room":
+        if denied.code not in ("no_room", "refused"):
             return denied.sentence
-        left = _LEFT.format(lease_s=lease_s)
-        return f"{denied.sentence}; {left}" if self.is_too_long(now_ns) else ""
+        is_over = denied.code == "refused" or self.is_too_long(now_ns)
+        return f"{denied.sentence}; {_LEFT.format(lease_s=lease_s)}" if is_over else ""
 
     def is_too_long(self, now_ns: int) -> bool:
         """Take note that the broker has said it again.  Returns whether that has gone on for too long."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from broker.effects import EMPTY_LOG, Effect, Peer, PublishGo, RunFacts, ToController, ToNode
+from broker.limits import ABANDONED_NS
 from broker.runs import Run
 from fabric.protocol.messages import (
     Abandon,
@@ -182,7 +183,33 @@ def test_an_abandoned_run_waits_no_longer_than_a_lease_for_a_lost_node() -> None
     run.freed(freed("lab1"))
     assert not run.is_left(38 * S - 1)
     assert run.is_left(38 * S)
-    assert run.why_left()[1] == "not heard of again: lab2"
+    assert run.why_left()[1] == "never heard that it ended on lab2"
+
+
+def test_an_abandoned_run_does_not_wait_for_ever_for_a_node_that_lives() -> None:
+    """One that beats and never says that it has ended its part would keep all the others from new runs."""
+    run = opened()
+    keep_nodes(run, 19 * S)
+    run.expire(20 * S)
+    run.freed(freed("lab1"))
+    keep_nodes(run, 20 * S + ABANDONED_NS - S)
+    assert not run.is_left(20 * S + ABANDONED_NS - 1)
+    assert run.is_left(20 * S + ABANDONED_NS)
+    assert run.why_left()[1] == "never heard that it ended on lab2"
+
+
+def test_a_node_that_says_nonsense_is_not_waited_for_and_does_not_come_back() -> None:
+    """A hello is no sign that what it says from now on will be better."""
+    run = opened()
+    (told,) = run.node_broken("lab1", "nonsense")
+    assert told == ToController(RUN, NodeLost(run=RUN, node="lab1", sentence="nonsense", gone=True))
+    assert run.node_hello(hello(2, works_on=True), 2 * S) == []
+    assert run.node_heard("lab1", 2 * S) == []
+    keep_nodes(run, 19 * S)
+    run.expire(20 * S)
+    run.freed(freed("lab2"))
+    assert run.is_left(20 * S)
+    assert run.unfreed() == ["lab1"], "it is told that the run is closed"
 
 
 def test_a_run_that_lives_is_never_left() -> None:

@@ -1,6 +1,7 @@
 """Every record is stored once and in order, and acknowledged when it is durable."""
 
 from broker.effects import EMPTY_LOG, Bytes, Effect, LogState, Store, ToController, ToNode
+from broker.limits import JOURNALS_OF_SOURCE
 from broker.sink import Sink
 from fabric.protocol.codec import decode_as, encode
 from fabric.protocol.messages import Acknowledged, Append, Batch, EntryHead, Resend
@@ -176,6 +177,18 @@ def test_records_of_the_controller_are_stored_as_a_batch_and_answered_to_it() ->
     assert isinstance(store, Store)
     assert decode_as(store.batch, Batch) == batch(1, notice(), incarnation=99)
     assert sink.committed(RUN, 1) == [ToController(RUN, Acknowledged(run=RUN, incarnation=99, number=1))]
+
+
+def test_a_source_has_so_many_journals_in_a_run_and_no_more() -> None:
+    """A node that begins thousands would leave no room for those of others, nor for the run's own."""
+    sink = opened(LogState(1, {("lab1", 1): 1}))
+    for incarnation in range(2, JOURNALS_OF_SOURCE + 1):
+        assert sink.refuses(RUN, "lab1", incarnation) == ""
+        take(sink, batch(1, notice(), incarnation=incarnation))
+    assert "128 journals" in sink.refuses(RUN, "lab1", JOURNALS_OF_SOURCE + 1)
+    assert sink.refuses(RUN, "lab1", 7) == ""
+    assert sink.refuses(RUN, "lab2", 1) == ""
+    assert sink.refuses(RUN, "", 1 << 48) == ""
 
 
 def test_phases_and_steps_are_indexed_and_nothing_else() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from fabric.controller.entry import Read
 from fabric.controller.history import LAST_BYTES, History
-from fabric.controller.notes import BATCH, HOLD_NS, RESEND_NS, Notes
+from fabric.controller.notes import BATCH, HOLD_NS, PATIENCE_NS, RESEND_NS, Notes
 from fabric.controller.outbox import REPEAT_NS, Outbox
 from fabric.controller.script import Script
 from fabric.controller.skew import SkewMeter
@@ -183,6 +183,29 @@ def test_records_wait_for_a_go_but_not_for_long() -> None:
     assert late.first == 3
     (again,) = notes.take(9 + HOLD_NS + RESEND_NS, hold=True)
     assert again.first == 1, "what was sent once is not held"
+
+
+def test_notes_that_are_never_stored_are_not_waited_for_for_ever() -> None:
+    """A broker that is there and refuses or forgets them would leave the run without an end."""
+    notes = Notes(RUN, 7)
+    assert notes.overdue(100 * PATIENCE_NS) == ""
+    notes.add(notice("a"))
+    notes.take(5)
+    notes.take(5 + PATIENCE_NS - 1)
+    assert notes.overdue(5 + PATIENCE_NS - 1) == ""
+    assert "not stored what the run says of itself for 60 s (record 1, notice)" in notes.overdue(
+        5 + PATIENCE_NS
+    )
+    notes.restart()
+    assert notes.overdue(5 + PATIENCE_NS) == "", "a broker that is back has as long again"
+    notes.add(notice("b"))
+    notes.take(6 + PATIENCE_NS)
+    notes.acknowledged(Acknowledged(run=RUN, incarnation=7, number=1))
+    assert notes.overdue(9 * PATIENCE_NS) == "", "what is slow is not refused"
+    notes.take(9 * PATIENCE_NS)
+    notes.acknowledged(Acknowledged(run=RUN, incarnation=7, number=2))
+    notes.take(9 * PATIENCE_NS)
+    assert notes.overdue(99 * PATIENCE_NS) == ""
 
 
 def test_notes_go_back_to_what_the_broker_misses() -> None:

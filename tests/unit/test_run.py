@@ -83,6 +83,17 @@ def test_a_broker_without_room_ends_the_run_after_a_while() -> None:
     assert "no space left; the run was given up: within" in lab.whys
 
 
+def test_a_run_whose_own_records_are_refused_ends_at_once() -> None:
+    """They would be refused for ever, and nothing that the run does could be told any more."""
+    lab = running()
+    refused = Denied(
+        request=0, run=RUN, code="refused", sentence="what the run reports of itself is refused: x"
+    )
+    lab.hear(refused)
+    assert (lab.verdict, lab.over) == ("error", True)
+    assert "is refused: x; the run was given up: within" in lab.whys
+
+
 def test_what_is_not_answered_is_said_again_and_only_that() -> None:
     """The network loses messages; who has answered is left alone."""
     lab = Lab()

@@ -186,14 +186,14 @@ class Abandon:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeLost:
-    """Broker to controller: nothing is heard of a node of your run, or its agent has ended."""
+    """Broker to controller: a node of your run is not heard of, its agent has ended, or it says nonsense."""
 
     kind: ClassVar[str] = "node_lost"
 
     run: str
     node: str
     sentence: str
-    gone: bool = False  # its agent said goodbye: it will not come back to its part of the run
+    gone: bool = False  # its agent said goodbye, or what cannot be: it will not come back into the run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,6 +168,7 @@ class Denied:
         "closed",
         "invalid",
         "no_room",
+        "refused",
     ]
     sentence: str
     run: str = ""  # that an unnumbered request (0) was about
