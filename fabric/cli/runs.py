@@ -139,7 +139,7 @@ def _confirm(found: "Sequence[RunInfo]") -> None:
 
 def _one(connection: "Connection", name: str, *, as_json: bool) -> list[str]:
     from fabric.cli.instants import plain
-    from fabric.cli.runtable import details
+    from fabric.cli.runtable import details, was_passed_over
     from fabric.controller.lookup import find_run
     from fabric.controller.upkeep import document, run_details
 
@@ -148,10 +148,13 @@ def _one(connection: "Connection", name: str, *, as_json: bool) -> list[str]:
     whys = [str(why) for why in json.loads(stored).get("why", [])] if stored else []
     if not as_json:
         return details(known, whys, connection.fabric_ns())
+    steps, count = [plain(step) for step in known.failed], known.failed_count
+    is_over = was_passed_over(known)
     whole = plain(known.info) | {
         "why": whys,
         "phases": [plain(phase) for phase in known.phases],
-        "failed": [plain(step) for step in known.failed],
-        "counts": {"phases": known.phase_count, "steps": known.step_count, "failed": known.failed_count},
+        "failed": [] if is_over else steps,
+        "passed_over": steps if is_over else [],
+        "counts": {"phases": known.phase_count, "steps": known.step_count, "failed": 0 if is_over else count},
     }
     return [json.dumps(whole)]

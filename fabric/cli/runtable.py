@@ -8,6 +8,7 @@ from fabric.cli.table import table
 from fabric.protocol.messages import PhaseInfo, RunDetails, RunInfo, StepInfo
 from fabric.report.fold import folded
 from fabric.report.quantities import duration, size
+from fabric.report.results import INFRASTRUCTURE
 from fabric.report.style import printable
 
 
@@ -89,11 +90,17 @@ def _skew(phase: PhaseInfo) -> str:
     return f"{duration(phase.skew_ns)}{bound}"
 
 
+def was_passed_over(known: RunDetails) -> bool:
+    """Whether the steps that failed are of nodes without which the quorum held: the run has passed."""
+    return known.info.verdict == "pass" and all(step.reason in INFRASTRUCTURE for step in known.failed)
+
+
 def _failed(known: RunDetails) -> Iterator[str]:
     if not known.failed:
         return
+    how = "are of nodes that were lost, and the quorum held" if was_passed_over(known) else "failed"
     yield ""
-    yield f"{known.failed_count} of {known.step_count} steps failed:"
+    yield f"{known.failed_count} of {known.step_count} steps {how}:"
     for step in known.failed:
         again = f", attempt {step.attempt}" if step.attempt > 1 else ""
         yield f"  {step.node} {step.step}{again}: {printable(step.message) or step.reason}{_lasted(step)}"

@@ -55,7 +55,9 @@ def write_bundle(connection: Connection, run: str, directory: Path, *, latest: b
             told.read(read)
             number = read.number
         told.end(info.verdict, number)
-        result = _result(connection, info, result_of(told))
+        stored: dict[str, Any] = json.loads(document(connection, run, "result") or "{}")
+        told.lost = {name: node["lost"] for name, node in stored.get("nodes", {}).items() if node.get("lost")}
+        result = _result(stored, info, result_of(told))
         result["why"] += [f"run {run}, which it resumes, is not in the store any more" for run in gone]
         bundle.finish(result, latest=latest)
     finally:
@@ -86,13 +88,11 @@ def _nodes(info: RunInfo, plan: Mapping[str, Any]) -> dict[str, NodeInfo]:
     }
 
 
-def _result(connection: Connection, info: RunInfo, told: Mapping[str, Any]) -> dict[str, Any]:
+def _result(result: Mapping[str, Any], info: RunInfo, told: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the records tell, with what only the controller knew and had stored.
 
     Records may have come after the result was stored, and parts of it may have been too long for that.
     """
-    stored = document(connection, info.run, "result")
-    result: dict[str, Any] = json.loads(stored) if stored else {}
     known = {name: value for name, value in result.items() if name in _STORED or name not in told}
     verdict = info.verdict or told["verdict"]
     whys = dict.fromkeys([*result.get("why", ()), *told["why"]]) if "phases" not in result else known["why"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fabric.controller.doubts import Doubts
 from fabric.controller.effects import Effect, Note, Tell
 from fabric.controller.history import History
-from fabric.controller.measures import Measures
+from fabric.controller.measures import Measured, Measures
 from fabric.controller.outbox import Outbox
 from fabric.controller.plan import RunPlan
 from fabric.controller.quorum import lacking
@@ -54,6 +54,7 @@ class Desk:
     void_goes: set[tuple[str, int]] = field(default_factory=set)  # phase and number of goes that were aborted
     told_partial: set[tuple[str, str]] = field(default_factory=set)  # phase and node that began by one
     passes_over: bool = False  # not all of its records are read
+    spared: set[str] = field(default_factory=set)  # nodes that were given up and the quorum holds without
     is_last_repeat: bool = False  # trouble: the present repeat is the last one
 
     def __post_init__(self) -> None:
@@ -67,6 +68,17 @@ class Desk:
     def can_do_without(self, node: str) -> bool:
         """Whether the quorum holds without a node."""
         return not lacking(self.plan, self.alive.keys() - self.excluded - {node})
+
+    def spare(self, node: str, sentence: str, now_ns: int) -> list[Effect]:
+        """Note that the run goes on without a node, as if it had never had it, and say so."""
+        self.spared.add(node)
+        return self.notice(f"{sentence}; the quorum holds without it", now_ns)
+
+    def is_void(self, measured: Measured) -> bool:
+        """Whether a metric is missing because its step was cut: then that is said already, and why."""
+        end = self.history.finished.get((measured.node, measured.step, measured.attempt))
+        is_cut = self.progress.stopped or self.findings.has("interrupted")
+        return is_cut and measured.value is None and end is not None and end.reason == "stopped"
 
     def ask(self, key: Hashable, message: Message, now_ns: int) -> list[Effect]:
         """Send a message until it is answered."""

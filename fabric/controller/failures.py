@@ -30,6 +30,8 @@ def judge(desk: Desk, node: str, end: StepFinished) -> bool:
         return False
     line = describe_failure(desk, node, end)
     step = StepId.parse(end.step)
+    if end.reason == "lost" and node in desk.spared and step.phase != desk.plan.phases[-1]:
+        return False  # its agent is back and tells what was lost with it: that was known, and passed over
     desk.failed_phases.add(step.phase_id)
     if step.phase == desk.plan.phases[-1]:
         desk.findings.add("dirty", line)
@@ -71,6 +73,8 @@ def judge_no_start(desk: Desk, phase_id: str, tries: int, message: GoAborted) ->
 def judge_metric(desk: Desk, measured: Measured) -> bool:
     """Note a metric; return whether the repeat is not to go on because it could not be found."""
     desk.awaited -= 1
+    if desk.is_void(measured):
+        return False
     step = StepId.parse(measured.step)
     if measured.value is not None:
         desk.measures.add(measured.spec.name, (step.cell, step.repeat), measured.node, measured.value)

@@ -222,6 +222,7 @@ def _steps(run: Told) -> list[dict[str, Any]]:
     missing = run.desk.measures.missing
     steps = [
         _step(_place(run, node, step), attempt, history.started.get(key), history.finished.get(key))
+        | ({} if key in history.finished else _without_end(run.lost.get(node)))
         | _without(missing.get(key, ()))
         for key in keys
         for node, step, attempt in [key]
@@ -268,6 +269,13 @@ def _step(
     return entry
 
 
+def _without_end(why: str | None) -> dict[str, Any]:
+    """Return what is told of an attempt whose end nobody reported: its node or the run was lost."""
+    if why is None:
+        return {"reason": "unknown", "message": "its end is not known"}
+    return {"reason": "lost", "message": f"its end is not known: {why}"}
+
+
 def _without(metrics: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """Return what is changed by metrics that were not found: whatever its exit code, the step has failed."""
     if not metrics:
@@ -294,6 +302,7 @@ def _nodes(run: Told) -> dict[str, Any]:
             "labels": list(info.labels),
             "facts": dict(info.facts),
             "lost": run.lost.get(name),
+            "passed_over": name in run.desk.spared,
         }
         for name, info in run.nodes.items()
     }

@@ -75,8 +75,10 @@ def repeat_ended(desk: Desk, repeat: Repeat, now_ns: int) -> Effect:
     return Note(record)
 
 
-def metric_note(desk: Desk, measured: Measured, now_ns: int) -> Effect:
-    """Note a metric that was found, or was not."""
+def metric_notes(desk: Desk, measured: Measured, now_ns: int) -> list[Effect]:
+    """Note a metric that was found, or was not; nothing if its step was cut before it could say it."""
+    if desk.is_void(measured):
+        return []
     t, bound = desk.fabric(now_ns)
     if measured.value is None:
         missing = MetricMissing(
@@ -88,7 +90,7 @@ def metric_note(desk: Desk, measured: Measured, now_ns: int) -> Effect:
             name=measured.spec.name,
             why=measured.why,
         )
-        return Note(missing)
+        return [Note(missing)]
     record = Metric(
         t_ns=t,
         bound_ns=bound,
@@ -99,4 +101,4 @@ def metric_note(desk: Desk, measured: Measured, now_ns: int) -> Effect:
         value=measured.value,
         unit=measured.spec.unit,
     )
-    return Note(record)
+    return [Note(record)]

@@ -23,7 +23,7 @@ from fabric.controller.opening import Opening
 from fabric.controller.partial import take_record
 from fabric.controller.phase import WORDS, PhaseRun
 from fabric.controller.plan import RunPlan
-from fabric.controller.repeats import metric_note, repeat_ended, repeat_started, run_started
+from fabric.controller.repeats import metric_notes, repeat_ended, repeat_started, run_started
 from fabric.controller.roster import Roster
 from fabric.controller.script import INTERRUPTED, LEFT, Script
 from fabric.controller.stall import ENDS, Stall
@@ -156,7 +156,7 @@ class Run:
 
     def measured(self, measured: Measured, now_ns: int) -> list[Effect]:
         """Take a metric that was found, or was not, in what a step left."""
-        effects: list[Effect] = [metric_note(self.desk, measured, now_ns)]
+        effects = metric_notes(self.desk, measured, now_ns)
         stops = judge_metric(self.desk, measured)
         if (phase := self._phase) is not None:
             if stops:
@@ -354,7 +354,7 @@ class Run:
             self.desk.is_last_repeat = True
             self.desk.progress.stop()
         else:
-            effects = self.desk.notice(f"{why} ({self._where()}); the quorum holds without it", now_ns)
+            effects = self.desk.spare(node, f"{why} ({self._where()})", now_ns)
         if isinstance(self._part, PhaseRun):
             effects += self._part.node_gone(node, why, now_ns, is_needed=is_needed)
         elif self._part is not None:

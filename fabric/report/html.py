@@ -9,7 +9,7 @@ from fabric.protocol.names import StepId
 from fabric.report.paths import stream_path
 from fabric.report.plots import Column, dots
 from fabric.report.quantities import beside, duration, quantity, size
-from fabric.report.results import missing_metrics
+from fabric.report.results import INFRASTRUCTURE, missing_metrics
 from fabric.report.style import printable, printable_lines
 from fabric.report.summary import untold
 from fabric.report.tails import tail
@@ -71,7 +71,14 @@ def _page(result: Mapping[str, Any], bundle: Path) -> dict[str, Any]:
     result = {**_EMPTY, **result}
     cells = {cell["cell"]: cell_name(cell) for cell in result["cells"]}
     values = {cell["cell"]: printable(", ".join(cell["variables"].values())) for cell in result["cells"]}
-    failures = [step for step in result["steps"] if step.get("failed") and not step.get("retried")]
+    spared = {name for name, node in result["nodes"].items() if node.get("passed_over")}
+    failures = [
+        step
+        for step in result["steps"]
+        if step.get("failed")
+        and not step.get("retried")
+        and not (step.get("node") in spared and step.get("reason") in INFRASTRUCTURE)
+    ]
     started = result["started"]
     return {
         "name": result["name"],

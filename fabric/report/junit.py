@@ -164,6 +164,8 @@ class _Maker:
         for name in ("run", "seed"):
             if self._result.get(name) is not None:
                 suite.properties[name] = str(self._result[name])
+        if missing := [str(one.get("node")) for one in self._result.get("missing_nodes") or ()]:
+            suite.properties["missing_nodes"] = " ".join(missing)
         suite.cases.append(
             _Case(
                 classname=self._trial,

@@ -13,7 +13,7 @@ from fabric.report.quantities import after
 
 Result = Mapping[str, Any]
 
-INFRASTRUCTURE: Final = frozenset({"lost", "not_started"})
+INFRASTRUCTURE: Final = frozenset({"lost", "not_started", "unknown"})
 """Ends of a step that say nothing about what was tested."""
 
 _PLACED: Final = re.compile(r"(?P<file>[^\n]+?):(?P<line>\d+): (?P<text>.*)", re.DOTALL)
@@ -41,6 +41,7 @@ class StepResult:
     label: str
     node: str
     attempts: tuple[Mapping[str, Any], ...]  # the last one decides
+    is_passed_over: bool = False  # its node was lost, and the quorum held without it
 
     @property
     def last(self) -> Mapping[str, Any]:
@@ -49,8 +50,12 @@ class StepResult:
 
     @property
     def skipped(self) -> str:
-        """Why it was not run; "" if it was."""
+        """Why it was not run, or has no result that counts; "" if it has one."""
         entry = self.last
+        if self.is_passed_over and self._is_lost:
+            return f"{self.node} was lost, and the quorum held without it: {message_of(entry)}"
+        if self.is_cut:
+            return f"cut before its end: {message_of(entry)}"
         if entry.get("state") != "skipped" and not entry.get("skipped"):
             return ""
         why = entry.get("why") or entry.get("skipped")
@@ -64,9 +69,20 @@ class StepResult:
         return bool(self.last.get("failed", self.last.get("state") == "unknown"))
 
     @property
+    def is_cut(self) -> bool:
+        """Whether an interrupt, a limit or a failure elsewhere has ended it, as nobody had planned."""
+        entry = self.last
+        is_asked = entry.get("verb") == "spawn"  # that is how it ends in any case
+        return entry.get("reason") == "stopped" and not is_asked and not entry.get("failed")
+
+    @property
+    def _is_lost(self) -> bool:
+        return str(self.last.get("reason", "lost")) in INFRASTRUCTURE
+
+    @property
     def is_error(self) -> bool:
         """Whether it failed for reasons of the lab."""
-        return self.failed and str(self.last.get("reason", "lost")) in INFRASTRUCTURE
+        return self.failed and self._is_lost
 
     @property
     def message(self) -> str:
@@ -116,10 +132,15 @@ def steps_of(result: Result) -> list[StepResult]:
     for entry in result.get("steps") or ():
         role, label, node = (str(entry.get(name, "")) for name in ("role", "step", "node"))
         found.setdefault((phase_key(entry), role, label, node), []).append(entry)
+    spared = {name for name, node in (result.get("nodes") or {}).items() if node.get("passed_over")}
     return [
-        StepResult(key, role, label, node, tuple(sorted(attempts, key=lambda one: one.get("attempt") or 1)))
+        StepResult(key, role, label, node, _in_order(attempts), node in spared)
         for (key, role, label, node), attempts in found.items()
     ]
+
+
+def _in_order(attempts: list[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(sorted(attempts, key=lambda one: one.get("attempt") or 1))
 
 
 def phases_of(result: Result) -> dict[PhaseKey, Mapping[str, Any]]:

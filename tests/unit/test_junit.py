@@ -123,12 +123,33 @@ def test_attempts_are_one_case() -> None:
         ({**step(), "state": "skipped", "why": "a step has failed"}, "skipped"),
         ({**step(), "skipped": "a step has failed"}, "skipped"),
         ({"role": "client", "step": "client-1", "node": "lab3", "state": "unknown"}, "error"),
+        ({"step": "client-1", "node": "lab3", "state": "unknown", "reason": "unknown"}, "error"),
+        (step(reason="stopped", verb="cmd"), "skipped"),
+        (step(reason="stopped", verb="spawn"), "pass"),
+        (failed(reason="stopped", verb="cmd"), "failure"),
     ],
 )
 def test_what_a_step_came_to(entry: dict[str, Any], wanted: str) -> None:
     """A lost node is an error of the lab, not a failure of what is tested."""
     found = cases(result(entry))
     assert next(outcome for name, outcome in found.items() if "client-1" in name) == wanted
+
+
+def test_a_node_that_the_quorum_did_without_is_not_red() -> None:
+    """The run has passed; what failed by itself on such a node, before it was lost, has failed."""
+    nodes = {"lab3": {"lost": "lab3 is not reachable", "passed_over": True}}
+    why = "its end is not known: lab3 is not reachable"
+    lost = failed(reason="lost", message=why)
+    document = result(lost, failed(step="client-2"), nodes=nodes, missing_nodes=[{"node": "lab9"}])
+    found = cases(document)
+    assert found["ping.run.client: client-1 on lab3"] == "skipped"
+    assert found["ping.run.client: client-2 on lab3"] == "failure"
+    skipped = read(document).find(".//skipped")
+    assert skipped is not None
+    assert skipped.attrib["message"] == f"lab3 was lost, and the quorum held without it: {why}"
+    assert read(document).find(".//property[@name='missing_nodes']") is not None
+    del nodes["lab3"]["passed_over"]
+    assert cases(document)["ping.run.client: client-1 on lab3"] == "error"
 
 
 @pytest.mark.parametrize(

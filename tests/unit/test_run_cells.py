@@ -157,6 +157,29 @@ def test_a_node_that_is_lost_is_done_without_while_the_quorum_holds() -> None:
     assert result_of(lab.run)["nodes"]["n1"]["lost"] is not None
 
 
+def test_what_a_node_tells_that_was_done_without_is_no_error_any_more() -> None:
+    """Its next agent reports the step as lost: that was known when the run went on without it."""
+    lab = running(plan=half())
+    lab.hear(NodeBack(run=RUN, node="n1", incarnation=2, works_on=False))
+    lab.read("n1", finished("1/run/a/a-1", reason="lost", failed=True, message="the agent was restarted"))
+    lab.finish("n2")
+    assert (lab.verdict, lab.last(Prepare).stopped) == ("pass", False)
+    told = result_of(lab.run)
+    assert told["nodes"]["n1"]["passed_over"]
+    assert not told["nodes"]["n2"]["passed_over"]
+
+
+def test_a_step_whose_end_is_lost_says_so() -> None:
+    """A script looks at the reason of each step; "" or nothing would be one more case."""
+    lab = running(plan=half())
+    lab.hear(NodeBack(run=RUN, node="n1", incarnation=2, works_on=False))
+    ends = {step["node"]: (step["reason"], step["message"]) for step in result_of(lab.run)["steps"]}
+    assert ends == {
+        "n1": ("lost", "its end is not known: n1 has restarted and lost its part of the run"),
+        "n2": ("unknown", "its end is not known"),
+    }
+
+
 def test_below_the_quorum_a_lost_node_is_an_error() -> None:
     """Half of two is one: the second one is needed."""
     lab = running(plan=half())
@@ -243,6 +266,18 @@ def test_a_metric_that_is_not_found_is_a_failed_step_for_whoever_reads() -> None
         "collect": False,
         "reset": False,
     }
+
+
+def test_a_metric_of_a_step_that_was_cut_is_not_missing() -> None:
+    """After Ctrl-C it is the interrupt that is to be told, not what a program had no time to print."""
+    lab = running(plan=measuring())
+    lab.do(lab.run.interrupt(lab.now_ns))
+    lab.finish(reason="stopped", message="ended by the fabric")
+    for node in ("n1", "n2"):
+        lab.do(lab.run.measured(measured(node, None, "not found"), lab.now_ns))
+    assert lab.phase == "1/collect", "nobody waits for them"
+    assert (lab.verdict, lab.whys) == ("interrupted", "interrupted")
+    assert not any(isinstance(note, MetricMissing) for note in lab.notes)
 
 
 def test_who_cannot_write_the_bundle_cannot_measure_and_does_not_wait_for_it() -> None:
