@@ -59,6 +59,7 @@ def write_bundle(connection: Connection, run: str, directory: Path, *, latest: b
         told.lost = {name: node["lost"] for name, node in stored.get("nodes", {}).items() if node.get("lost")}
         result = _result(stored, info, result_of(told))
         result["why"] += [f"run {run}, which it resumes, is not in the store any more" for run in gone]
+        result["why"] += [unfit for unfit in bundle.take_unfit() if unfit not in result["why"]]
         bundle.finish(result, latest=latest)
     finally:
         bundle.close()

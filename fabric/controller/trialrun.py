@@ -310,6 +310,8 @@ class _Writer:
                 self._open().write(read)
             if reads:
                 self._open().flush()
+                for unfit in self._open().take_unfit():
+                    self._run.findings.add("error", unfit)
             ends = [(read.node, read.record) for read in reads if isinstance(read.record, StepFinished)]
             return [measured for node, end in ends for measured in self._measure(node, end)]
         except FabricError:

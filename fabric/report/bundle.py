@@ -30,6 +30,7 @@ from fabric.report.outputs import OutputFiles
 from fabric.report.paths import stream_path
 from fabric.report.places import Places
 from fabric.report.tails import with_last_lines
+from fabric.report.unfit import Unfit, UnfitRecord
 from fabric.trial.model import TrialFile
 
 EVENTS: Final = "events.jsonl"
@@ -69,6 +70,7 @@ class BundleWriter:
         self._places = Places()
         self._outputs = OutputFiles(directory)
         self._files = FetchedFiles(directory)
+        self._unfit = Unfit()
         self._own = [EVENTS, TRIAL, PLAN, RESULT, JUNIT, REPORT]
         self._origin_ns: int | None = None
 
@@ -85,14 +87,14 @@ class BundleWriter:
                 self._own.append(file.name)
 
     def write(self, read: Read, run: str = "") -> None:
-        """Add the run's next record.
+        """Add the run's next record.  One that does not fit those before it is set aside: see `take_unfit`.
 
         Args:
             read: The record.
             run: That it was taken over from; "" if it is the bundle's own.
 
         Raises:
-            StoreError: If it cannot be written, or if output does not follow the output before it.
+            StoreError: If it cannot be written.
         """
         record = read.record
         if self._origin_ns is None:
@@ -112,12 +114,20 @@ class BundleWriter:
         step = step_of(record)
         if step is None:
             raise StoreError(f"record {read.number}: {record.kind} of no step")
-        if isinstance(record, Output):
-            self._outputs.write(read.node, step, record, read.data)
-        elif isinstance(record, OutputDropped):
-            self._outputs.skip(read.node, step, record)
-        else:
-            self._files.write(read.node, step, record, read.data)
+        try:
+            if isinstance(record, Output):
+                self._outputs.write(read.node, step, record, read.data)
+            elif isinstance(record, OutputDropped):
+                self._outputs.skip(read.node, step, record)
+            else:
+                self._files.write(read.node, step, record, read.data)
+        except UnfitRecord as error:
+            if self._unfit.is_told(read.node, error):
+                self._files.set_aside(read.node, step, error)
+
+    def take_unfit(self) -> list[str]:
+        """Return a sentence for each record that did not fit and was set aside, and is new."""
+        return self._unfit.take()
 
     def output(self, node: str, end: StepFinished) -> dict[str, Path]:
         """Return where the streams of an attempt are, by their names; one that is empty may be missing."""

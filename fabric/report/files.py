@@ -6,13 +6,13 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from fabric.errors import StoreError
 from fabric.protocol.names import StepId
 from fabric.protocol.records import FileBegun, FileChunk, FileEnded, FileMissing
 from fabric.report.filenames import Names, file_path
 from fabric.report.missing import MISSING, Missing, Source
+from fabric.report.unfit import UnfitRecord
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -62,7 +62,7 @@ class FetchedFiles:
         """Take the next record of a fetch.
 
         Raises:
-            StoreError: If it does not follow the one before, or the bytes are not those that the node read.
+            UnfitRecord: If it does not follow the one before, or the bytes are not those that the node read.
             OSError: If it cannot be written.
         """
         if isinstance(record, FileMissing):
@@ -74,11 +74,15 @@ class FetchedFiles:
             return
         fetched = self._begun.get(key)
         if fetched is None:
-            raise StoreError(f"file {record.file} of {step} on {node} was not begun")
+            raise UnfitRecord("files", f"file {record.file} of {step} on {node} was not begun")
         if isinstance(record, FileChunk):
             self._append(key, fetched, record, data)
         else:
             self._end(key, fetched, step, record)
+
+    def set_aside(self, node: str, step: StepId, error: UnfitRecord) -> None:
+        """Say in missing.txt what was not taken of a stream or a file."""
+        self._missing.add((node, str(step), error.path), error.why)
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of each file in hex, by its path in the bundle; call `finish` before."""
@@ -107,9 +111,9 @@ class FetchedFiles:
 
     def _begin(self, key: Key, step: StepId, record: FileBegun) -> None:
         if key in self._begun:
-            raise StoreError(f"file {record.file} of {step} on {key[0]} was begun twice")
+            raise UnfitRecord("files", f"file {record.file} of {step} on {key[0]} was begun twice")
         if len(self._begun) >= _MAX_BEGUN:
-            raise StoreError(f"more than {_MAX_BEGUN} files are begun and not ended")
+            raise UnfitRecord("files", f"more than {_MAX_BEGUN} files are begun and not ended")
         wanted = file_path(key[0], step, record.path)
         fetched = _Fetched(record.path, wanted, self._names.take(wanted), record.mode, record.mtime_ns)
         self._begun[key] = fetched
@@ -118,7 +122,7 @@ class FetchedFiles:
     def _append(self, key: Key, fetched: _Fetched, record: FileChunk, data: bytes | memoryview) -> None:
         if record.offset != fetched.offset or record.size != len(data):
             got = f"{len(data)} bytes at {record.offset}"
-            raise StoreError(f"{fetched.path}: expected {record.size} bytes at {fetched.offset}, got {got}")
+            self._refuse(key, fetched, f"expected {record.size} bytes at {fetched.offset}, got {got}")
         file = self._file(key, fetched)
         rest = memoryview(data)
         while rest:
@@ -129,11 +133,18 @@ class FetchedFiles:
     def _end(self, key: Key, fetched: _Fetched, step: StepId, record: FileEnded) -> None:
         digest = fetched.digest.hexdigest()
         if record.size != fetched.offset or record.sha256 not in ("", digest):
-            raise StoreError(
-                f"{fetched.path} is not what {key[0]} read: {fetched.offset} bytes, SHA-256 {digest:.12}...; "
-                f"it read {record.size} bytes, SHA-256 {record.sha256:.12}..."
+            self._refuse(
+                key,
+                fetched,
+                f"it is not what {key[0]} read: {fetched.offset} bytes, SHA-256 {digest:.12}...; "
+                f"it read {record.size} bytes, SHA-256 {record.sha256:.12}...",
             )
         self._leave(key, fetched, step, digest, record.problem)
+
+    def _refuse(self, key: Key, fetched: _Fetched, why: str) -> NoReturn:
+        """Keep what has come of a file as a part, and say what does not fit."""
+        self._leave(key, fetched, StepId.parse(key[1]), "", why)
+        raise UnfitRecord(fetched.path, why)
 
     def _leave(self, key: Key, fetched: _Fetched, step: StepId, digest: str, problem: str) -> None:
         """Close a file; one that is not whole is called so."""

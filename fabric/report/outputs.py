@@ -1,7 +1,7 @@
 """The out/ part of a bundle: each stream of each step in a file of its own, byte for byte."""
 
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -11,12 +11,17 @@ from fabric.errors import StoreError
 from fabric.protocol.names import NODE, StepId
 from fabric.protocol.records import Output, OutputDropped
 from fabric.report.paths import stream_path
+from fabric.report.unfit import UnfitRecord
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 OPEN_FILES: Final = 128
 """Most files that are open at once: well below the usual limit of 1024 descriptors."""
+
+HOLES_BYTES: Final = 256 << 20
+"""Most bytes of the holes in the files of one node: they are hashed with the rest, half a second of a turn in
+all.  A node can say that it dropped any amount."""
 
 _ZEROS: Final = memoryview(bytes(1 << 20))
 
@@ -25,9 +30,12 @@ _ZEROS: Final = memoryview(bytes(1 << 20))
 class _Stream:
     """How far one stream is written."""
 
-    offset: int = 0
-    hole: int = 0  # bytes before ``offset`` that were dropped on the node
+    offset: int = 0  # of the next byte, as the node counts
+    size: int = 0  # of the file
+    exists: bool = False  # there is a file: a stream of which nothing came but a gap has none
+    hole: int = 0  # bytes that were dropped on the node and are to be left out behind those
     ended: bool = False
+    broken: bool = False  # something did not follow: nothing more of it is believed
     digest: "_Hash" = field(default_factory=hashlib.sha256)
 
 
@@ -43,26 +51,29 @@ class OutputFiles:
         self._streams: dict[str, _Stream] = {}
         self._open: OrderedDict[str, FileIO] = OrderedDict()  # the one used last stands last
         self._open_files = open_files
+        self._holes: Counter[str] = Counter()  # bytes of each node's
 
     def write(self, node: str, step: StepId, record: Output, data: bytes | memoryview) -> None:
         """Append a chunk.
 
         Raises:
-            StoreError: If it does not follow the chunk before, or if the node's name is no name.
+            UnfitRecord: If it does not follow the chunk before; the stream ends there.
+            StoreError: If the node's name is no name.
             OSError: If it cannot be written.
         """
         path = output_path(node, step, record)
         stream = self._streams.get(path)
         if stream is None:
             stream = self._streams[path] = _Stream()
-        if stream.ended or record.offset != stream.offset or record.size != len(data):
-            raise StoreError(f"{path}: {_misfit(stream, record, len(data))}")
-        file = self._file(path)
+        if not self._follows(path, stream, record, len(data)):
+            return
+        file, stream.exists = self._file(path), True
         if data and stream.hole:
-            self._leave_hole(file, stream)
+            self._leave_hole(node, file, stream)
         _write_all(file, data)
         stream.digest.update(data)
         stream.offset += len(data)
+        stream.size += len(data)
         if not record.size:
             stream.ended = True
             self._open.pop(path).close()
@@ -71,28 +82,50 @@ class OutputFiles:
         """Take in that output was dropped on the node.
 
         What follows stands at its own offset in the file, behind a hole that takes no disk and is read as
-        zeros.  At the end of a file there is none.
+        zeros.  At the end of a file there is none.  Where a node has dropped more than HOLES_BYTES, what
+        follows stands at once behind what was before.
 
         Raises:
-            StoreError: If it does not follow the chunk before, or if the node's name is no name.
+            UnfitRecord: If it does not follow the chunk before; the stream ends there.
+            StoreError: If the node's name is no name.
         """
         path = output_path(node, step, record)
         stream = self._streams.setdefault(path, _Stream())
-        if stream.ended or record.offset != stream.offset:
-            raise StoreError(f"{path}: {_misfit(stream, record, record.size)}")
+        if not self._follows(path, stream, record, record.size):
+            return
         stream.offset += record.size
         stream.hole += record.size
 
-    def _leave_hole(self, file: FileIO, stream: _Stream) -> None:
-        file.truncate(stream.offset)
-        while stream.hole:
-            size = min(stream.hole, len(_ZEROS))
-            stream.digest.update(_ZEROS[:size])
-            stream.hole -= size
+    def _follows(self, path: str, stream: _Stream, record: Output | OutputDropped, size: int) -> bool:
+        """Whether a record is to be written: of a stream of which one did not follow, none is any more.
+
+        Raises:
+            UnfitRecord: If this is that one.
+        """
+        if stream.broken:
+            return False
+        if stream.ended or record.offset != stream.offset or record.size != size:
+            stream.broken = True
+            if file := self._open.pop(path, None):
+                file.close()
+            raise UnfitRecord(path, _misfit(stream, record, size))
+        return True
+
+    def _leave_hole(self, node: str, file: FileIO, stream: _Stream) -> None:
+        size, stream.hole = stream.hole, 0
+        if self._holes[node] + size > HOLES_BYTES:
+            return
+        self._holes[node] += size
+        stream.size += size
+        file.truncate(stream.size)
+        while size:
+            part = min(size, len(_ZEROS))
+            stream.digest.update(_ZEROS[:part])
+            size -= part
 
     def digests(self) -> dict[str, str]:
         """Return the SHA-256 of each file in hex, by its path in the bundle."""
-        return {path: stream.digest.hexdigest() for path, stream in self._streams.items()}
+        return {path: stream.digest.hexdigest() for path, stream in self._streams.items() if stream.exists}
 
     def close(self) -> None:
         """Close all files.  What is written stays."""

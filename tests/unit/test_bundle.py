@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from fabric.protocol.records import (
     StepStarted,
     Stream,
 )
+from fabric.report import outputs
 from fabric.report.bundle import BundleWriter
 from fabric.report.events import EVENT_TEXT_LIMIT_BYTES
+from fabric.report.unfit import TOLD_OF_NODE
 
 ORIGIN_NS = 1_772_360_527_000_000_000
 STEP = "2/run/db/etcd"
@@ -102,10 +105,31 @@ def test_a_stream_that_ended_without_a_word_leaves_an_empty_file(bundle: BundleW
 
 @pytest.mark.parametrize(("offset", "data"), [(4, b"x"), (2, b"x"), (3, b"")])
 def test_a_gap_or_an_overlap_is_an_error(bundle: BundleWriter, offset: int, data: bytes) -> None:
-    """A file with a hole looks like a good one; nobody would notice."""
+    """A file with a hole looks like a good one; nobody would notice.
+
+    The rest of the run is written: one node must not be able to keep all others' results from anybody.
+    """
     bundle.write(read(output(3), b"abc"))
-    with pytest.raises(StoreError, match=r"out/2/run/d2/etcd\.stdout"):
-        bundle.write(read(output(1, offset), data))
+    bundle.write(read(output(1, offset), data))
+    (unfit,) = bundle.take_unfit()
+    assert unfit.startswith("d2 reports what does not fit: out/2/run/d2/etcd.stdout: expected")
+    bundle.write(read(output(1, 3), b"x"))
+    bundle.write(read(output(3, stream="stderr"), b"abc"))
+    assert bundle.take_unfit() == [], "of the stream that is broken, nothing more is said or written"
+    bundle.finish({}, latest=False)
+    assert (bundle.directory / "out/2/run/d2/etcd.stdout").read_bytes() == b"abc"
+    assert (bundle.directory / "out/2/run/d2/etcd.stderr").read_bytes() == b"abc"
+    assert "etcd.stdout\texpected" in (bundle.directory / "missing.txt").read_text()
+
+
+def test_of_a_node_that_lies_a_million_times_a_few_are_told(bundle: BundleWriter) -> None:
+    """Each has a line, and a reason in the verdict."""
+    for attempt in range(1, 3 * TOLD_OF_NODE):
+        bundle.write(read(replace(output(1, 5), attempt=attempt), b"x"))
+    bundle.write(read(output(1, 5), b"x", node="d3"))
+    assert len(bundle.take_unfit()) == TOLD_OF_NODE + 1
+    bundle.finish({}, latest=False)
+    assert len((bundle.directory / "missing.txt").read_text().splitlines()) == TOLD_OF_NODE + 1
 
 
 def dropped(size: int, offset: int) -> OutputDropped:
@@ -147,15 +171,36 @@ def test_what_follows_a_gap_stands_at_its_own_offset(bundle: BundleWriter) -> No
 def test_a_gap_that_does_not_follow_is_an_error(bundle: BundleWriter) -> None:
     """A gap is as good as the bytes would be: it says exactly which are missing."""
     bundle.write(read(output(5), b"first"))
-    with pytest.raises(StoreError, match="expected output from byte 5 on"):
-        bundle.write(read(dropped(9, 6)))
+    bundle.write(read(dropped(9, 6)))
+    assert "expected output from byte 5 on" in bundle.take_unfit()[0]
+
+
+def test_a_gap_of_any_size_costs_no_time(bundle: BundleWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node can say that it dropped terabytes: a hole of them would be hashed for hours, without a turn."""
+    most = 3 << 20
+    monkeypatch.setattr(outputs, "HOLES_BYTES", most)
+    for attempt, size in enumerate((10 << 40, most, 1), 1):
+        bundle.write(read(replace(output(5), attempt=attempt), b"first"))
+        bundle.write(read(replace(dropped(size, 5), attempt=attempt)))
+        bundle.write(read(replace(output(4, 5 + size), attempt=attempt), b"last"))
+        bundle.write(read(replace(output(0, 9 + size), attempt=attempt)))
+    bundle.write(read(output(5), b"first", node="d3"))
+    bundle.write(read(dropped(1, 5), node="d3"))
+    bundle.write(read(output(4, 6), b"last", node="d3"))
+    assert not bundle.take_unfit()
+    sizes = {path.name: path.stat().st_size for path in (bundle.directory / "out/2/run/d2").iterdir()}
+    assert sizes == {"etcd.stdout": 9, "etcd~2.stdout": 9 + most, "etcd~3.stdout": 9}
+    assert (bundle.directory / "out/2/run/d3/etcd.stdout").read_bytes() == b"first\0last"
+    bundle.finish({}, latest=False)
+    manifest = (bundle.directory / "MANIFEST.sha256").read_text()
+    assert f"{hashlib.sha256(b'firstlast').hexdigest()}  out/2/run/d2/etcd.stdout" in manifest
 
 
 def test_output_after_the_end_of_its_stream_is_an_error(bundle: BundleWriter) -> None:
     """The end was told to the user; what comes behind it belongs to something else."""
     bundle.write(read(output(0)))
-    with pytest.raises(StoreError, match="after the end"):
-        bundle.write(read(output(1), b"x"))
+    bundle.write(read(output(1), b"x"))
+    assert "after the end" in bundle.take_unfit()[0]
 
 
 def test_a_node_cannot_write_outside_the_bundle(bundle: BundleWriter) -> None:
