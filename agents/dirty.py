@@ -125,6 +125,7 @@ def _write(path: Path, left: Left) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     new = path.with_name(f".{path.name}")  # no id of a run begins so
     head = json.dumps({"why": left.told.why, "since_ns": left.told.since_ns}).encode()
+    new.touch(mode=0o600)  # secrets are in it
     with new.open("wb") as file:
         file.write(head + b"\n" + (encode(left.assign) if left.assign is not None else b""))
         file.flush()

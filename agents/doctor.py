@@ -21,6 +21,7 @@ from fabric.doctor.reaching import PORTS, Keys, look_at_port
 from fabric.doctor.software import ON_A_NODE, look_at_software
 from fabric.errors import FabricError
 from fabric.keys import AgentIdentity
+from fabric.private import check_state
 from fabric.transport import make_context
 
 ARMING_S: Final = 2.0
@@ -43,6 +44,11 @@ def look_at_node(directory: Path, broker: Address | None) -> Iterator[Finding]:
         yield Finding("ok", "agent", f"runs as pid {pid}")
     else:
         yield Finding("warn", "agent", f"none runs on {directory}", "systemctl start testfabric-agent")
+    try:
+        if directory.is_dir():
+            check_state(directory, may_pass=True)
+    except (FabricError, OSError) as error:
+        yield Finding("bad", "state", str(error), getattr(error, "hint", ""))
     there = next(folder for folder in (directory, *directory.parents) if folder.exists())
     yield from judge(facts() | _limits_of(pid) | facts_of_now(there))
     yield arming()

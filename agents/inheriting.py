@@ -25,6 +25,7 @@ from agents.removal import scratch_of
 from agents.timekeeping import Timekeeping
 from fabric.errors import DecodeError
 from fabric.log import get_logger
+from fabric.private import make_private
 from fabric.protocol.records import Stream
 
 log = get_logger()
@@ -152,7 +153,7 @@ def _complete(heir: Heir, stamp: tuple[int, int]) -> None:
 
 def _part(heir: Heir, root: Path, dirty: DirtyRuns) -> Part:
     scratch = scratch_of(root, heir.journal.run)
-    scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(scratch)
     parting = heir.executor.parting
     return Part(
         heir.executor, heir.journal, scratch, dirty, shipping=parting.has_shipped, dirty=parting.dirty

@@ -59,6 +59,7 @@ class Owed:
         if path.exists():
             return
         with suppress(OSError):
+            new.touch(mode=0o600)
             new.write_bytes(os.urandom(RESERVE_BYTES))
             new.rename(path)
             return

@@ -21,6 +21,7 @@ from agents.state import AgentState
 from fabric import __version__
 from fabric.errors import DecodeError
 from fabric.log import get_logger
+from fabric.private import make_private
 from fabric.protocol.codec import pack
 from fabric.protocol.messages import Assign, Freed, Refused
 
@@ -73,7 +74,7 @@ class Part:
         """
         run = executor.run
         scratch = scratch_of(state.directory, run)
-        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(scratch)
         journal: Journal | None = None
         try:
             root = state.directory / _CLEANING if is_cleaning else state.directory

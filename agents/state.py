@@ -9,6 +9,7 @@ from pathlib import Path
 from agents.journal.durable import sync_directory
 from agents.journal.transfer import FULL
 from fabric.errors import FabricError
+from fabric.private import close_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class AgentState:
         """Take the directory, which is made if it is missing.
 
         Raises:
-            FabricError: If another agent has it, or it cannot be written.
+            FabricError: If another agent has it, others have access to it, or it cannot be written.
         """
         try:
             return cls._locked(directory)
@@ -41,6 +42,7 @@ class AgentState:
     @classmethod
     def _locked(cls, directory: Path) -> "AgentState":
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close_state(directory, may_pass=True)  # steps of other users work below it
         lock_fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,7 +95,9 @@ def _replace(path: Path, text: str) -> None:
     """
     new = path.with_suffix(".new")
     try:
-        with new.open("w") as file:
+        with os.fdopen(
+            os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w"
+        ) as file:
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())

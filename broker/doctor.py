@@ -13,11 +13,11 @@ from fabric.doctor.reaching import PORTS, Keys, look_at_port
 from fabric.doctor.software import look_at_software
 from fabric.errors import FabricError
 from fabric.keys import KeyPair, broker_keys
+from fabric.private import check_state
 from fabric.transport import make_context
 from fabric.transport.sockets import DESCRIPTORS
 
 KEY: Final = "broker.key"
-_OTHERS: Final = 0o077
 
 
 def look_at_broker(directory: Path, listen: Address) -> Iterator[Finding]:
@@ -36,8 +36,10 @@ def look_at_broker(directory: Path, listen: Address) -> Iterator[Finding]:
     if not (directory / KEY).exists():
         yield Finding("warn", "key", f"none in {directory}", "fabric-broker makes it at its first start")
         return
-    if directory.stat().st_mode & _OTHERS:
-        yield Finding("bad", "state", f"others may look into {directory}", f"chmod 700 {directory}")
+    try:
+        check_state(directory)
+    except FabricError as error:
+        yield Finding("bad", "state", str(error), error.hint)
     try:
         keys = broker_keys(directory)[0]
     except FabricError as error:

@@ -13,6 +13,7 @@ from typing import ClassVar, Final, Self
 
 from fabric import config
 from fabric.errors import FabricError, UsageError
+from fabric.private import check_directory
 from fabric.protocol.names import KEY
 from fabric.secretfile import read_secret, write_secret
 
@@ -206,6 +207,8 @@ def find_operator_access(url: str | None) -> OperatorAccess:
         FabricError: If there is no access, or it cannot be read.
     """
     path = find_operator_path(url)
+    if path.parent.is_dir():
+        check_directory(path.parent, may_pass=True)
     access = OperatorAccess.load(path)
     if access is None:
         whom = url or config.DEFAULT_URL

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from fabric.errors import FabricError
+from fabric.private import check_owner, make_private
 
 MAX_BYTES: Final = 64 * 1024
 """Largest file that is read: a hundred times what any of ours needs."""
@@ -27,7 +28,7 @@ def write_secret(path: Path, values: Mapping[str, str]) -> None:
         FabricError: If the file cannot be written.
     """
     try:
-        _make_private(path.parent)
+        make_private(path.parent)
         _replace(path, (json.dumps(values, indent=2) + "\n").encode())
     except OSError as error:
         raise FabricError(f"cannot write {path}: {error.strerror or error}") from error
@@ -59,12 +60,6 @@ def read_secret(path: Path, wanted: frozenset[str]) -> dict[str, str] | None:
 _RESTORE: Final = (
     "bring it back from a copy; if it is removed, a new one is made, which the other side does not know"
 )
-
-
-def _make_private(directory: Path) -> None:
-    missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
-    for folder in reversed(missing):  # Path.mkdir gives its mode to the last one only
-        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -99,7 +94,7 @@ def read_private(path: Path, what: str = "a secret key", otherwise: str = _ENROL
         otherwise: What else to do, behind the ``chmod``.
 
     Raises:
-        FabricError: If others have access to it, it is too large, or cannot be read.
+        FabricError: If others have access to it or own it, it is too large, or cannot be read.
     """
     try:
         # NONBLOCK: opening must not wait for the other end if somebody put a FIFO here.
@@ -119,6 +114,7 @@ def read_private(path: Path, what: str = "a secret key", otherwise: str = _ENROL
 def _check_private(path: Path, status: os.stat_result, what: str, otherwise: str) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise FabricError(f"{path} is not a regular file")
+    check_owner(path, status)
     if status.st_mode & _OTHERS:
         mode = stat.S_IMODE(status.st_mode)
         raise FabricError(

@@ -10,6 +10,7 @@ from agents.journal.durable import boot_id, sync_directory
 from agents.journal.frames import body_at, frame
 from agents.journal.transfer import REFUSALS
 from fabric.errors import StoreError
+from fabric.private import make_private
 from fabric.protocol.names import RUN
 
 UNDELIVERED_BYTES: Final = 1 << 30
@@ -31,7 +32,7 @@ def create(path: Path) -> None:
     Raises:
         StoreError: If it is there already.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
@@ -96,7 +97,7 @@ def set_aside(root: Path, path: Path) -> Path:
     """Move a journal to ``undelivered/``.  Returns where it is now."""
     target = root / "undelivered" / path.parent.name / path.name
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(target.parent)
         path.rename(target)
     except OSError as error:
         if error.errno not in REFUSALS:

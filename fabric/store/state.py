@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Final, Self
 
 from fabric.errors import StoreError
+from fabric.private import close_state
 from fabric.store.files import DIRECTORY_MODE, FILE_MODE, told
 
 _LOCK: Final = "lock"
 _DELETED: Final = ".deleted"  # no id of a run has a dot
-_OTHERS: Final = 0o077
 
 
 class StateDirectory:
@@ -23,11 +23,12 @@ class StateDirectory:
         """Create the directory if it is not there, and lock it.
 
         Raises:
-            StoreError: If another process has it, others may look into it, or it cannot be used.
+            FabricError: If another process has it, others have access to it, or it cannot be used.
         """
         self.directory = directory
         with told(directory):
-            _make_private(directory)
+            directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            close_state(directory)
         self.fd = lock(directory)
 
     def __enter__(self) -> Self:
@@ -87,16 +88,3 @@ def lock(directory: Path) -> int:
         os.ftruncate(fd, 0)
         os.pwrite(fd, b"%d\n" % os.getpid(), 0)
         return fd
-
-
-def _make_private(directory: Path) -> None:
-    directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-    if not directory.stat().st_mode & _OTHERS:
-        return
-    if (directory / _LOCK).exists() or not any(directory.iterdir()):
-        directory.chmod(DIRECTORY_MODE)  # ours, or new: somebody's mkdir with the usual umask
-        return
-    raise StoreError(
-        f"{directory}: other users may look into it, but it is to hold keys and output",
-        hint=f"chmod 700 {directory}, or choose another --state-dir",
-    )

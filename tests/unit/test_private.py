@@ -1,0 +1,95 @@
+"""Directories with keys and output are their user's alone, and who finds one that is not says what to do."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import fabric.private
+from agents.state import AgentState
+from fabric.errors import FabricError
+from fabric.keys import find_operator_access
+from fabric.private import close_state
+from fabric.secretfile import read_private
+
+ANYBODY = 65534
+
+
+def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let something be another user's, for root; or be another user."""
+    if os.geteuid() == 0:
+        os.chown(path, ANYBODY, -1)
+    else:
+        monkeypatch.setattr(fabric.private.os, "geteuid", lambda: ANYBODY)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o755, 0o750, 0o701, 0o711])
+def test_an_empty_directory_is_closed_and_one_with_something_in_it_refused(tmp_path: Path, mode: int) -> None:
+    """A new mount has mode 1777, a mkdir 0755; but who had access may have read a key, or put one there."""
+    place = tmp_path / "state"
+    place.mkdir()
+    place.chmod(mode)
+    close_state(place)
+    assert place.stat().st_mode & 0o777 == 0o700
+    (place / "agent.json").touch(mode=0o600)
+    place.chmod(mode)
+    with pytest.raises(FabricError, match=rf"access to {place} \(mode {mode:04o}\)") as caught:
+        close_state(place)
+    assert f"chmod 700 {place}" in caught.value.hint
+
+
+@pytest.mark.parametrize(("mode", "is_good"), [(0o700, True), (0o711, True), (0o751, False), (0o722, False)])
+def test_others_may_pass_through_the_state_of_an_agent(tmp_path: Path, mode: int, is_good: bool) -> None:
+    """To the directory in which a step of theirs works; nothing more."""
+    place = tmp_path / "state"
+    os.close(AgentState.lock(place).lock_fd)
+    assert {path.stat().st_mode & 0o777 for path in place.iterdir()} == {0o600}
+    place.chmod(mode)
+    if is_good:
+        os.close(AgentState.lock(place).lock_fd)
+    else:
+        with pytest.raises(FabricError, match="others than its owner") as caught:
+            AgentState.lock(place)
+        assert f"chmod go-rw {place}" in caught.value.hint
+
+
+def test_what_another_user_has_put_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """He could have an agent of root execute the steps of a journal that he has written."""
+    place = tmp_path / "state"
+    (place / "journals").mkdir(parents=True)
+    place.chmod(0o700)
+    give_away(place / "journals", monkeypatch)
+    with pytest.raises(FabricError, match="belongs to") as caught:
+        close_state(place)
+    assert "chown -R" in caught.value.hint
+
+
+def test_what_others_may_write_is_refused(tmp_path: Path) -> None:
+    """The directory may have been open before."""
+    tmp_path.chmod(0o700)
+    (tmp_path / "journals").mkdir()
+    (tmp_path / "journals").chmod(0o757)
+    with pytest.raises(FabricError, match=r"may write .*journals \(mode 0757\)") as caught:
+        close_state(tmp_path)
+    assert f"chmod go-w {tmp_path / 'journals'}" in caught.value.hint
+
+
+def test_a_key_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would lead to a broker of his choice."""
+    key = tmp_path / "operator.json"
+    key.touch(mode=0o600)
+    give_away(key, monkeypatch)
+    with pytest.raises(FabricError, match=f"{key} belongs to"):
+        read_private(key)
+
+
+def test_keys_in_a_directory_that_others_may_write_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They could take them away, or see whose there are."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    place = tmp_path / "testfabric"
+    place.mkdir()
+    place.chmod(0o777)
+    with pytest.raises(FabricError, match=rf"access to {place} \(mode 0777\)"):
+        find_operator_access("tcp://127.0.0.1:7400")
