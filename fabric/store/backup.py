@@ -15,7 +15,8 @@ from typing import Final
 
 from fabric import __version__
 from fabric.errors import StoreError, UsageError
-from fabric.store.files import DIRECTORY_MODE, FILE_MODE, sync_directory, told
+from fabric.store.files import DIRECTORY_MODE, FILE_MODE
+from fabric.store.making import RESTORING, is_unfinished, made
 from fabric.store.manifest import Manifest, checksum, files_in
 from fabric.store.record_log import RecordLog
 from fabric.store.segment import Segment
@@ -39,7 +40,7 @@ def make_backup(state: Path, target: Path) -> Manifest:
     """
     if not (state / CATALOGUE).exists():
         raise UsageError(f"{state} is no state directory of a broker", hint="name it: --state-dir DIR")
-    with _made(target, ".partial") as place:
+    with made(target, ".partial") as place:
         runs = _copy_catalogue(state, place)
         _copy_secrets(state, place)
         gone = [run for run, is_open in runs.items() if not _copy_log(state, place, run) and not is_open]
@@ -62,6 +63,8 @@ def verify_backup(directory: Path) -> Manifest:
     Raises:
         StoreError: At the first thing that is wrong.
     """
+    if is_unfinished(directory):
+        raise StoreError(f"{directory} is no backup: it was interrupted", hint="take another copy")
     manifest = Manifest.load(directory)
     found = files_in(directory)
     missing, strange = sorted(manifest.files.keys() - set(found)), sorted(set(found) - manifest.files.keys())
@@ -88,9 +91,8 @@ def restore_backup(directory: Path, state: Path) -> Manifest:
         StoreError: If the backup is damaged, or the state directory cannot be written.
         UsageError: If there is something at the state directory.
     """
-    _check_free(state)
-    manifest = verify_backup(directory)
-    with _made(state, ".restoring") as place:
+    with made(state, RESTORING) as place:  # from now on no broker begins a lab of its own there
+        manifest = verify_backup(directory)
         for name, expected in manifest.files.items():
             _make_directory((place / name).parent, place)
             _copy(directory / name, place / name)
@@ -98,33 +100,6 @@ def restore_backup(directory: Path, state: Path) -> Manifest:
                 raise StoreError(f"{place / name}: not what was written; check the disk")
         _take_up(place / CATALOGUE, manifest)
     return manifest
-
-
-@contextmanager
-def _made(target: Path, suffix: str) -> Iterator[Path]:
-    """Give a directory to fill, which gets the name of the target when all went well, durably."""
-    _check_free(target)
-    place = target.with_name(target.name + suffix)
-    with told(place):
-        if place.exists():  # of a copy that was interrupted
-            shutil.rmtree(place)
-        place.mkdir(mode=DIRECTORY_MODE, parents=True)
-        try:
-            yield place
-            for path in place.rglob("*"):
-                _sync(path)
-            _sync(place)
-            place.rename(target)
-            sync_directory(target.parent)
-        except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
-
-
-def _check_free(target: Path) -> None:
-    with told(target):
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise UsageError(f"{target} is not empty", hint="name a directory that is empty or not there")
 
 
 # --- the catalogue ----------------------------------------------------------------------------------
@@ -236,11 +211,3 @@ def _copy(source: Path, target: Path) -> None:
         fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         with os.fdopen(fd, "wb") as copy:
             shutil.copyfileobj(file, copy, 1 << 20)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

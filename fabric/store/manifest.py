@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from fabric.errors import StoreError
 from fabric.store.files import FILE_MODE, told
+from fabric.store.making import UNFINISHED
 
 NAME: Final = "manifest.json"
 FORMAT: Final = 1
@@ -80,9 +81,10 @@ def checksum(path: Path) -> tuple[int, str]:
 
 
 def files_in(directory: Path) -> list[str]:
-    """Return the paths of all files but the manifest, from the directory."""
+    """Return the paths of all files that are copies, from the directory."""
     found = (path for path in directory.rglob("*") if not path.is_dir())
-    return sorted(str(path.relative_to(directory)) for path in found if path != directory / NAME)
+    own = (directory / NAME, directory / UNFINISHED)
+    return sorted(str(path.relative_to(directory)) for path in found if path not in own)
 
 
 def _digest(body: Mapping[str, Any]) -> str:

@@ -8,6 +8,8 @@ from typing import Final, Self
 from fabric.errors import StoreError
 from fabric.private import close_state
 from fabric.store.files import DIRECTORY_MODE, FILE_MODE, told
+from fabric.store.making import RESTORING, is_unfinished
+from fabric.store.manifest import NAME
 
 _LOCK: Final = "lock"
 _DELETED: Final = ".deleted"  # no id of a run has a dot
@@ -23,10 +25,12 @@ class StateDirectory:
         """Create the directory if it is not there, and lock it.
 
         Raises:
-            FabricError: If another process has it, others have access to it, or it cannot be used.
+            FabricError: If another process has it, others have access to it, it is a backup or waits for its
+                restore, or it cannot be used.
         """
         self.directory = directory
         with told(directory):
+            _check_begun(directory)
             directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
             close_state(directory)
         self.fd = lock(directory)
@@ -88,3 +92,20 @@ def lock(directory: Path) -> int:
         os.ftruncate(fd, 0)
         os.pwrite(fd, b"%d\n" % os.getpid(), 0)
         return fd
+
+
+def _check_begun(directory: Path) -> None:
+    """Look whether a broker may begin here: not in a copy, nor in the place of what is to be restored."""
+    if is_unfinished(directory):
+        raise StoreError(f"{directory}: what an interrupted backup or restore has left", hint="begin it anew")
+    if (directory / NAME).exists():
+        raise StoreError(
+            f"{directory} is a backup: a broker that begins in it would repeat what was after it",
+            hint=f"fabric-broker restore {directory} --state-dir DIR",
+        )
+    place = directory.with_name(directory.name + RESTORING)
+    if is_unfinished(place) and (not directory.exists() or not any(directory.iterdir())):
+        raise StoreError(
+            f"{directory}: its restore has not ended, or was interrupted",
+            hint=f"restore again; or remove {place}, and a lab begins anew",
+        )

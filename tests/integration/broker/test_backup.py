@@ -1,5 +1,6 @@
 """A backup is whole or none, and what is restored from it is what was there."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 
 from broker.home import Home
 from fabric.errors import StoreError, UsageError
-from fabric.store import backup
+from fabric.store import backup, making
 from fabric.store.backup import EPOCHS, make_backup, restore_backup, verify_backup
+from fabric.store.making import made
 from fabric.store.record_log import RecordLog
 from tests.integration.broker.test_broker_retention import put_run
 
@@ -76,14 +78,62 @@ def test_an_interrupted_backup_is_none(home: Home, tmp_path: Path, monkeypatch: 
         with pytest.raises(KeyboardInterrupt):
             make_backup(tmp_path / "state", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
-    rest = tmp_path / "copy.partial"
-    rest.mkdir()
-    (rest / "catalogue.sqlite").touch()
-    with pytest.raises(StoreError, match="is no backup"):
-        restore_backup(rest, tmp_path / "new")
-    make_backup(tmp_path / "state", tmp_path / "copy")
-    assert not rest.exists()
     home.close()
+
+
+def test_what_a_kill_has_left_is_known_wherever_it_is(home: Home, tmp_path: Path) -> None:
+    """All its files may be there, and not yet on the disk; somebody may have moved it."""
+    home.close()
+    leave(make_backup, tmp_path / "state", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+    moved = (tmp_path / "copy.partial").rename(tmp_path / "moved")
+    with pytest.raises(StoreError, match="was interrupted"):
+        restore_backup(moved, tmp_path / "new")
+    with pytest.raises(StoreError, match="interrupted"):
+        Home.open(moved)
+    moved.rename(tmp_path / "copy.partial")
+    make_backup(tmp_path / "state", tmp_path / "copy")
+    assert not (tmp_path / "copy.partial").exists()
+
+
+def test_no_lab_begins_where_one_is_to_be_restored(home: Home, tmp_path: Path) -> None:
+    """A service manager starts the broker again and again: new keys would keep everybody out."""
+    home.close()
+    make_backup(tmp_path / "state", tmp_path / "copy")
+    with pytest.raises(StoreError, match="is a backup"):
+        Home.open(tmp_path / "copy")
+    leave(restore_backup, tmp_path / "copy", tmp_path / "new")
+    with pytest.raises(StoreError, match="restore has not ended"):
+        Home.open(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    restore_backup(tmp_path / "copy", tmp_path / "new")
+    Home.open(tmp_path / "new").close()
+
+
+def test_only_what_a_kill_has_left_is_cleared_away(home: Home, tmp_path: Path) -> None:
+    """Not somebody's files of that name, nor what another backup is filling now."""
+    home.close()
+    theirs = tmp_path / "copy.partial" / "theirs"
+    theirs.parent.mkdir()
+    theirs.touch()
+    with pytest.raises(UsageError, match="is in the way"):
+        make_backup(tmp_path / "state", tmp_path / "copy")
+    assert theirs.exists()
+    with made(tmp_path / "other", ".partial") as place:
+        with pytest.raises(UsageError, match="by another process"):
+            make_backup(tmp_path / "state", tmp_path / "other")
+        assert place.exists()
+
+
+def test_a_link_to_where_it_goes_stays_one(home: Home, tmp_path: Path) -> None:
+    """State directories are moved to larger disks; a directory cannot take the name of a link."""
+    home.close()
+    make_backup(tmp_path / "state", tmp_path / "copy")
+    (tmp_path / "large").mkdir()
+    (tmp_path / "new").symlink_to(tmp_path / "large")
+    restore_backup(tmp_path / "copy", tmp_path / "new")
+    assert (tmp_path / "new").is_symlink()
+    Home.open(tmp_path / "new").close()
 
 
 @pytest.mark.parametrize(
@@ -116,6 +166,18 @@ def test_nothing_is_overwritten(home: Home, tmp_path: Path) -> None:
         make_backup(tmp_path / "state", tmp_path / "copy")
     with pytest.raises(UsageError, match="not empty"):
         restore_backup(tmp_path / "copy", tmp_path / "state")
+
+
+def leave(make: Callable[[Path, Path], object], source: Path, target: Path) -> None:
+    """Leave what a kill right before the end would leave."""
+    pid = os.fork()
+    if pid == 0:
+        making._finish = lambda *_: os._exit(0)  # type: ignore[assignment]
+        try:
+            make(source, target)
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def log_of(state: Path, run: str) -> list[bytes]:
