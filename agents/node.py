@@ -299,6 +299,7 @@ class Node:
                         log.info("broker_left", broker=str(self._broker))
                     self._unsaid_hello = None
                     self._sockets.disconnect()
+                    self._shipper.restart()
                 case ss.Say(message):
                     self._say_or_wait(message)
                 case ss.SayHello():
@@ -316,7 +317,6 @@ class Node:
                         self._session_do(self._session.broken(self._clock.now_ns()))
                         return
                     self._sockets.say(self._identity.unfinished())
-                    self._shipper.restart()
                     self._clock_changed(burst_done=False)
                 case ss.ClockChanged(burst_done):
                     self._clock_changed(burst_done=burst_done)

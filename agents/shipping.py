@@ -44,11 +44,13 @@ class Shipper:
 
     @property
     def deadline_ns(self) -> int | None:
-        """When unanswered records are sent again."""
+        """When unanswered records are sent again; None while none can be sent: then the socket tells."""
+        if self._waiting is not None:
+            return None
         return min((at + RESEND_NS for at in self._progress_ns.values()), default=None)
 
     def restart(self) -> None:
-        """The connection is new: what was on its way may be lost."""
+        """The connection is gone: what was on its way may be lost, and nothing is due before the next one."""
         self._waiting = None
         for journal in self._journals.values():
             journal.rewind(journal.acknowledged + 1)

@@ -12,7 +12,7 @@ import pytest
 
 from agents.broken_disk import refusal_of, state_of
 from agents.journal import Journal, JournalFull, Moved, Shipment
-from agents.shipping import Shipper
+from agents.shipping import RESEND_NS, Shipper
 from fabric.protocol.messages import Acknowledged
 from fabric.protocol.records import Notice
 
@@ -100,6 +100,28 @@ def test_a_journal_is_read_again_when_files_can_be_opened(journal: Journal) -> N
     assert [shipment.payload for shipment in sent] == [b"bytes"]
     assert journal.sent == journal.appended == 2
     assert not journal.backlog.is_unread
+
+
+def test_nothing_is_due_while_nothing_can_be_sent(journal: Journal) -> None:
+    """An agent without a broker, or with one whose disk is slow, would turn round and round.
+
+    With the real-time priority of a ready phase it would keep everybody else from the processors.
+    """
+    takes = True
+    shipper = Shipper(lambda _: takes)
+    shipper.add(journal)
+    journal.append(notice("sent"))
+    shipper.push(0)
+    assert shipper.deadline_ns == RESEND_NS
+    takes = False
+    journal.append(notice("does not fit"))
+    shipper.push(RESEND_NS)
+    assert shipper.deadline_ns is None
+    takes = True
+    shipper.push(RESEND_NS + 1)
+    assert shipper.deadline_ns == 2 * RESEND_NS
+    shipper.restart()
+    assert shipper.deadline_ns is None
 
 
 def test_a_journal_that_cannot_be_deleted_is_the_next_lifes(tmp_path: Path) -> None:

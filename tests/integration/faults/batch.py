@@ -14,10 +14,13 @@ from tests.integration.faults.cells import Cell, Stage, expected
 from tests.integration.faults.judge import Judge, Outcome
 from tests.integration.faults.lab import Agent, Lab
 from tests.integration.faults.network import Cut, Network, Place
-from tests.integration.faults.processes import until
+from tests.integration.faults.processes import spent_s, until
 
 HOLD_S: Final = 7.0
 """How long something is stopped or cut off: over the silences (5 s), below a run's patience (10 s)."""
+
+BUSY_S: Final = HOLD_S / 2
+"""Processor time that an agent may take meanwhile; one that prints takes a fifth of it."""
 
 WITHIN_S: Final = 120.0
 """From the fault to the end of the last run, on a machine that has more to do."""
@@ -133,7 +136,7 @@ class Batch:
             if not case.is_ended_in_reset:
                 case.go_on()
         if any(case.cell.fault == "stop" or case.cell.cut for case in self._cases):
-            time.sleep(HOLD_S)  # no wait for anything: this is how long the fault lasts
+            self._hold()
         for heal in self._heals:
             heal()
         for case in self._cases:
@@ -141,6 +144,19 @@ class Batch:
             if case.is_ended_in_reset and not case.cell.is_for_good:
                 case.victim.wait_joined()
                 case.go_on()
+
+    def _hold(self) -> None:
+        """Let the faults last, in which no agent has so much to do that it would keep others from it."""
+        before_s = {
+            agent.name: spent_s(agent.pid) for case in self._cases for agent in (case.victim, case.other)
+        }
+        time.sleep(HOLD_S)  # no wait for anything: this is how long the fault lasts
+        for case in self._cases:
+            for agent in (case.victim, case.other):
+                took_s = spent_s(agent.pid) - before_s[agent.name]
+                if took_s > BUSY_S:
+                    problem = f"{agent.name} took {took_s:.1f} s of a processor in {HOLD_S:g} s of the fault"
+                    self._outcomes[case.cell].problems.append(problem)
 
     def _end(self) -> list[Outcome]:
         self._wait()

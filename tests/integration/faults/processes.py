@@ -27,6 +27,15 @@ def until(done: Callable[[], bool], what: Callable[[], str] | str, within_s: flo
         time.sleep(_PAUSE_S)
 
 
+def spent_s(pid: int) -> float:
+    """Return the processor time that a process has used; 0 if it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def marked(mark: str) -> list[int]:
     """Return who lives of those that were started with the mark."""
     return [pid for pid in tree.everybody() if tree.mark(pid, MARK) == mark and not tree.is_dead(pid)]
