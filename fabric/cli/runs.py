@@ -147,7 +147,9 @@ def _one(connection: "Connection", name: str, *, as_json: bool) -> list[str]:
     stored = document(connection, known.info.run, "result")
     whys = [str(why) for why in json.loads(stored).get("why", [])] if stored else []
     if not as_json:
-        return details(known, whys, connection.fabric_ns())
+        from fabric.controller.position import find_origin_ns
+
+        return details(known, whys, connection.fabric_ns(), find_origin_ns(connection, known.info))
     steps, count = [plain(step) for step in known.failed], known.failed_count
     is_over = was_passed_over(known)
     whole = plain(known.info) | {

@@ -30,8 +30,11 @@ def table_of(runs: Sequence[RunInfo], now_ns: int) -> list[str]:
     return table(("RUN", "TRIAL", "VERDICT", "OPENED", "TOOK", "SIZE", "OPERATOR", "NODES"), rows)
 
 
-def details(known: RunDetails, whys: Sequence[str], now_ns: int) -> list[str]:
-    """Return what there is to say of a run: how it ended and why, phase by phase, what failed."""
+def details(known: RunDetails, whys: Sequence[str], now_ns: int, origin_ns: int | None = None) -> list[str]:
+    """Return what there is to say of a run: how it ended and why, phase by phase, what failed.
+
+    ``origin_ns`` is the instant from which `fabric-tail` counts: the run's first record, if it has one.
+    """
     info = known.info
     rows = {
         "run": info.run,
@@ -49,7 +52,7 @@ def details(known: RunDetails, whys: Sequence[str], now_ns: int) -> list[str]:
     }
     lines = [f"{name:<9} {printable(value)}" for name, value in rows.items()]
     lines += [f"{'why':<9} {printable(why)}" for why in whys]
-    lines += _phases(known, info.opened_ns)
+    lines += _phases(known, info.opened_ns if origin_ns is None else origin_ns)
     return lines + list(_failed(known))
 
 
@@ -58,14 +61,14 @@ _ALWAYS: Final = 6
 """So many columns are shown in any case; of the others, those in which something stands."""
 
 
-def _phases(known: RunDetails, opened_ns: int) -> list[str]:
+def _phases(known: RunDetails, origin_ns: int) -> list[str]:
     if not known.phases:
         return []
     rows = [
         (
             phase.phase,
             str(phase.go) if phase.go else "",
-            f"{(phase.t0_ns - opened_ns) / 1e9:.3f} s" if phase.t0_ns else "",
+            f"{(phase.t0_ns - origin_ns) / 1e9:.3f} s" if phase.t0_ns else "",
             duration(phase.lead_ns) if phase.lead_ns else "",
             _skew(phase),
             {None: "not over", True: "failed", False: "done"}[phase.failed],

@@ -17,7 +17,8 @@ def describe_failure(desk: Desk, node: str, end: StepFinished) -> str:
     """Return ``trial.toml:12: run/client step client-1 on lab3: exit 1 after 2.1 s, last line: ...``."""
     last = desk.history.last_line(node, end.step, end.attempt)
     tail = f", last line: {last}" if last else ""
-    return f"{desk.plan.describe(end.step, node)}: {end.message}{after(end.reason, end.duration_ns)}{tail}"
+    lasted = after(end.reason, end.duration_ns, end.seen_late_ns)
+    return f"{desk.plan.describe(end.step, node)}: {end.message}{lasted}{tail}"
 
 
 def judge(desk: Desk, node: str, end: StepFinished) -> bool:

@@ -10,7 +10,7 @@ from fabric.protocol.records import Notice, Output, OutputDropped, Record, StepF
 from fabric.report.events import node_of
 from fabric.report.fold import folded, group
 from fabric.report.folding import Folder
-from fabric.report.quantities import duration
+from fabric.report.quantities import lasted
 from fabric.report.sentences import sentence_of
 from fabric.report.streams import OutputText
 from fabric.report.style import Palette, printable
@@ -138,11 +138,16 @@ def endings(nodes: Sequence[str], ends: Mapping[str, StepFinished]) -> list[tupl
     told = {node: ends.get(node) for node in nodes}
     lines = []
     for names, end in group(told, _way):
-        longest_ns = max((each.duration_ns for each in map(ends.get, names) if each), default=0)
-        seconds = f", {duration(longest_ns)}" if longest_ns else ""
+        longest = max((each for each in map(ends.get, names) if each), key=_duration_ns, default=None)
+        known = longest is not None and longest.duration_ns
+        seconds = f", {lasted(longest.duration_ns, longest.seen_late_ns)}" if longest and known else ""
         failed = end is None or end.failed
         lines.append((f"{folded(names)}: {printable(_way(end))}{seconds}", failed))
     return sorted(lines, key=lambda line: line[1])
+
+
+def _duration_ns(end: StepFinished) -> int:
+    return end.duration_ns
 
 
 def _is_word(record: Record) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from fabric.protocol.names import StepId
 from fabric.report.paths import stream_path
 from fabric.report.plots import Column, dots
-from fabric.report.quantities import beside, duration, quantity, size
+from fabric.report.quantities import beside, duration, lasted, quantity, size
 from fabric.report.results import INFRASTRUCTURE, missing_metrics
 from fabric.report.style import printable, printable_lines
 from fabric.report.summary import untold
@@ -207,7 +207,9 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
         "command": step.get("command", ""),
         "failed": step.get("failed", False),
         "message": f"{step['message']}{missing_metrics(step)}" if ended else step.get("why", step["state"]),
-        "duration": duration(round(step["duration_s"] * NS)) if ended else "",
+        "duration": lasted(round(step["duration_s"] * NS), round(step.get("seen_late_s", 0) * NS))
+        if ended
+        else "",
         "stdout": size(step["stdout_bytes"]) if ended else "",
         "stderr": size(step["stderr_bytes"]) if ended else "",
         "cpu": duration(round((step["user_s"] + step["system_s"]) * NS)) if ended else "",

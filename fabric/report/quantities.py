@@ -12,6 +12,9 @@ _SCALED: Final = frozenset({"B", "bit", "B/s", "bit/s", "Hz", "W", "lines/s"})
 
 _PREFIXES: Final = ("", "k", "M", "G", "T", "P")
 _THOUSAND: Final = 1000.0
+_SEEN_AT_ONCE: Final = 20
+"""An end that was seen later than by this part of the duration makes that one an upper limit for people."""
+
 _EXACT: Final = 100_000
 """Whole numbers below it are written in full."""
 
@@ -31,9 +34,14 @@ def counted(count: int, name: str) -> str:
     return f"{count} {name}{'s' * (count != 1)}"
 
 
-def after(reason: str, ns: int) -> str:
+def lasted(ns: int, late_ns: int = 0) -> str:
+    """Return how long a step took: ``2.1 s``, ``at most 14 ms`` if its end was seen late."""
+    return f"at most {duration(ns)}" if late_ns * _SEEN_AT_ONCE > ns else duration(ns)
+
+
+def after(reason: str, ns: int, late_ns: int = 0) -> str:
     """Return what stands behind how a step ended: `` after 14 ms``; "" where the words before tell a time."""
-    return f" after {duration(ns)}" if ns and reason not in ("timeout", "not_ready") else ""
+    return f" after {lasted(ns, late_ns)}" if ns and reason not in ("timeout", "not_ready") else ""
 
 
 def about(ns: int) -> str:

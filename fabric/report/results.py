@@ -87,7 +87,8 @@ class StepResult:
     @property
     def message(self) -> str:
         """How it ended, in one line."""
-        seconds = after(str(self.last.get("reason", "")), round(self.duration_s * 1e9))
+        late_s = float(self.last.get("seen_late_s") or 0)
+        seconds = after(str(self.last.get("reason", "")), round(self.duration_s * 1e9), round(late_s * 1e9))
         text = message_of(self.last) or "its end is not known"
         again = f" (attempt {self.last.get('attempt', 1)})" if len(self.attempts) > 1 else ""
         return f"{text}{seconds}{again}{missing_metrics(self.last)}"

@@ -24,7 +24,7 @@ from fabric.protocol.records import (
     StepStarted,
 )
 from fabric.report.fold import folded
-from fabric.report.quantities import after, counted, duration, quantity, size
+from fabric.report.quantities import after, counted, duration, lasted, quantity, size
 from fabric.report.style import Level
 
 _WHYS: Final = 3
@@ -47,7 +47,7 @@ def sentence_of(record: Record) -> Said | None:
 
 def ending(record: StepFinished) -> str:
     """Return how a step ended, and after how long: ``exit 1 after 2.1 s``."""
-    return (record.message or _ending(record)) + after(record.reason, record.duration_ns)
+    return (record.message or _ending(record)) + after(record.reason, record.duration_ns, record.seen_late_ns)
 
 
 def skew(skew_ns: int, bound_ns: int | None) -> str:
@@ -66,7 +66,7 @@ def _step_ready(record: StepReady) -> Said:
 
 
 def _step_finished(record: StepFinished) -> Said:
-    how = record.message or f"{_ending(record)} after {duration(record.duration_ns)}"
+    how = record.message or f"{_ending(record)} after {lasted(record.duration_ns, record.seen_late_ns)}"
     left = f"; could not be killed: {', '.join(map(str, record.survivors))}" if record.survivors else ""
     if record.failed and record.retried:
         return Said(f"failed: {how}{left}; it is tried again", "warning")

@@ -13,6 +13,7 @@ from fabric.report.idle import IdlePhases
 from fabric.report.sentences import Said, sentence_of
 from fabric.report.streams import IDLE_NS, OutputText
 from fabric.report.style import Palette, printable
+from fabric.report.whose import Whose
 
 SEPARATORS: Final = {"stdout": "│", "stderr": "!"}
 """Without colours, too, the two streams look different."""
@@ -33,6 +34,7 @@ class TextRenderer:
         self._palette = Palette(color=color)
         self._output = OutputText(self._head, color=color)
         self._idle = IdlePhases()
+        self._whose = Whose()
         self._width = 0
 
     @property
@@ -50,6 +52,7 @@ class TextRenderer:
     def render(self, read: Read, now_ns: int) -> list[str]:
         """Return the lines that are finished with this record; a text may hold several."""
         record = read.record
+        self._whose.note(record)
         if self._origin_ns is None:
             self._origin_ns = record.t_ns
         if isinstance(record, Output):
@@ -92,7 +95,7 @@ class TextRenderer:
 
     def _who(self, node: str, record: Record) -> str:
         step = step_of(record)
-        name = f"{node} {step.role}/{step.label}" if step is not None else node
+        name = f"{node} {self._whose.name(step)}" if step is not None else node
         self._width = max(self._width, min(len(name), _WIDTH))
         return self._palette.node(node, name.ljust(self._width))
 

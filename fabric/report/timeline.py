@@ -14,6 +14,7 @@ from fabric.report.lines import LineCutter, Piece
 from fabric.report.sentences import sentence_of
 from fabric.report.streams import IDLE_NS, MORE
 from fabric.report.style import Level, printable
+from fabric.report.whose import Whose
 
 BARE: Final = {StepStarted: "started", StepFinished: "finished"}
 """What stays of these sentences where lines are folded: pids and durations differ on every node."""
@@ -30,7 +31,7 @@ class Line(NamedTuple):
     nodes: tuple[str, ...]
     step: str  # StepId, or ""
     attempt: int
-    who: str  # role/label, or ""
+    who: str  # role/label, with its phase if that is over; or ""
     place: str
     stream: str
     text: str
@@ -58,6 +59,7 @@ class Liner:
     def __init__(self, *, bare: bool = False) -> None:
         """With ``bare``, sentences leave out what differs from node to node though the same has happened."""
         self._bare = bare
+        self._whose = Whose()
         self._streams: dict[tuple[str, str, int, str], _Stream] = {}
         self._newest_ns = 0
 
@@ -70,6 +72,7 @@ class Liner:
     def take(self, read: Read, now_ns: int) -> Iterator[Line]:
         """Yield the lines that are finished with this record."""
         record = read.record
+        self._whose.note(record)
         if record.bound_ns >= 0:
             self._newest_ns = max(self._newest_ns, record.t_ns)
         if isinstance(record, Output):
@@ -156,7 +159,7 @@ class Liner:
             nodes=(node,) if node else (),
             step=str(step) if step else "",
             attempt=getattr(record, "attempt", 0),
-            who=f"{step.role}/{step.label}" if step else "",
+            who=self._whose.name(step) if step else "",
             place=step.phase_id if step else str(getattr(record, "phase", "")),
             stream=stream,
             text=text,

@@ -88,7 +88,7 @@ MORE_PURE = {
     ),
     *(
         f"fabric.report.{name}"
-        for name in ("sentences", "streams", "style", "summary", "text", "junit", "results")
+        for name in ("sentences", "streams", "style", "summary", "text", "junit", "results", "whose")
     ),
     *(f"fabric.report.{name}" for name in ("board", "progress", "rows", "plan_json", "plan_text")),
 }

@@ -88,6 +88,25 @@ def test_a_line_that_comes_in_chunks_is_put_together() -> None:
     assert text.render(output(b"ld\r\n"), 2) == ["[ 13.345] lab3 db/etcd │ world"]
 
 
+def test_what_an_earlier_phase_has_spawned_is_told_from_a_step_of_the_same_name() -> None:
+    """Both are the first step of their role in their phase."""
+    renderer = TextRenderer(origin_ns=T_NS)
+    spawned, step = "1/startup/db/db-1", "1/run/db/db-1"
+    told = []
+    for phase in ("1/startup", "1/run"):
+        begun = PhaseStarted(t_ns=T_NS, bound_ns=0, phase=phase, go=1, t0_ns=T_NS, lead_ns=1, confirm_ns=None)
+        early = output(b"early\n", step=step) if phase == "1/run" else None
+        reads = [early, Read(1, "", begun, b""), output(b"a\n", step=spawned)]
+        told += [line for read in reads if read for line in renderer.render(read, 0) if "db" in line]
+    told += renderer.render(output(b"b\n", step=step), 0)
+    assert [" ".join(line.split()[2:]) for line in told] == [
+        "lab3 db/db-1 │ a",
+        "lab3 db/db-1 │ early",
+        "lab3 startup/db/db-1 │ a",
+        "lab3 db/db-1 │ b",
+    ]
+
+
 def test_lines_of_two_programs_do_not_mix() -> None:
     """Each stream has its own unfinished line."""
     text = renderer()
@@ -303,6 +322,12 @@ def test_nothing_is_said_twice_of_an_interrupted_run() -> None:
 def test_a_time_is_said_once_and_in_a_unit_that_fits(reason: str, text: str) -> None:
     """`not done within 0.3 s after 302 ms` is one time too many, `after 0.0 s` one too few."""
     assert after(reason, 14_000_000) == text
+
+
+def test_a_duration_whose_end_was_seen_late_is_an_upper_limit() -> None:
+    """A launcher looks away after starts: a program of a millisecond "took" 14 ms, and nobody would know."""
+    assert after("exited", 14_000_000, 2_000_000) == " after at most 14 ms"
+    assert after("exited", 2_100_000_000, 2_000_000) == " after 2.1 s"
 
 
 def test_what_could_not_be_killed_is_said() -> None:

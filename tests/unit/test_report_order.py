@@ -4,7 +4,7 @@ from fabric.controller.entry import Read
 from fabric.protocol.records import Notice, PhaseEnded, PhaseFinished
 from fabric.report.order import HELD_BYTES, HOLD_NS, STEP_NS, TimeOrder
 from fabric.report.places import Places
-from tests.unit.reads import S, plain, said
+from tests.unit.reads import S, plain, said, started
 
 
 def test_a_record_waits_a_moment_for_earlier_ones() -> None:
@@ -27,6 +27,14 @@ def test_what_one_node_says_stays_in_its_order() -> None:
     reads = [said("last line", t_s=2), said("end", t_s=1.9)]
     order.take(reads, 0)
     assert order.rest() == reads
+
+
+def test_a_step_has_started_before_it_printed_anything() -> None:
+    """Its start is told when its launcher has let it run in peace, so its first line comes before that."""
+    order = TimeOrder()
+    early, start, late = said("hi", t_s=1.001), started(t_s=1), said("bye", t_s=1.002)
+    order.take([early, start, late], 0)
+    assert order.rest() == [start, early, late]
 
 
 def test_what_the_controller_concludes_stands_behind_what_it_has_read() -> None:
