@@ -9,10 +9,12 @@ from typing import Self
 from broker.effects import RunFacts
 from broker.identity import Identity
 from broker.logs import Logs
+from fabric.clock import FabricClock, MonotonicClock, wall_ns
 from fabric.errors import StoreError
 from fabric.store.catalogue import Catalogue
 from fabric.store.rows import StoredRun
 from fabric.store.state import StateDirectory
+from fabric.store.timebase import TimeBase, begin, monotonic_clock
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +57,20 @@ class Home:
             StoreError: If one of their logs cannot be read.
         """
         return [self._facts(stored) for stored in self.catalogue.open_runs()]
+
+    def clock(self) -> FabricClock:
+        """Return fabric time for this life, and leave for the next one what it goes by.
+
+        Raises:
+            StoreError: If the catalogue cannot be read.
+        """
+        directory = self.state.directory
+        opened_ns = [stored.info.opened_ns for stored in self.catalogue.open_runs()]
+        base = begin(
+            TimeBase.load(directory), opened_ns, monotonic_clock(), wall_ns(), MonotonicClock().now_ns()
+        )
+        base.save(directory)
+        return FabricClock(base.offset_ns)
 
     def find(self, run: str) -> RunFacts | None:
         """Return a run of the catalogue.

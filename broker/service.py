@@ -11,7 +11,7 @@ from broker.home import Home
 from broker.identity import give_access
 from broker.retention import Keep
 from broker.server import Server
-from fabric.clock import FabricClock
+from fabric.clock import wall_ns
 from fabric.config import Address, advertised_host, parse_listen_url, state_dir
 from fabric.errors import UsageError
 from fabric.keys import JoinToken, operator_access_path
@@ -25,6 +25,7 @@ Say = Callable[[str, bool], None]
 """Prints a text; True: it is for people, not a result."""
 
 _STDOUT = 1
+_SET_NS = 1_000_000_000  # as fabric doctor
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -63,7 +64,12 @@ def serve(request: Request, say: Say) -> None:
 
 
 def _serve_from(home: Home, address: Address, request: Request, say: Say) -> None:
-    clock = FabricClock()
+    clock = home.clock()
+    off_ns = clock.now_ns() - wall_ns()
+    if abs(off_ns) >= _SET_NS:
+        log.warning(
+            "clock_kept", ahead_s=round(off_ns / 1e9, 1), why="a run is open, and the wall clock was set"
+        )
     is_public = is_kept(_STDOUT)  # before the notifier takes away what tells it
     server = Server.open(home, address, clock, request.keep)
     try:

@@ -32,8 +32,9 @@ class FabricClock:
     time never steps while a broker lives; which life it is, the epoch says.
     """
 
-    def __init__(self) -> None:
-        self._offset_ns = time.time_ns() - time.monotonic_ns()
+    def __init__(self, offset_ns: int | None = None) -> None:
+        """Begin, or count on: ``offset_ns`` is fabric time minus the monotonic clock."""
+        self._offset_ns = time.time_ns() - time.monotonic_ns() if offset_ns is None else offset_ns
 
     def now_ns(self) -> int:
         """Return nanoseconds since the Unix epoch, as the broker counts them."""

@@ -96,7 +96,7 @@ def _wall_clock(welcome: Welcome) -> Finding:
     if abs(off_ns) < WALL_NS:
         return Finding("ok", "clock", "this machine's wall clock is less than 1 s off the fabric's time")
     said = f"this machine's wall clock is {duration(abs(off_ns))} off the fabric's time"
-    hint = "fabric time is the broker's wall clock at its start: set both by NTP, then restart the broker"
+    hint = "it is the broker's wall clock at its start: set both by NTP, then restart it while no run is open"
     return Finding("warn", "clock", said, hint)
 
 

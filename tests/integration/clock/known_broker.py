@@ -12,8 +12,8 @@ from fabric.clock import FabricClock
 made = FabricClock.__init__
 
 
-def make(clock: FabricClock) -> None:
-    made(clock)
+def make(clock: FabricClock, offset_ns: int | None = None) -> None:
+    made(clock, offset_ns)
     Path(sys.argv[1]).write_text(str(clock._offset_ns))
 
 

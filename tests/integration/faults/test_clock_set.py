@@ -1,4 +1,4 @@
-"""The wall clock is set by an hour, forth and back, in the middle of a run: nothing comes of it."""
+"""The wall clock is set by hours, forth and back, in a run whose broker restarts: nothing comes of it."""
 
 import json
 from collections.abc import Iterator
@@ -77,7 +77,10 @@ def shifted_lab(tmp_path: Path, clock: Shim) -> Iterator[Lab]:
 
 
 def test_a_clock_that_is_set_by_an_hour_changes_nothing(shifted_lab: Lab, clock: Shim) -> None:
-    """Broker, agents, launchers and controller all see it; the programs of the trial, too."""
+    """Broker, agents, launchers and controller all see it; the programs of the trial, too.
+
+    A broker that starts again finds a clock two hours behind the one by which the run has begun.
+    """
     lab = shifted_lab
     run = lab.run(TRIAL.format(directory=lab.directory))
     run.wait_said("all/first")
@@ -85,6 +88,8 @@ def test_a_clock_that_is_set_by_an_hour_changes_nothing(shifted_lab: Lab, clock:
     (lab.directory / "set").touch()
     run.wait_said("all/second")
     clock.set(-HOUR_S)
+    lab.kill_broker()
+    lab.start_broker()
     (lab.directory / "back").touch()
     assert run.wait() == 0, run.said()
     for node in ("lab1", "lab2"):
@@ -99,3 +104,5 @@ def test_a_clock_that_is_set_by_an_hour_changes_nothing(shifted_lab: Lab, clock:
     assert all(0 < duration_s < 60 for duration_s in took_s)
     assert {name: node["state"] for name, node in lab.nodes().items()} == {"lab1": "free", "lab2": "free"}
     assert not [event for event in events if event["type"] == "notice"]
+    assert 0 < json.loads((run.bundle / "result.json").read_text())["duration_s"] < 60
+    assert "clock_kept" in lab.log("broker")
