@@ -181,6 +181,9 @@ def test_a_hello_tells_that_a_node_was_cleaned() -> None:
     for said in (hello(LAB1), other, still):
         broker.say(LAB1, said)
         assert nodes_of(broker)["lab1"].dirty_run == RUN
+    broker.say(LAB2, replace(hello(LAB2), cleaned=(RUN,)))
+    broker.say(LAB2, m.Cleaned(node="lab1", clean="", why=""))
+    assert nodes_of(broker)["lab1"].dirty_run == RUN, "no node speaks for another"
     broker.say(LAB1, replace(hello(LAB1), cleaned=(OTHER_RUN, RUN)))
     assert (nodes_of(broker)["lab1"].state, nodes_of(broker)["lab1"].dirty_run) == ("free", "")
 

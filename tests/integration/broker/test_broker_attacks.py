@@ -8,8 +8,9 @@ import zmq
 from fabric.config import parse_url
 from fabric.keys import KeyPair
 from fabric.protocol import messages as m
-from fabric.protocol.codec import encode
+from fabric.protocol.codec import decode, encode
 from fabric.protocol.limits import PROTOCOL_VERSION
+from fabric.transport import receive_frames
 from tests.integration.broker.peers import (
     OTHER,
     RUN,
@@ -19,7 +20,9 @@ from tests.integration.broker.peers import (
     open_run,
     operator_hello,
     replay,
+    start,
     text_of,
+    until,
 )
 
 SECRET = b"0123456789abcdef"
@@ -122,6 +125,9 @@ def test_a_viewer_starts_nothing_and_leads_nothing(lab: Lab) -> None:
         m.Assign(run=RUN, node="lab1", on_lost="stop", lease_s=20.0, reset=()),
         m.CloseRun(request=5, run=RUN, verdict="pass", result="{}"),
         m.DeleteRun(request=6, run=RUN),
+        m.Append(run=RUN, incarnation=1, first=1, records=()),
+        m.Clean(request=6, node="lab1", clean="c", force=True),
+        m.RotateNode(request=6, node="lab1", overlap_s=0.0),
         m.Drain(request=7, nodes=("lab1",), drained=True, why=""),
         m.Invite(request=8, digest="0" * 64, role="operator", name="", expires_s=60, uses=1),
         m.Revoke(request=9, what=operator.keys.public.decode()),
@@ -156,6 +162,40 @@ def test_a_viewer_who_publishes_on_the_feed_is_heard_by_nobody(lab: Lab) -> None
         assert operator.feed.poll(60_000)
         came.append(operator.feed.recv_multipart())
     assert not [frames for frames in came if b"forged" in frames]
+
+
+def test_a_node_who_publishes_a_go_starts_nobody(lab: Lab) -> None:
+    """Go is an XPUB, too: who may listen there may send there, and a go is believed by all."""
+    victim, thief = lab.agent("lab1"), lab.agent("lab2")
+    controller = lab.running(victim)
+    forger = bare(thief, zmq.XSUB, 1)
+    forger.send(b"\x01go")
+    forged = m.Go(run=RUN, phase="1/run", go=99, epoch=1, t0_ns=1)
+    heard: dict[int, int] = {}
+
+    def start_and_hear(number: int) -> None:
+        def came() -> bool:
+            victim.take()
+            frames = [frames[-1] for frames in receive_frames(victim.go, 10)]
+            words = [*map(decode, frames), *victim.waiting]
+            heard.update({word.go: word.t0_ns for word in words if isinstance(word, m.Go)})
+            victim.waiting.clear()
+            return number in heard
+
+        controller.say(start(number, victim))
+        until(came, victim.go, zmq.POLLIN)
+        victim.say(m.Confirm(run=RUN, phase="1/run", go=number, t0_ns=heard[number]))
+        controller.expect(m.GoCommitted)
+
+    number = 1
+    start_and_hear(number)
+    while not forger.poll(0):  # then it is connected
+        number += 1
+        start_and_hear(number)
+    for _ in range(10):
+        forger.send_multipart([b"go", encode(forged)])
+    start_and_hear(number + 1)
+    assert set(heard) == set(range(1, number + 2))
 
 
 def test_a_node_gets_nothing_of_the_feed(lab: Lab) -> None:

@@ -1,6 +1,7 @@
 """Invitations, viewers, revoking and renewing, by the commands and against a real broker."""
 
 import json
+from pathlib import Path
 
 import pytest
 import zmq
@@ -8,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from fabric.cli.main import main
 from fabric.config import parse_url
-from fabric.keys import JoinToken, KeyPair, OperatorAccess, operator_access_path
+from fabric.keys import JoinToken, KeyPair, OperatorAccess, broker_keys, operator_access_path
 from fabric.protocol import messages as m
 from fabric.protocol.limits import PROTOCOL_VERSION
 from tests.integration.broker.peers import RUN, FakePeer, Lab, open_run, operator_hello
@@ -61,6 +62,18 @@ def rejection(peer: FakePeer) -> m.Rejected:
 @pytest.fixture
 def desk(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Desk:
     return Desk(lab, monkeypatch)
+
+
+def test_a_broker_gets_its_key_before_its_first_start(tmp_path: Path) -> None:
+    """Who sets many machines up has to know it; and no key is made where others get at it."""
+    place = tmp_path / "broker"
+    made, again = (CliRunner().invoke(main, ["keys", "init", "--state-dir", str(place)]) for _ in range(2))
+    assert (made.exit_code, again.exit_code, again.stdout) == (0, 0, made.stdout), made.output
+    assert broker_keys(place)[0].public.decode() == made.stdout.strip()
+    assert (place / "broker.key").stat().st_mode & 0o777 == 0o600
+    place.chmod(0o777)
+    refused = CliRunner().invoke(main, ["keys", "init", "--state-dir", str(place)])
+    assert (refused.exit_code, f"{place} (mode 0777)" in refused.stderr) == (3, True), refused.output
 
 
 def test_a_viewer_joins_reads_and_changes_nothing(desk: Desk) -> None:

@@ -23,6 +23,9 @@ def test_a_revoked_node_ends_its_part_at_once_and_keeps_its_records(lab: Lab) ->
     files = lab.directory
     run = lab.run(TRIAL.format(files=files))
     until((files / "begun-n1").exists, "the step of n1")
+    rotated = lab.command("keys", "rotate", "--overlap", "0s", "n2")
+    assert rotated.returncode == 0, rotated.stderr
+    until(lambda: "key_replaced" in lab.log("n2"), "the new key of n2")
     agent = lab.agents["n1"].process
     assert agent is not None
     revoked = lab.command("keys", "revoke", "--role", "node", "n1")
@@ -37,6 +40,7 @@ def test_a_revoked_node_ends_its_part_at_once_and_keeps_its_records(lab: Lab) ->
     )
     assert run.wait() == 3, run.said()
     assert "the key of n1 was revoked" in run.said()
+    assert "n2 one/one-1 │ the last words of n2" in run.said(), "a key that is replaced ends nothing"
 
     lab.token = lab.command("keys", "invite", "--role", "node", "--name", "n1").stdout.split()[3]
     lab.start_agents("n1")
