@@ -27,7 +27,7 @@ from agents.tidying import Tidying
 from agents.timekeeping import Timekeeping
 from fabric.clock import MonotonicClock
 from fabric.config import Address
-from fabric.errors import DecodeError, FabricError
+from fabric.errors import DecodeError, FabricError, UsageError
 from fabric.log import get_logger
 from fabric.loop import Loop
 from fabric.protocol.limits import BEAT_S
@@ -141,7 +141,8 @@ class Node:
             self._turn()
         self._leave()
         if self._refusal:
-            raise FabricError(self._refusal, self._way_out)
+            # To be started again helps only where the reason may pass.
+            raise (UsageError if self._way_out else FabricError)(self._refusal, self._way_out)
 
     @property
     def status(self) -> str:

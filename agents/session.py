@@ -266,7 +266,8 @@ class Session:
             wait_s = self._version_s * (0.5 + self._random())
             self._version_s = min(self._version_s * 2, VERSION_S[1])
             return self._again(now_ns, wait_s)
-        if message.code == "revoked":
+        if message.code == "revoked" or (self.was_up and self._secret is not None):
+            # The second: of a key that was to follow, whose token lets it in nowhere.
             return [GiveUp(message.sentence, is_revoked=True), *self.broken(now_ns)]
         if not self.was_up:
             return [GiveUp(message.sentence)]

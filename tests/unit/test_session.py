@@ -146,6 +146,16 @@ def test_a_key_that_was_revoked_is_given_up_by_who_was_in_before_too() -> None:
     assert isinstance(agent.hear(WELCOME)[0], ss.OpenStreams)
 
 
+def test_a_token_that_lets_no_other_key_in_is_given_up_too() -> None:
+    """The key was revoked, and the token that the agent was started with is the one that it came by."""
+    agent = Agent()
+    agent.join()
+    agent.session.use(b"s" * 16, agent.now_ns)
+    assert said(agent.after(0)) == [ss.Connect, Enrol]
+    used = Rejected(code="bad_token", sentence="used")
+    assert agent.hear(used)[0] == ss.GiveUp("used", is_revoked=True)
+
+
 def test_an_agent_of_another_version_waits_for_the_upgrade() -> None:
     """In an upgrade of a lab somebody is first; patience costs nothing."""
     agent = Agent()

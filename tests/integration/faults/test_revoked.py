@@ -30,7 +30,7 @@ def test_a_revoked_node_ends_its_part_at_once_and_keeps_its_records(lab: Lab) ->
     assert agent is not None
     revoked = lab.command("keys", "revoke", "--role", "node", "n1")
     assert revoked.returncode == 0, revoked.stderr
-    assert agent.wait(10) == 3, lab.log("n1")  # half of the lease
+    assert agent.wait(10) == 2, lab.log("n1")  # half of the lease
     assert (files / "reset-n1").exists()
     assert lab.steps("n1") == []
     error, hint = lab.log("n1").splitlines()[-2:]
