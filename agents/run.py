@@ -17,7 +17,7 @@ from agents.settings import checked_label, checked_name, read_address
 from agents.state import AgentState
 from fabric import config
 from fabric.keys import JoinToken
-from fabric.notify import Notifier
+from fabric.notify import Notifier, tell_where_it_hangs
 from fabric.transport import check_descriptor_limit
 
 
@@ -64,7 +64,8 @@ def run_agent(options: Options) -> None:
             patience=options.patience,
             arming=options.arming,
         )
-        notifier = Notifier.find(lambda: node.status)
+        if (notifier := Notifier.find(lambda: node.status)) is not None:
+            tell_where_it_hangs()
         _listen_for_the_end(node, notifier, options.lifeline_fd, can_begin_again=not options.ephemeral)
         node.serve()
         if node.hands_over:

@@ -16,7 +16,7 @@ from fabric.config import Address, advertised_host, parse_listen_url, state_dir
 from fabric.errors import UsageError
 from fabric.keys import JoinToken, operator_access_path
 from fabric.log import get_logger
-from fabric.notify import Notifier, is_kept
+from fabric.notify import Notifier, is_kept, tell_where_it_hangs
 from fabric.transport import check_descriptor_limit, raise_descriptor_limit
 
 log = get_logger()
@@ -78,6 +78,7 @@ def _serve_from(home: Home, address: Address, request: Request, say: Say) -> Non
             server.stop_at_end_of(request.lifeline_fd)
         if (notifier := Notifier.find(lambda: f"serves at {server.address}, epoch {home.epoch}")) is not None:
             server.report_to(notifier)
+            tell_where_it_hangs()
         reach = server.address._replace(host=advertised_host(server.address.host))
         path = request.operator_file or operator_access_path(reach)
         now_ns = clock.now_ns()

@@ -6,8 +6,10 @@ loop: a program that is stopped, or stuck in a callback, sends no sign of life, 
 Source: sd_notify(3), systemd.service(5) for ``Type=notify`` and ``WatchdogSec``.
 """
 
+import faulthandler
 import os
 import socket
+import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Final, Self
 
@@ -32,6 +34,12 @@ def is_kept(fd: int, environment: Mapping[str, str] = os.environ) -> bool:
     except OSError:
         return False
     return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def tell_where_it_hangs() -> None:
+    """Have the signal of a watchdog (ABRT) print where this process stood: files and lines, no values."""
+    if sys.__stderr__ is not None:
+        faulthandler.enable(sys.__stderr__)
 
 
 class Notifier:

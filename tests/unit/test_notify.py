@@ -1,7 +1,10 @@
 """What a service manager is told, over a real socket."""
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,3 +126,11 @@ def test_a_stream_of_the_journal_is_known(tmp_path: Path) -> None:
         assert not is_kept(0, env)
         fd = file.fileno()
     assert not is_kept(fd, env)
+
+
+def test_an_abort_says_where_the_process_stood() -> None:
+    """A watchdog ends what hangs: without that line nobody would know where."""
+    program = "import os, fabric.notify as it\nit.tell_where_it_hangs()\ndef hang(): os.abort()\nhang()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGABRT
+    assert "in hang" in done.stderr
