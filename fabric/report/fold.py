@@ -51,6 +51,8 @@ def folded(names: Iterable[str], *, limit: int = 0) -> str:
     text = ",".join(fold(wanted))
     if not limit or len(text) <= limit:
         return text
+    if len(wanted) == 1:
+        return f"{text[: limit - 1]}…"  # as much of its name as there is room for
     specs = fold(wanted)
     for kept in range(len(specs) - 1, 0, -1):
         rest = len(wanted) - sum(map(_size, specs[:kept]))

@@ -23,7 +23,7 @@ GOOD = {
     "user": "1000",
     "nofile": "1024/1048576",
     "nproc": "unlimited/unlimited",
-    "memlock": "8192/unlimited",
+    "memlock": "67108864/67108864",
     "rtprio": "0/99",
     "disk_free_mib": "50000",
     "ptrace_scope": "1",
@@ -60,6 +60,7 @@ def test_a_good_node_has_nothing_but_good_lines() -> None:
         ("nofile", "1024/1024", "warn"),
         ("nproc", "100/100", "warn"),
         ("memlock", "65536/65536", "warn"),
+        ("memlock", "8388608/unlimited", "warn"),
         ("rtprio", "0/0", "warn"),
         ("disk_free_mib", "100", "warn"),
         ("disk_free_mib", "10", "bad"),
@@ -85,6 +86,7 @@ def test_root_needs_no_limits() -> None:
         GOOD | {"user": "0", "rtprio": "0/0", "memlock": "0/0", "nproc": "1/1", "ptrace_scope": "2"}
     )
     assert {one.state for one in found} == {"ok"}
+    assert [one.found for one in found if one.about == "limit memlock"] == ["0 MiB, which does not bind root"]
 
 
 def test_facts_of_an_older_agent_are_no_findings() -> None:

@@ -50,6 +50,12 @@ def test_a_text_that_is_cut_says_how_many_names_it_leaves_out(names: list[str], 
         assert len(kept) + int(rest) == len(set(names))
 
 
+def test_of_one_long_name_as_much_is_shown_as_there_is_room_for() -> None:
+    """A row that is called "1 nodes" is nobody's."""
+    assert folded(["n" * 63], limit=20) == "n" * 19 + "…"
+    assert folded(["n" * 63, "m" * 63], limit=20) == "2 nodes"
+
+
 def test_numbers_sort_as_numbers() -> None:
     """lab10 after lab9, where people look for it."""
     assert sorted(["lab10", "lab9", "lab09", "lab", "kab"], key=natural) == [
