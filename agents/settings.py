@@ -21,7 +21,7 @@ def checked_name(name: str) -> str:
     if not NODE.fullmatch(name):
         raise UsageError(
             f"{name!r:.80} cannot be a node's name",
-            hint="letters, digits, `.`, `_` and `-`, at most 63, first a letter or digit: give one with --name",
+            hint="letters, digits, `.`, `_` and `-`, 63 at most, first no mark; give one with --name",
         )
     return name
 
