@@ -56,6 +56,17 @@ STRANGER_BYTES: Final = 4096
 HELLO_BYTES: Final = 64 * 1024
 """Most bytes of what a node says of itself: it is kept, and told to every operator."""
 
+NODE_WORD_BYTES: Final = 128 * 1024
+"""Longest message of a node on control: a hello has half of that, and a refusal names ten things.  What is
+longer is not looked at."""
+
+PENALTY_NS: Final = 10 * S
+"""A node's key that has said what is no message is not listened to for so long, nor is such a connection of
+an operator or a viewer: it costs up to a tenth of a second to see that it is none, and all others wait."""
+
+TURN_NS: Final = 20 * MS
+"""After so long a turn takes no more messages: what takes long to read must not keep others waiting."""
+
 HELLO_JOURNALS: Final = 256
 """Most journals of a hello that are looked up, each with a query; the next hello has others."""
 

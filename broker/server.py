@@ -19,9 +19,12 @@ from broker.limits import (
     CONTROL_PER_TURN,
     MAX_TOPIC_BYTES,
     MAX_TOPICS,
+    NODE_WORD_BYTES,
     STRANGER_BYTES,
     SUBSCRIPTIONS_PER_TURN,
+    TURN_NS,
 )
+from broker.offenders import Offenders
 from broker.parts import Settings
 from broker.retention import Keep
 from broker.retiring import Retiring
@@ -71,6 +74,7 @@ class Server:
         self._hands = Hands(self._broker, home, sockets, gate, clock)
         self._home, self._sockets, self._gate, self._clock = home, sockets, gate, clock
         self._traffic = Traffic()
+        self._offenders = Offenders()
         self._dropped = 0
         self._stopping = False
         self._takes_records = False
@@ -178,11 +182,14 @@ class Server:
             self._loop.remove(self._sockets.sink)
 
     def _control_came(self, _: int) -> None:
+        begun_ns = self._clock.now_ns()
         for received in receive_now(self._sockets.control, CONTROL_PER_TURN, self._traffic):
             # Not the instant of the turn: what a probe is answered must not be before it was sent.
             now_ns = self._clock.now_ns()
             with self._contained(received, now_ns):
                 self._hear(received, now_ns)
+            if now_ns - begun_ns >= TURN_NS:
+                return
 
     def _hear(self, received: Received, now_ns: int) -> None:
         user = self._who(received, now_ns)
@@ -195,6 +202,8 @@ class Server:
             return
         try:
             (frame,) = received.frames
+            if user.role == "node":
+                _check_word(frame)
             message = decode(frame)
         except VersionMismatch as error:
             self._hands.refuse_version(peer, f"{error}; {error.hint}", now_ns)
@@ -204,6 +213,7 @@ class Server:
             if user.role == "unknown":
                 self._hands.callers.hang_up(received.descriptor)
             else:
+                self._offenders.offended(_offender(user, received), now_ns)
                 self._hands.carry_out(self._broker.refused_words(peer, str(error), now_ns), now_ns)
             return
         self._hands.hear(peer, message, frame, now_ns)
@@ -213,16 +223,18 @@ class Server:
             user = self._who(received, now_ns)
             if user is not None and user.role == "node":
                 with self._contained(received, now_ns):
-                    self._take(user.name, received.frames, now_ns)
-            if self._hands.is_stalled:
+                    self._take(user, received, now_ns)
+            if self._hands.is_stalled or self._clock.now_ns() - now_ns >= TURN_NS:
                 return
 
-    def _take(self, node: str, frames: list[memoryview], now_ns: int) -> None:
+    def _take(self, user: UserId, received: Received, now_ns: int) -> None:
+        node = user.name
         try:
-            head, payload = _two(frames)
+            head, payload = _two(received.frames)
             effects = self._broker.receive_batch(node, decode_as(head, Batch), head, payload, now_ns)
         except DecodeError as error:
             self._hands.refuse("batch_refused", node, str(error), now_ns)
+            self._offenders.offended(_offender(user, received), now_ns)
             effects = self._broker.refused_words(Peer(b"", "node", node), str(error), now_ns)
         self._hands.carry_out(effects, now_ns)
 
@@ -274,6 +286,9 @@ class Server:
             self._hands.refuse("sender_refused", received.user_id, "its key is not let in", now_ns)
             self._hands.callers.hang_up(received.descriptor)
             return None
+        if self._offenders.is_out(_offender(user, received), now_ns):
+            self._hands.callers.hang_up(received.descriptor)
+            return None
         most = self._doorkeeper.most_of_key(user.role)
         if not self._hands.callers.note(user.key, received, most):
             self._hands.refuse("connection_refused", user.name, f"its key has {most} others", now_ns)
@@ -312,3 +327,18 @@ def _two(frames: list[memoryview]) -> tuple[memoryview, memoryview]:
     if len(frames) != _BATCH_FRAMES:
         raise DecodeError(f"batch: expected {_BATCH_FRAMES} frames, got {len(frames)}")
     return frames[0], frames[1]
+
+
+def _check_word(frame: memoryview) -> None:
+    """Look at the size of what a node says by control.
+
+    Raises:
+        DecodeError: If no agent says so much.
+    """
+    if len(frame) > NODE_WORD_BYTES:
+        raise DecodeError(f"frame: {len(frame)} bytes are over a node's limit of {NODE_WORD_BYTES}")
+
+
+def _offender(user: UserId, received: Received) -> str:
+    """Return who answers for nonsense: a node; of a key that many programs have, one connection."""
+    return user.key if user.role == "node" else f"{user.key} {received.descriptor}"

@@ -75,7 +75,7 @@ def _broker(access: OperatorAccess, path: Path) -> Iterator[Finding]:
         yield version("broker", welcome.software)
         yield _wall_clock(welcome)
         yield from _nodes(connection)
-        yield from _key(connection, access, path)  # last: a viewer waits in vain for the answer
+        yield from _key(connection, access, path)  # last: the broker refuses a viewer, and that is the end
     except FabricError as error:
         yield Finding("bad", "broker", str(error), error.hint)
     finally:

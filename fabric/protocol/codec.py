@@ -8,6 +8,7 @@ lacks is of what an earlier version has stored: peers have all of them, for they
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
+from reprlib import Repr
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -68,7 +69,7 @@ def decode(frame: bytes | memoryview) -> messages.Message:
     """
     raw = _unpack(frame)
     if not (isinstance(raw, list) and len(raw) == 2 and isinstance(raw[0], str)):  # noqa: PLR2004
-        raise DecodeError(f"frame: expected [kind, fields], got {raw!r:.80}")
+        raise _wrong("frame", "[kind, fields]", raw)
     kind, body = raw
     cls = MESSAGES.get(kind)
     if cls is None:
@@ -347,4 +348,14 @@ def _read_record(raw: Any, where: str) -> Any:
 
 
 def _wrong(where: str, wanted: str, raw: Any) -> DecodeError:
-    return DecodeError(f"{where}: expected {wanted}, got {raw!r:.40}")
+    return DecodeError(f"{where}: expected {wanted}, got {_SHORT.repr(raw)[:60]}")
+
+
+def _short() -> Repr:
+    """Return what shows the beginning of a value without going through all of it: a stranger has made it."""
+    made = Repr()
+    made.maxlevel, made.maxlist, made.maxdict, made.maxstring, made.maxother = 2, 4, 4, 40, 40
+    return made
+
+
+_SHORT: Final = _short()

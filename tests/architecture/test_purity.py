@@ -101,6 +101,7 @@ STDLIB = {
         "fnmatch",
         "fractions",
         "functools",
+        "reprlib",
         "hashlib",
         "heapq",
         "hmac",

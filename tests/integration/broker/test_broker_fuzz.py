@@ -3,26 +3,35 @@
 import hashlib
 import signal
 import socket
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import msgpack
 import pytest
 import zmq
 
 from fabric.config import parse_url
+from fabric.errors import ProtocolError
 from fabric.keys import KeyPair
 from fabric.protocol import messages as m
-from fabric.protocol.codec import MESSAGES, encode
+from fabric.protocol.codec import MESSAGES, decode, encode
 from fabric.protocol.limits import PROTOCOL_VERSION
 from tests import hostile
 from tests.integration.broker.peers import BOUND_S, FakeAgent, FakePeer, Lab, open_run, operator_hello, replay
 
 SEED: Final = 20260301
-MESSAGES_OF_EACH: Final = 400
+MESSAGES_OF_EACH: Final = 800
+WELL_FORMED: Final = 700
+"""So many of them, of those that a known key sends, fit and say nonsense; then come others, too."""
+
 RSS_KIB: Final = 250_000
 """A broker that does nothing has 60 MiB, and some MiB wait in each connection of a known key."""
+
+SOON_S: Final = 3.0
+"""A hundred megabytes of brackets take ten to read."""
 
 SECRET: Final = b"0123456789abcdef"
 ROLES: Final = ("stranger", "viewer", "node", "operator")
@@ -79,6 +88,15 @@ def bare(peer: FakePeer, kind: int, offset: int) -> "zmq.Socket[Any]":
     return line
 
 
+def is_message(frames: list[bytes]) -> bool:
+    """Whether it can be read: who has said what cannot is not listened to for a while."""
+    try:
+        decode(frames[0])
+    except ProtocolError:
+        return False
+    return len(frames) == 1 or (len(frames) == 2 and isinstance(decode(frames[0]), m.Batch))
+
+
 def greeting(peer: FakePeer) -> bytes:
     """Return the first words of a good peer: without them all else is only told to say hello."""
     return encode(peer.hello() if isinstance(peer, FakeAgent) else operator_hello())
@@ -109,9 +127,11 @@ def test_nonsense_from_everybody_disturbs_nobody(lab: Lab, role: str) -> None:
     lines = {name: bare(peer, *how) for name, how in SOCKETS.items()}
     if role != "stranger":
         lines["control"].send(greeting(peer))
-    for _ in range(MESSAGES_OF_EACH):
+    for number in range(MESSAGES_OF_EACH):
         name = source.choice(list(lines))
         frames = hostile.frames(source, (m.Batch,) if name == "sink" else ANSWERS)
+        if role != "stranger" and number < WELL_FORMED and not is_message(frames):
+            continue
         with suppress(zmq.Again):  # nobody has let it in there, or it was hung up on
             lines[name].send_multipart(frames, zmq.DONTWAIT)
     for name, line in lines.items():
@@ -128,6 +148,24 @@ def test_nonsense_from_everybody_disturbs_nobody(lab: Lab, role: str) -> None:
     assert lab.broker.end(signal.SIGTERM) == 0
     assert "Traceback" not in lab.broker.errors, lab.broker.errors[-3000:]
     assert "message_failed" not in lab.broker.errors
+
+
+def test_a_node_takes_neither_memory_nor_time_of_others(lab: Lab) -> None:
+    """To see that a megabyte of brackets is no message takes long, and a key has many connections."""
+    good, bad = Good(lab), enrolled(lab, "node", "lab1")
+    brackets = msgpack.packb([[[0] * 10] * 1000] * 90)
+    lines = [bare(bad, *SOCKETS[name]) for name in ("control", "sink") for _ in range(16)]
+    for _ in range(6):
+        for line in lines:
+            with suppress(zmq.Again):
+                line.send_multipart([brackets], zmq.DONTWAIT)
+    begun = time.monotonic()
+    good.goes_on()
+    assert time.monotonic() - begun < SOON_S
+    process = lab.broker.process
+    assert process is not None
+    assert peak_kib(process.pid) < RSS_KIB
+    assert lab.broker.end(signal.SIGTERM) == 0
 
 
 def test_bytes_that_are_no_handshake_disturb_nobody(lab: Lab) -> None:

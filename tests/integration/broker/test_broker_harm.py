@@ -25,10 +25,10 @@ def test_a_node_cannot_speak_for_another_nor_write_into_a_run_that_is_not_its_ow
 
 def test_garbage_of_every_kind_harms_nobody(lab: Lab) -> None:
     """It is counted and logged; everybody else is served as before."""
-    node, bad = lab.agent("lab1"), lab.agent("lab2")
+    node = lab.agent("lab1")
     controller = lab.running(node)
     nested = b"\x91" * 100_000
-    for frames in (
+    garbage = (
         [b""],
         [b"\xc1garbage"],
         [nested],
@@ -38,17 +38,19 @@ def test_garbage_of_every_kind_harms_nobody(lab: Lab) -> None:
         [b"\xdf\xff\xff\xff\xff"],
         [b"\x00" * (1 << 20)],
         [encode(m.Beat())[:-1]],
-    ):
+        [nested * 9],
+    )
+    for number, frames in enumerate(garbage):  # by a node each, for one is not listened to again soon
+        bad = lab.agent(f"bad{number}")
         bad.push(bad.control, frames)
         bad.push(bad.sink, frames)
+    bad = lab.agent("lab2")
     broken = m.Batch(run=RUN, incarnation=1, first=1, records=(output(b"12345"),))
     bad.push(bad.sink, [encode(broken), b"123"])
     bad.push(bad.control, [b"\x00" * (2 << 20)])  # over MAXMSGSIZE: the connection is closed
     node.ship(1, b"fine")
     assert node.expect(m.Acknowledged).number == 1
     assert controller.ask(m.NodesRequest(request=9), m.Nodes).request == 9
-    bad.close()
-    bad.meet()
     assert lab.broker.end(signal.SIGTERM) == 0
     assert "message_refused" in lab.broker.errors
     assert "Traceback" not in lab.broker.errors
