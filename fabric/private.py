@@ -50,7 +50,7 @@ def check_state(directory: Path, *, may_pass: bool = False) -> None:
     for path in sorted(directory.iterdir()):
         status = path.lstat()
         check_owner(path, status)
-        if status.st_mode & _WRITE and not stat.S_ISLNK(status.st_mode):
+        if may_pass and status.st_mode & _WRITE and not stat.S_ISLNK(status.st_mode):
             raise FabricError(
                 f"others than its owner may write {path} (mode {stat.S_IMODE(status.st_mode):04o})",
                 hint=f"chmod go-w {path}; {_HARM}",

@@ -15,6 +15,7 @@ from agents.transfers.full_disk import FullDisk
 from agents.transfers.limits import FILE_COST_BYTES, READ_BYTES
 from agents.transfers.pull import Pull
 from agents.transfers.walk import in_the_way
+from fabric.private import make_private
 from fabric.protocol.messages import FilePart, FileRequest, FileSource
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class Put:
     def _part(self, target: Path) -> Path:
         """Return where the file is made: it has to be on the same file system to take its place at once."""
         stock = self._stock
-        stock.parts.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(stock.parts)
         if stock.parts.stat().st_dev == target.parent.stat().st_dev:
             return stock.parts / str(next(stock.names))
         return target.with_name(f".fabric-{stock.run[-4:]}-{next(stock.names)}.part")

@@ -22,11 +22,12 @@ from types import MappingProxyType
 from typing import Final
 
 from fabric.errors import StoreError
+from fabric.private import make_private
 from fabric.protocol.codec import encode
 from fabric.protocol.limits import MAX_FRAME_BYTES
 from fabric.protocol.messages import EntryHead
 from fabric.store.entry import HEADER, Entry, seal
-from fabric.store.files import DIRECTORY_MODE, store_error, sync_directory, told
+from fabric.store.files import store_error, sync_directory, told
 from fabric.store.recovery import Cut, Recovered, recover
 from fabric.store.segment import SEGMENT_BYTES, Segment, SegmentHead, Source
 
@@ -104,7 +105,7 @@ class RecordLog:
         """
         with told(directory):
             missing = [path for path in (directory, *directory.parents) if not path.exists()]
-            directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+            make_private(directory)
         log = cls(directory, recover(directory), segment_bytes)
         log._unsynced_directories.update(path.parent for path in missing)
         return log

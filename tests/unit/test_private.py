@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import fabric.private
+from agents.journal import Journal
+from agents.owed import Owed
 from agents.state import AgentState
 from fabric.errors import FabricError
 from fabric.keys import find_operator_access
@@ -42,8 +44,16 @@ def test_an_empty_directory_is_closed_and_one_with_something_in_it_refused(tmp_p
 def test_others_may_pass_through_the_state_of_an_agent(tmp_path: Path, mode: int, is_good: bool) -> None:
     """To the directory in which a step of theirs works; nothing more."""
     place = tmp_path / "state"
-    os.close(AgentState.lock(place).lock_fd)
-    assert {path.stat().st_mode & 0o777 for path in place.iterdir()} == {0o600}
+    before = os.umask(0)
+    try:
+        state = AgentState.lock(place)
+        Journal.create(place, "20260301-102207-ping-k3f9", 1).close()
+        Owed(place, lambda _: None).keep_room()
+    finally:
+        os.umask(before)
+    os.close(state.lock_fd)
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in place.iterdir()}
+    assert modes == {(False, 0o600), (True, 0o700)}
     place.chmod(mode)
     if is_good:
         os.close(AgentState.lock(place).lock_fd)
@@ -65,12 +75,13 @@ def test_what_another_user_has_put_there_is_refused(tmp_path: Path, monkeypatch:
 
 
 def test_what_others_may_write_is_refused(tmp_path: Path) -> None:
-    """The directory may have been open before."""
+    """Who may pass through gets there; where nobody may, it is no matter."""
     tmp_path.chmod(0o700)
     (tmp_path / "journals").mkdir()
     (tmp_path / "journals").chmod(0o757)
+    close_state(tmp_path)
     with pytest.raises(FabricError, match=r"may write .*journals \(mode 0757\)") as caught:
-        close_state(tmp_path)
+        close_state(tmp_path, may_pass=True)
     assert f"chmod go-w {tmp_path / 'journals'}" in caught.value.hint
 
 

@@ -356,8 +356,13 @@ def test_a_deleted_log_is_gone_and_deleting_it_again_is_no_error(tmp_path: Path)
 
 
 def test_only_the_owner_can_read_the_records(tmp_path: Path) -> None:
-    """Output holds what programs print, secrets too."""
-    log = filled(tmp_path / "run", 1)
+    """Output holds what programs print, secrets too.  Whatever the umask: the next start looks at it."""
+    before = os.umask(0)
+    try:
+        log = filled(tmp_path / "runs" / "run", 1)
+    finally:
+        os.umask(before)
+    assert log.directory.parent.stat().st_mode & 0o777 == 0o700
     assert log.directory.stat().st_mode & 0o777 == 0o700
     assert segments(log.directory)[0].stat().st_mode & 0o777 == 0o600
     log.close()
