@@ -6,13 +6,14 @@ from fabric.controller.barrier import Barrier
 from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
 from fabric.controller.failures import judge_checks
+from fabric.controller.limits import OVERTIME_NS
 from fabric.protocol.messages import CloseRun, Free, Freed, NodeBack, NodeInfo
 from fabric.protocol.records import RunEnded
 
 S: Final = 1_000_000_000
 
 FREE_NS: Final = 30 * S
-"""A node that is asked to come free has to report something at least this often."""
+"""A node that is asked to come free has to report something at least this often, for OVERTIME_NS at most."""
 
 CLOSE_NS: Final = 15 * S
 """The broker writes the run's end within so long."""
@@ -27,6 +28,7 @@ class Ending:
         self._freed: dict[str, Freed] = {}
         self.overdue: list[tuple[str, str]] = []
         self.deadline_ns = now_ns + FREE_NS
+        self._limit_ns = now_ns + OVERTIME_NS
         self._end: RunEnded | None = None  # as it was told
         self.lost_broker = ""  # why, if it does not confirm
 
@@ -50,7 +52,7 @@ class Ending:
 
     def postpone(self, ns: int) -> None:
         """Give everybody more time: the broker was away for so long."""
-        self.deadline_ns += ns
+        self.deadline_ns, self._limit_ns = self.deadline_ns + ns, self._limit_ns + ns
 
     def begin(self, now_ns: int) -> list[Effect]:
         """Look at the checks, and ask the nodes to come free."""
@@ -72,7 +74,7 @@ class Ending:
     def read(self, node: str, now_ns: int) -> None:
         """A record of a node was read.  It is done with when it is free and all of its records were read."""
         if not self.told:
-            self.deadline_ns = now_ns + FREE_NS
+            self.deadline_ns = min(now_ns + FREE_NS, max(self.deadline_ns, self._limit_ns))
         freed = self._freed.get(node)
         if freed is None:
             return

@@ -11,6 +11,13 @@ S: Final = 1_000_000_000
 RUNNING_SLACK_NS: Final = 60 * S
 """A phase may take so much longer than its steps' limits together: launching, draining, shipping."""
 
+REPORTING_NS: Final = 30 * S
+"""A node that is over that limit goes on as long as it reports something at least this often."""
+
+OVERTIME_NS: Final = 7200 * S
+"""... and for so long in all: what a full journal holds takes as long at 150 kB/s.  A node that reports
+something now and then would else keep a run from ever ending."""
+
 
 def limit_ns(steps: NodeSteps) -> int:
     """Return the limits of the longest role of any node together, and some slack."""

@@ -16,7 +16,7 @@ from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect, Note
 from fabric.controller.failures import judge_no_start, judge_refusal, tell_cut
 from fabric.controller.goes import Goes
-from fabric.controller.limits import grace_s, limit_ns
+from fabric.controller.limits import OVERTIME_NS, REPORTING_NS, grace_s, limit_ns
 from fabric.controller.partial import as_committed, note_aborted, note_partial
 from fabric.controller.phase_end import phase_ended
 from fabric.controller.repeats import phase_aborted
@@ -34,9 +34,6 @@ from fabric.protocol.shared_env import factor, wanted_secrets
 from fabric.trial.cells import Repeat
 
 S: Final = 1_000_000_000
-
-REPORTING_NS: Final = 30 * S
-"""A node that is over that limit goes on as long as it reports something at least this often."""
 
 START_NS: Final = 30 * S
 """The broker decides about a go within seconds; this much longer allows for its restart."""
@@ -59,6 +56,7 @@ class PhaseRun:
         self.is_reset = phase == desk.plan.phases[-1]
         self.state: Literal["preparing", "starting", "running", "over"] = "preparing"
         self.overdue: list[tuple[str, str]] = []  # nodes to be given up, and why
+        self._limit_ns = 0  # while it runs: then nobody is waited for any more
         self.lost_broker = ""  # why, if the broker does not decide
         self.cut_how: Cut = ""
         self.deadline_ns, self._why_cut = 0, ""
@@ -82,7 +80,7 @@ class PhaseRun:
 
     def postpone(self, ns: int) -> None:
         """Give everybody more time: the broker was away for so long."""
-        self.deadline_ns += ns
+        self.deadline_ns, self._limit_ns = self.deadline_ns + ns, self._limit_ns + ns
 
     # --- preparing --------------------------------------------------------------------------------------
 
@@ -275,6 +273,7 @@ class PhaseRun:
         alive, done = self._desk.alive, self._desk.history.finished_nodes[self.id]
         self._barrier = Barrier((node for node in nodes if node in alive and node not in done), 0)
         self.deadline_ns = now_ns + limit_ns(self._desk.plan.steps(self._repeat, self._phase))
+        self._limit_ns = self.deadline_ns + OVERTIME_NS
         is_waiting = not self._barrier.is_complete
         return self._cancel(now_ns) if self.cut_how and is_waiting else self.go_on(now_ns)
 
@@ -360,7 +359,7 @@ class PhaseRun:
             return self._decide(now_ns)
         missing = list(self._barrier.missing)
         quiet_ns = self._desk.quiet_ns(missing, now_ns) if self.state == "running" else None
-        if quiet_ns is not None and quiet_ns < REPORTING_NS:
+        if quiet_ns is not None and quiet_ns < REPORTING_NS and now_ns < self._limit_ns:
             self.deadline_ns = now_ns + REPORTING_NS - quiet_ns
             return []
         self.deadline_ns = now_ns + REPORTING_NS

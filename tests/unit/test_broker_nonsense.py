@@ -1,10 +1,15 @@
 """A peer that says what cannot be: it is told, or its run is, and nobody else notices."""
 
+from random import Random
+
 from broker.effects import Note, Send
+from broker.gate import allowed
 from broker.limits import JOURNALS_OF_SOURCE
 from fabric.protocol import messages as m
+from fabric.protocol.codec import MESSAGES
 from fabric.protocol.records import Notice
-from tests.unit.test_broker_broker import ANN, LAB1, LAB2, RUN, Lab, lab, open_run, sent
+from tests import hostile
+from tests.unit.test_broker_broker import ANN, LAB1, LAB2, RUN, STRANGER, Lab, lab, open_run, sent
 
 VIC = LAB1._replace(routing=b"v", role="viewer", name="vic")
 
@@ -73,6 +78,16 @@ def test_an_operator_and_a_viewer_are_told_what_is_wrong_with_what_they_say() ->
         assert told.message == m.Rejected(
             code="malformed", sentence="what was said is no message: replay.number: expected int, got 'x'"
         )
+
+
+def test_whoever_asks_for_what_he_may_not_is_told() -> None:
+    """A command that waits for an answer would wait until it gives up."""
+    made = running()
+    source = Random(1)
+    for peer in (LAB1, ANN, VIC, STRANGER):
+        for kind in (one for one in MESSAGES.values() if not allowed(peer.role, one)):
+            (rejected,) = sent(made.say(peer, hostile.instance(source, kind)), peer, m.Rejected)
+            assert f"may not send {kind.kind}" in rejected.sentence
 
 
 def test_a_controller_whose_records_are_refused_is_told() -> None:

@@ -13,13 +13,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fabric.cli.clocktable import clocks_of
+from fabric.cli.nodetable import details
+from fabric.cli.nodetable import table_of as nodes_table
+from fabric.cli.runtable import details as run_details
+from fabric.cli.runtable import table_of as runs_table
 from fabric.controller.entry import Read
 from fabric.controller.measures import Measured
 from fabric.controller.outcome import result_of
+from fabric.doctor.lab import of_node
 from fabric.errors import DecodeError
 from fabric.protocol.codec import MESSAGES, RECORDS, decode, decode_record, encode, encode_record
 from fabric.protocol.limits import PROTOCOL_VERSION
-from fabric.protocol.messages import Freed, Ready, RunClosed
+from fabric.protocol.messages import Freed, NodeInfo, Ready, RunClosed, RunDetails
 from fabric.protocol.numbers import MAX_MEASURE, Count, Instant, Within
 from fabric.protocol.records import PhaseFinished, StepStarted
 from fabric.report.board import Board
@@ -186,3 +192,17 @@ def _show(lab: Lab, reads: list[Read], place: Path) -> None:
     for read in reads:
         board.take(read, 1)
         board.sample(2)
+
+
+def test_what_nodes_say_of_their_clocks_can_be_listed() -> None:
+    """One that lies must not keep anybody from seeing all the others."""
+    source = Random(1)
+    for _ in range(60):
+        node, now_ns = hostile.instance(source, NodeInfo), source.choice((0, T0_NS))
+        run = hostile.instance(source, RunDetails)
+        assert clocks_of([node], now_ns)
+        assert nodes_table([node], now_ns)
+        assert details(node, now_ns)
+        assert of_node(node, now_ns)
+        assert runs_table([run.info], now_ns)
+        assert run_details(run, (), now_ns)
