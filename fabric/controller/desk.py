@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from fabric.controller.doubts import Doubts
 from fabric.controller.effects import Effect, Note, Tell
@@ -15,6 +16,9 @@ from fabric.protocol.messages import Message, Step
 from fabric.protocol.records import Notice
 from fabric.timing.offset import Known
 from fabric.trial.cells import Cell, Repeat
+
+SPARED: Final = "; the quorum holds without it"
+"""Ends what is said of a node that was given up and does not matter; its name is the first word."""
 
 
 @dataclass(slots=True)
@@ -72,7 +76,7 @@ class Desk:
     def spare(self, node: str, sentence: str, now_ns: int) -> list[Effect]:
         """Note that the run goes on without a node, as if it had never had it, and say so."""
         self.spared.add(node)
-        return self.notice(f"{sentence}; the quorum holds without it", now_ns)
+        return self.notice(f"{sentence}{SPARED}", now_ns)
 
     def is_void(self, measured: Measured) -> bool:
         """Whether a metric is missing because its step was cut: then that is said already, and why."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fabric.controller.desk import Desk
+from fabric.controller.desk import SPARED, Desk
 from fabric.controller.entry import Read
 from fabric.controller.failures import judge, judge_checks, judge_metric
 from fabric.controller.measures import Measured, metrics_of
@@ -16,6 +16,7 @@ from fabric.protocol.messages import NodeInfo
 from fabric.protocol.records import (
     Metric,
     MetricMissing,
+    Notice,
     PhaseEnded,
     PhaseStarted,
     RepeatEnded,
@@ -76,6 +77,8 @@ class Retelling:
                 self.desk.done += [(repeat, read.record.failed)] if repeat else []
             case RunEnded():
                 self.ended = read.record
+            case Notice(message=message) if not read.node and message.endswith(SPARED):
+                self.desk.spared.add(message.partition(" ")[0])
             case _:
                 pass
 

@@ -15,7 +15,7 @@ from fabric.controller.measures import Measured
 from fabric.controller.outcome import result_of
 from fabric.controller.retelling import Retelling, stored_plan
 from fabric.controller.tail import RunTail
-from fabric.protocol.messages import RunInfo
+from fabric.protocol.messages import NodeBack, RunInfo
 from fabric.protocol.records import Notice, RunEnded
 from fabric.trial.load import parse_trial
 from tests.plans import plain_plan
@@ -120,6 +120,17 @@ def test_what_came_after_the_end_of_a_run_is_told_too() -> None:
     assert [(step["node"], step["state"]) for step in found["steps"]] == [
         ("n1", "unknown"), ("n2", "finished"),
     ]  # fmt: skip
+
+
+def test_what_the_quorum_did_without_is_no_error_when_it_is_told_anew() -> None:
+    """Or a sweep that is resumed would end as error for a node that nobody missed."""
+    text = SWEEP.replace("repeat = 2", 'quorum = "50%"\nrepeat = 2')
+    lab = running(plan=plain_plan(parse_trial(text, "t.toml"), {}, ("run", "collect"), 1))
+    lab.hear(NodeBack(run=RUN, node="n1", incarnation=2, works_on=False))
+    lab.read("n1", finished(f"{lab.phase}/a/a-1", reason="lost", failed=True, message="restarted"))
+    found = retold(lab, text, plan_text(plan_document(lab.run.plan)))
+    assert found["why"] == [f"the run was open when record {len(lab.reads)} was its last one"]
+    assert found["nodes"]["n1"]["passed_over"]
 
 
 def test_a_command_that_no_trial_was_written_for_is_told() -> None:
