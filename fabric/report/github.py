@@ -137,7 +137,7 @@ def summary_blocks(result: Result, bundle: Path | None) -> Iterator[str]:
     yield from _facts(result, bundle)
     yield from _table("Checks", _CHECK_HEAD, list(_check_rows(result)))
     yield from _table("Metrics", _METRIC_HEAD, list(_metric_rows(result)))
-    failed = [step for step in steps_of(result) if step.failed]
+    failed = [step for step in steps_of(result) if step.failed and not step.void]
     if failed:
         yield "\n### Failed steps\n"
     yield from (_failed(step, result) for step in failed[:MAX_FAILED])

@@ -102,7 +102,7 @@ class _Maker:
 
     def _step(self, step: StepResult, where: str) -> _Case:
         outcome: Outcome = "pass"
-        if step.skipped:
+        if step.skipped or step.void:
             outcome = "skipped"
         elif step.failed:
             outcome = "error" if step.is_error else "failure"
@@ -116,7 +116,7 @@ class _Maker:
             time_s=step.duration_s,
             outcome=outcome,
             kind=str(step.last.get("reason") or ""),
-            message=step.skipped or step.message,
+            message=step.skipped or step.void or step.message,
             text="\n".join([*lines, *step.tail]),
         )
 

@@ -50,12 +50,8 @@ class StepResult:
 
     @property
     def skipped(self) -> str:
-        """Why it was not run, or has no result that counts; "" if it has one."""
+        """Why it was not run; "" if it was."""
         entry = self.last
-        if self.is_passed_over and self._is_lost:
-            return f"{self.node} was lost, and the quorum held without it: {message_of(entry)}"
-        if self.is_cut:
-            return f"cut before its end: {message_of(entry)}"
         if entry.get("state") != "skipped" and not entry.get("skipped"):
             return ""
         why = entry.get("why") or entry.get("skipped")
@@ -67,6 +63,13 @@ class StepResult:
         if self.skipped:
             return False
         return bool(self.last.get("failed", self.last.get("state") == "unknown"))
+
+    @property
+    def void(self) -> str:
+        """Why it has no result that counts, though it was run; "" if it has one."""
+        if self.is_passed_over and self._is_lost:
+            return f"{self.node} was lost, and the quorum held without it: {message_of(self.last)}"
+        return f"cut before its end: {message_of(self.last)}" if self.is_cut else ""
 
     @property
     def is_cut(self) -> bool:
