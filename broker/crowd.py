@@ -47,6 +47,11 @@ class Crowd:
         return None if first is None else first.since_ns + STRANGER_NS
 
     @property
+    def fds(self) -> list[int]:
+        """The descriptors of all connections."""
+        return [*self._waiting, *self._known, *self._silent]
+
+    @property
     def lines(self) -> int:
         """How many connections are open."""
         return len(self._waiting) + len(self._known) + len(self._silent)

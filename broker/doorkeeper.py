@@ -1,6 +1,7 @@
 """Watches connections come and go at the four sockets, and hangs up on those of whom there are too many."""
 
 import resource
+from contextlib import suppress
 from typing import Final
 
 import zmq
@@ -10,7 +11,17 @@ from broker.borrowing import borrowed
 from broker.callers import Callers
 from broker.crowd import Crowd
 from broker.effects import Role
-from broker.limits import FILES, NODE_LINES, READER_LINES, STRANGERS, STRANGERS_OF_ADDRESS
+from broker.holdings import Holdings
+from broker.limits import (
+    FILES,
+    MEMORY_AGAIN_NS,
+    MEMORY_EVERY_NS,
+    NODE_LINES,
+    READER_LINES,
+    STRANGERS,
+    STRANGERS_OF_ADDRESS,
+)
+from broker.memory import came_bytes, most_bytes, resident_bytes
 from broker.sockets import Sockets
 from fabric.log import get_logger
 from fabric.loop import Loop
@@ -39,6 +50,10 @@ class Doorkeeper:
         self._listening: list[Socket] = []
         self._monitors: list[tuple[Socket, bool]] = []
         self._hung_up = 0
+        self._holdings = Holdings()
+        self._most_bytes = most_bytes()
+        self._memory_ns = 0  # when it is looked at again
+        self._subscribed = frozenset((sockets.ports["go"], sockets.ports["feed"]))
         for domain in ("control", "go", "sink", "feed"):
             listening: Socket = getattr(sockets, domain)
             self._listening.append(listening)
@@ -47,7 +62,8 @@ class Doorkeeper:
     @property
     def deadline_ns(self) -> int | None:
         """When `expire` has something to do."""
-        return self._crowd.deadline_ns
+        times = [self._crowd.deadline_ns, self._memory_ns if self._crowd.lines else None]
+        return min((time for time in times if time is not None), default=None)
 
     def attend(self, loop: Loop) -> None:
         """Be told by a loop."""
@@ -62,9 +78,32 @@ class Doorkeeper:
         """A known key has spoken."""
         self._crowd.known(received.descriptor)
 
+    def took(self, received: Received) -> None:
+        """A message was taken, whoever has sent it."""
+        self._holdings.took(received.descriptor, received.frames)
+
     def expire(self, now_ns: int) -> None:
-        """Hang up on those that say nothing."""
+        """Hang up on those that say nothing, and on those that make the broker hold too much."""
         self._hang_up(self._crowd.expire(now_ns), "said nothing")
+        if now_ns >= self._memory_ns:
+            self._memory_ns = now_ns + MEMORY_EVERY_NS
+            if (resident := resident_bytes()) > self._most_bytes:
+                self._make_room(resident, now_ns)
+
+    def _make_room(self, resident: int, now_ns: int) -> None:
+        came: dict[int, tuple[int, bool]] = {}
+        for fd in self._crowd.fds:
+            with suppress(OSError), borrowed(fd) as line:
+                came[fd] = came_bytes(line), line.getsockname()[1] in self._subscribed
+        found = self._holdings.excessive(came)
+        if not found:
+            self._memory_ns = now_ns + MEMORY_AGAIN_NS
+            return
+        has, most = (f"{count >> 20} MiB" for count in (resident, self._most_bytes))
+        who = f"{_address(found[0])} has the most of {len(found)}"
+        log.warning("memory_short", has=has, most=most, hung_up_on=who)
+        for fd in found:
+            self._callers.hang_up(fd)
 
     def take(self, monitor: Socket, now_ns: int, *, must_speak: bool) -> None:
         """Take what one socket tells."""
@@ -77,7 +116,9 @@ class Doorkeeper:
             if told["event"] & _GONE:
                 self._crowd.gone(fd)
                 self._callers.gone(fd)
+                self._holdings.gone(fd)
             elif (address := _address(fd)) is not None:
+                self._holdings.begun(fd)
                 was_full = self._crowd.is_full
                 refused = self._crowd.arrived(fd, address, now_ns, must_speak=must_speak)
                 self._hang_up(

@@ -56,6 +56,23 @@ STRANGER_BYTES: Final = 4096
 HELLO_BYTES: Final = 64 * 1024
 """Most bytes of what a node says of itself: it is kept, and told to every operator."""
 
+MEMORY_SHARE: Final = 4
+LEAST_MEMORY_BYTES: Final = 256 << 20
+"""With more than a quarter of the memory that it may have, and more than this, the broker looks for
+connections that make it hold much, and hangs up on them."""
+
+HELD_BYTES: Final = 4 << 20
+"""... on those of control and sink of which so much waits: an agent has eight batches of 256 KiB there."""
+
+SUBSCRIBED_BYTES: Final = 64 << 20
+"""... and on those of go and feed, where answers to heartbeats add up to 4 MB a day."""
+
+MEMORY_EVERY_NS: Final = S // 4
+"""So often the broker looks how much memory it has: in that time a fast network brings 300 MB."""
+
+MEMORY_AGAIN_NS: Final = 5 * S
+"""If it has found nobody to hang up on, it looks at all connections again after so long: 10 us for each."""
+
 NODE_WORD_BYTES: Final = 128 * 1024
 """Longest message of a node on control: a hello has half of that, and a refusal names ten things.  What is
 longer is not looked at."""

@@ -281,6 +281,7 @@ class Server:
 
     def _who(self, received: Received, now_ns: int) -> UserId | None:
         """Return who sent this, if the key may still be used."""
+        self._doorkeeper.took(received)
         user = UserId.parse(received.user_id)
         if user is None or not self._gate.stands(user):
             self._hands.refuse("sender_refused", received.user_id, "its key is not let in", now_ns)

@@ -37,6 +37,7 @@ SHELLS = {
             "copying",
             "doctor",
             "doorkeeper",
+            "memory",
             "service",
             "server",
             "hands",

@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterator
 import pytest
 import zmq
 
+from broker.borrowing import borrowed
 from broker.gate import Gate
+from broker.holdings import Holdings
+from broker.memory import came_bytes
 from broker.zap import ZapHandler
 from fabric.errors import FabricError, UsageError
 from fabric.keys import KeyPair
 from fabric.protocol.limits import MAX_FRAME_BYTES, MAX_FRAMES
 from fabric.transport import (
     Domain,
+    Received,
     Traffic,
     bound_port,
     connect,
@@ -286,3 +290,25 @@ def test_the_limit_of_descriptors_is_raised_as_far_as_allowed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["100", "200", "300", "300"]
+
+
+def test_what_the_kernel_counts_is_what_was_handed_over(wire: Wire) -> None:
+    """By the difference the broker finds who makes it hold too much: an error would add up over months."""
+    control, holdings = wire.listen(zmq.ROUTER, "control"), Holdings()
+    node = wire.connect(zmq.DEALER, control)
+    came: list[Received] = []
+
+    def taken() -> int:
+        came.extend(receive_now(control, 100))
+        return len(came)
+
+    sizes = (0, 1, 221, 222, 223, 5000, 100_000) * 20
+    for count, size in enumerate(sizes, 1):
+        wire.until(lambda size=size: send_now(node, [b"x" * size] * (1 + size % 3)))
+        wire.until(lambda count=count: taken() == count)
+    for received in came:
+        holdings.took(received.descriptor, received.frames)
+    descriptor = came[0].descriptor
+    with borrowed(descriptor) as line:
+        held = came_bytes(line) - holdings._taken[descriptor]
+    assert 0 < held < 1024, "the handshake, and nothing else"
