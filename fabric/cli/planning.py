@@ -119,8 +119,9 @@ def _registry(trial: "Trial", cells: "Sequence[Cell]", wishes: Wishes) -> "tuple
 
     if not (wishes.broker or asks_lab(trial, cells)):
         return None
+    from fabric.cli.durations import waiting
     from fabric.controller.connection import Connection
-    from fabric.controller.lookup import list_nodes
+    from fabric.controller.finding import find_nodes
     from fabric.keys import find_operator_access
 
     connection = Connection(
@@ -128,7 +129,7 @@ def _registry(trial: "Trial", cells: "Sequence[Cell]", wishes: Wishes) -> "tuple
     )
     try:
         connection.wait_up()
-        return list_nodes(connection)
+        return find_nodes(connection, trial, cells, trial.seed or 0, waiting(None))[1]
     finally:
         connection.close()
 
