@@ -129,7 +129,7 @@ def test_a_command_that_takes_too_long_is_ended(lab: Lab) -> None:
     assert err[-1].startswith("lab1: not done within 0.3 s")
     code, _, err = lab.type("fabric", "exec", "lab1", "--timeout", "3", "--", "true")
     assert code == 2
-    assert "needs a duration with its unit, such as 30s" in err[-1]
+    assert "needs a duration with its unit, such as 30s" in err[-2]
 
 
 def test_a_drained_node_is_kept_from_runs_and_says_why(lab: Lab) -> None:
