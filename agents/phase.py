@@ -176,9 +176,15 @@ class PhasePart:
         return ("; ".join(self.whys) or "a step failed") if self.has_failed else ""
 
     def note_failure(self, step: Step, why: str) -> None:
-        """Take in that a step has failed, and why."""
-        self.failed = self.has_failed = True
+        """Take in that a step has failed, and why.
+
+        A reset that succeeds is one, even if a spawned step that it was to outlive died meanwhile.
+        """
+        place = StepId.parse(step.step)
+        self.failed = True
+        if self.is_reset and not place.phase_id.endswith("/reset"):
+            return
+        self.has_failed = True
         if len(self.whys) < WHYS:
-            place = StepId.parse(step.step)
             self.whys.append(f"{place.phase}/{place.role}/{place.label}: {why}")
         self.stopped = self.stopped or step.on_fail == "stop"

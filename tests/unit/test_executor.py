@@ -418,6 +418,19 @@ def test_a_lost_controller_makes_the_node_stop_reset_and_come_free() -> None:
     assert node.wants(Ship)
 
 
+def test_a_spawned_step_that_dies_before_the_reset_ends_it_leaves_no_dirty_node() -> None:
+    """What is left of a run may die of what ends the run; the reset has undone all that it is for."""
+    node = owing(step("a-1", verb="spawn", timeout_s=None))
+    key = node.key("a-1")
+    node.do(node.executor.exited(key, Exit(None, 9, 0.1, 0.2, 1000, node.now_ns), node.now_ns))
+    node.do(node.executor.lease_ended("the broker was silent", node.now_ns))
+    node.finish(key, code=None, signal=9)
+    node.start_all()
+    node.finish(node.key("a-1"))
+    assert [end.reason for end in node.of(StepFinished)] == ["ended_early", "exited"]
+    assert node.wants(Ship)[0] == Ship(RUN, dirty="")
+
+
 def test_with_on_lost_continue_the_phase_goes_on_to_its_end() -> None:
     """The network under test may cut the control network."""
     node = owing(on_lost="continue")
