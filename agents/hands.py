@@ -147,6 +147,15 @@ class Hands:
         if (part := self._parts.get(run_of(key))) is not None:
             self.drive(part, call(part.executor))
 
+    def stood_still(self, ns: int, now_ns: int) -> None:
+        """Blame nobody for this process' own silence, and let people know: figures may be wrong by it."""
+        log.warning("agent_stood_still", seconds=round(ns / 1e9, 1))
+        self.launching.postpone(ns, now_ns)
+        for part in [part for part in self._parts.values() if not part.shipping]:
+            node = part.executor.assign.node
+            said = f"the agent on {node} stood still for {ns / 1e9:.0f} s, perhaps with its whole machine"
+            self.drive(part, part.executor.notice(said, now_ns))
+
     def drive(self, part: Part, effects: list[Effect]) -> None:
         """Do what the executor of a part asks for, after all that the next life has to know is kept.
 

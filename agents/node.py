@@ -30,7 +30,7 @@ from fabric.config import Address
 from fabric.errors import DecodeError, FabricError, UsageError
 from fabric.log import get_logger
 from fabric.loop import Loop
-from fabric.protocol.limits import BEAT_S
+from fabric.protocol.limits import BEAT_S, SILENCE_S
 from fabric.protocol.messages import (
     Acknowledged,
     Assign,
@@ -54,6 +54,8 @@ from fabric.urgency import Urgency
 log = get_logger()
 
 S: Final = 1_000_000_000
+STILL_NS: Final = round(SILENCE_S * S)
+"""Between two turns, which begin each second: this process was stopped, or its machine stood still."""
 
 
 class Node:
@@ -104,6 +106,7 @@ class Node:
         self.hands_over = False
         self._refusal = self._way_out = ""  # for good
         self._beat_ns = 0
+        self._turned_ns = 0
         self._resume_ns: int | None = None
         self._hands = Hands(
             self.loop,
@@ -137,6 +140,7 @@ class Node:
             FabricError: If the broker refuses this node for good.
         """
         self._recover()
+        self._turned_ns = self._clock.now_ns()
         while not self._stopping:
             self._turn()
         self._leave()
@@ -158,6 +162,10 @@ class Node:
 
     def _turn(self) -> None:
         now_ns = self.loop.turn(self._deadline_ns())
+        still_ns, self._turned_ns = now_ns - self._turned_ns, now_ns
+        if still_ns > STILL_NS:
+            self._session.postpone(still_ns, now_ns)
+            self._hands.stood_still(still_ns, now_ns)
         self._session_do(self._session.expire(now_ns))
         for part in list(self._parts.values()):
             due_ns = part.executor.deadline_ns

@@ -171,6 +171,10 @@ class Session:
             return self.broken(now_ns)
         return self._hello(now_ns)
 
+    def postpone(self, ns: int, now_ns: int) -> None:
+        """Do not take the broker for silent because this process has stood still for so long."""
+        self.heard_ns = min(self.heard_ns + ns, now_ns)
+
     def receive(self, message: Message, now_ns: int) -> list[SessionEffect]:
         """Take any message from the broker; those that are not the session's only count as news."""
         if isinstance(message, Rejected):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+_LATE_NS = 500_000_000
+"""Who looks at a lease so long after its end has stood still, and so may the agent have, with the machine."""
+
 
 class Lease:
     """Ends when a connected agent is silent for ``lease_ns``, or none is connected for ``grace_ns``.
@@ -15,6 +18,7 @@ class Lease:
         self._since_ns = now_ns
         self.is_connected = False
         self.is_over = False
+        self._was_excused = False
 
     def connected(self, now_ns: int) -> None:
         """An agent has come."""
@@ -24,13 +28,13 @@ class Lease:
     def heard(self, now_ns: int) -> None:
         """The agent has said something, so the lease begins anew."""
         self._since_ns = now_ns
-        self.is_over = False
+        self.is_over = self._was_excused = False
 
     def lost(self, now_ns: int) -> None:
         """The agent's connection has ended."""
         self.is_connected = False
         self._since_ns = now_ns
-        self.is_over = False
+        self.is_over = self._was_excused = False
 
     @property
     def deadline_ns(self) -> int | None:
@@ -44,9 +48,12 @@ class Lease:
         return now_ns - self._since_ns
 
     def expire(self, now_ns: int) -> bool:
-        """Say whether the lease ends now; once."""
+        """Say whether the lease ends now; once.  It begins anew, once, if this process has stood still."""
         deadline_ns = self.deadline_ns
         if deadline_ns is None or now_ns < deadline_ns:
+            return False
+        if now_ns - deadline_ns > _LATE_NS and not self._was_excused:
+            self._since_ns, self._was_excused = now_ns, True
             return False
         self.is_over = True
         return True

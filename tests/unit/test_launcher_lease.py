@@ -52,3 +52,17 @@ def test_a_silent_agent_that_dies_leaves_a_new_grace() -> None:
     lease.lost(200)
     assert lease.deadline_ns == 210
     assert lease.expire(210)
+
+
+def test_a_launcher_that_has_stood_still_begins_the_lease_anew_once() -> None:
+    """With the machine, so that the agent could not speak either; but a lease does end."""
+    second = 1_000_000_000
+    lease = Lease(lease_ns=15 * second, grace_ns=10 * second, now_ns=0)
+    lease.connected(0)
+    assert not lease.expire(40 * second)
+    assert lease.deadline_ns == 55 * second
+    assert lease.expire(80 * second)
+    lease.heard(81 * second)
+    assert not lease.expire(120 * second), "the next time counts anew"
+    lease.lost(121 * second)
+    assert lease.expire(131 * second + 1)

@@ -185,6 +185,22 @@ def test_it_beats_and_notices_silence() -> None:
     assert ss.Disconnect in said(agent.after(0.6))
 
 
+def test_an_agent_that_has_stood_still_does_not_blame_the_broker() -> None:
+    """What the broker has said meanwhile may be on its way: the connection stays, and so do leases."""
+    agent = Agent()
+    agent.join()
+    agent.after(2)
+    agent.now_ns += 40 * NANOSECONDS
+    agent.session.postpone(40 * NANOSECONDS, agent.now_ns)
+    agent.after(0)
+    assert agent.session.state == "up"
+    assert agent.session.heard_ns == agent.now_ns - 2 * NANOSECONDS
+    agent.session.postpone(40 * NANOSECONDS, agent.now_ns)
+    assert agent.session.heard_ns == agent.now_ns, "not in the future"
+    agent.after(SILENCE_S)
+    assert agent.session.state == "away"
+
+
 def test_a_broker_that_does_not_know_us_gets_a_hello_at_once() -> None:
     """It has restarted; waiting for its silence would waste five seconds."""
     agent = Agent()
