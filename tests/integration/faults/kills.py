@@ -12,7 +12,6 @@ from typing import Final
 
 from click import echo
 
-from agents.launcher import tree
 from tests.integration.faults.case import Tail, program_in
 from tests.integration.faults.lab import FabricRun, Lab
 from tests.integration.faults.printing import Audit, Pieces, Stream, Witness, started
@@ -199,7 +198,7 @@ class Killer:
             agent.kill()
             agent.start()
             return True
-        launchers = list(tree.children(agent.pid))
+        launchers = agent.launchers
         for pid in launchers:
             os.kill(pid, signal.SIGKILL)
         return bool(launchers)

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -269,9 +270,17 @@ class Agent:
 
     @property
     def launcher(self) -> int:
-        """Pid of its launcher, which is the only child that an agent has."""
-        (pid,) = tree.children(self.pid)
+        """Pid of its launcher."""
+        (pid,) = self.launchers
         return pid
+
+    @property
+    def launchers(self) -> list[int]:
+        """Its only child, or the launcher that it has taken over from its last life; nothing at times."""
+        taken_over = re.findall(r"launcher_taken_over +pid=(\d+)", self._said())
+        return list(tree.children(self.pid)) or [
+            pid for pid in map(int, taken_over[-1:]) if not tree.is_dead(pid)
+        ]
 
     def kill(self) -> None:
         """End it as a crash does."""
