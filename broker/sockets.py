@@ -1,7 +1,9 @@
 """The four sockets of the broker, and the handler that says who may connect to them."""
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self
 
 import zmq
@@ -22,7 +24,12 @@ _TYPES: Final[Mapping[Domain, int]] = {
     "feed": zmq.XPUB,
 }
 _ATTEMPTS: Final = 50
-"""So often four neighbouring ports are looked for where the kernel is to choose."""
+"""So often four neighbouring ports are looked for where none is named."""
+
+_LOWEST_PORT: Final = 10_240
+_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+"""From which the kernel takes ports of connections: between those of a thousand agents on this machine four
+free ones in a row are rare, and a broker that starts again may find one of its own taken."""
 
 _LOOPBACK: Final[Mapping[str, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - is translated away
 
@@ -70,14 +77,22 @@ class Sockets:
 
 
 def _bind(context: Context, address: Address, keys: KeyPair) -> dict[Domain, Socket]:
+    if address.port:
+        return _bind_once(context, address, keys)
     for _ in range(_ATTEMPTS):
         try:
-            return _bind_once(context, address, keys)
+            return _bind_once(context, address.at(_any_port()), keys)
         except FabricError:
-            if address.port:
-                raise
-            # The kernel chose a port with a neighbour in use, or the highest one.
+            continue  # one of the four is in use
     raise FabricError(f"no {PORTS} free ports in a row were found on {address.host}")
+
+
+def _any_port() -> int:
+    """Return a port from which four may be free: below those of connections; else 0, for the kernel."""
+    highest = int(_RANGE.read_text().split()[0]) - PORTS if _RANGE.exists() else 0
+    if highest <= _LOWEST_PORT:
+        return 0
+    return random.randrange(_LOWEST_PORT, highest)  # noqa: S311 - no secret
 
 
 def _bind_once(context: Context, address: Address, keys: KeyPair) -> dict[Domain, Socket]:

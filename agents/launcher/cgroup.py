@@ -178,12 +178,12 @@ class Cgroups:
 def _hand_down(controller: str, path: str) -> None:
     """Have a controller in the cgroups below a launcher's.
 
-    The system refuses where the controller is not delegated to us, or where processes are beside them: those
-    of a cgroup that was delegated are ours, and go out of the way.
+    What is above is ours only if it was delegated; the root cgroup is the system's, though it would take it.
+    The kernel refuses where processes are beside them: those of our cgroup go out of the way.
     """
     above = path.rsplit("/", 1)[0]
     control = f"{above}/cgroup.subtree_control"
-    if not _write(control, f"+{controller}") and is_delegated(above):
+    if is_delegated(above) and not _write(control, f"+{controller}"):
         _move_inside(above)
         _write(control, f"+{controller}")
     _write(f"{path}/cgroup.subtree_control", f"+{controller}")

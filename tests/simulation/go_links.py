@@ -20,18 +20,18 @@ class Link:
     def send(self, deliver: Callable[[], None]) -> None:
         """Deliver after a while, or not at all."""
         random, now_ns = self.world.random, self.world.now_ns
-        if (self.loss and random.random() < self.loss) or self.is_cut(now_ns):
+        if (self.loss and random.random() < self.loss) or (self.cuts and self.is_cut(now_ns)):
             return
         delay_ns = self.base_ns + (random.randrange(self.jitter_ns) if self.jitter_ns else 0)
         if self.tail and random.random() < self.tail:
             delay_ns += random.randrange(60 * MS)
         arrival_ns = now_ns + delay_ns
-        if not self.is_cut(arrival_ns):
+        if not self.cuts or not self.is_cut(arrival_ns):
             self.world.at(arrival_ns, deliver)
 
     def is_cut(self, at_ns: int) -> bool:
         """Whether nothing passes at an instant."""
-        return bool(self.cuts) and any(begin <= at_ns < end for begin, end in self.cuts)
+        return any(begin <= at_ns < end for begin, end in self.cuts)
 
     def open_ns(self, from_ns: int) -> int:
         """Return when it next passes anything."""

@@ -7,7 +7,7 @@ from typing import Final
 from tests.simulation.go_checks import outcome
 from tests.simulation.go_lab import GoLab, Story
 
-NODES: Final = (2, 2, 3, 2, 2, 3, 2, 5)
+NODES: Final = (2, 2, 3, 2, 2, 2, 2, 4)
 """Two are enough for most that can go wrong."""
 
 REPEATS: Final = (1, 1, 1, 1, 2)

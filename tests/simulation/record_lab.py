@@ -464,6 +464,7 @@ class RecordLab:
 
     def run(self) -> None:
         """Run to the end, and check that everybody has everything."""
+        self.world.run(lambda: self.world.now_ns > self.writing_ns, LIMIT_NS)
         assert self.world.run(self._is_shipped, LIMIT_NS), "something is never stored"
         self.hub.is_open = False
         assert self.world.run(self._is_read, self.world.now_ns + LIMIT_NS), "something is never read"
@@ -480,9 +481,7 @@ class RecordLab:
 
     def _is_shipped(self) -> bool:
         sources = self.sources.values()
-        if self.world.now_ns <= self.writing_ns or not self.controller.is_shipped:
-            return False
-        if not all(source.alive for source in sources):
+        if not self.controller.is_shipped or not all(source.alive for source in sources):
             return False
         journals = [one for source in sources for one in source.journals.values()]
         return all(one.acknowledged == one.appended for one in journals)

@@ -8,7 +8,7 @@ from tests.simulation import go_stories
 from tests.simulation.go_lab import Story
 from tests.simulation.go_stories import play
 
-GOES = 850
+GOES = 970
 """Schedules of each kind; `scripts/soak` goes through many more, with other seeds."""
 
 Found = Counter[tuple[str, str]]

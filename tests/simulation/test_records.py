@@ -7,7 +7,7 @@ from tests.simulation.shrink import check
 from tests.simulation.troubles import RECORD_KINDS, Story, Trouble, any_story, small_story
 from tests.simulation.world import MS
 
-SMALL = 600
+SMALL = 700
 """Of labs with two nodes, in each part; `scripts/soak` goes through many more, with other seeds."""
 
 PARTS = 4

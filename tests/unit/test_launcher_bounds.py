@@ -79,3 +79,16 @@ def test_a_leaf_without_controllers_keeps_nothing() -> None:
     leaf = Leaf.__new__(Leaf)
     leaf.path = f"/nowhere/{os.getpid()}"
     assert not leaf.limit("processes", 7)
+
+
+def test_a_cgroup_that_was_not_delegated_hands_nothing_down(tmp_path: Path) -> None:
+    """An agent of root in the root cgroup would else change what all of the system has."""
+    control = tmp_path / "cgroup.subtree_control"
+    control.touch()
+    leaf = tmp_path / "testfabric-x" / "1"
+    leaf.mkdir(parents=True)
+    (leaf / "cgroup.procs").touch()
+    made = object.__new__(Leaf)
+    made.path, made.is_limited = str(leaf), False
+    assert not made.limit("memory", 1 << 20)
+    assert control.read_text() == ""
