@@ -76,6 +76,7 @@ class Put:
         sources: What is wanted.
         send: Asks the controller; False if that is not possible now.
         why_not: Says why a real path must not be written; "" if it may.  None: any may.
+        shared: The run's directory, if others than the agent's user can make links in it.
     """
 
     def __init__(
@@ -84,7 +85,9 @@ class Put:
         base: Path,
         sources: tuple[FileSource, ...],
         send: Send,
+        *,
         why_not: Callable[[str], str] | None = None,
+        shared: Path | None = None,
     ) -> None:
         self.problem = ""
         self.full_disk: FullDisk | None = None
@@ -93,6 +96,7 @@ class Put:
         self._sources = sources
         self._send = send
         self._why_not = why_not
+        self._shared = shared
         self._next = 0
         self._incoming: _Incoming | None = None
 
@@ -165,9 +169,10 @@ class Put:
             return False
         target = self._base / source.path
         with _about(target):
-            self._check(os.path.realpath(target.parent), target.name)
+            self._check(os.path.realpath(target.parent), target)
             target.parent.mkdir(parents=True, exist_ok=True)
-            place_fd = -1 if self._why_not is None else os.open(target.parent, os.O_PATH | os.O_DIRECTORY)
+            is_checked = self._why_not is not None or self._shared is not None
+            place_fd = os.open(target.parent, os.O_PATH | os.O_DIRECTORY) if is_checked else -1
             try:
                 place, part, fd = self._open(target, place_fd)
             except OSError:
@@ -184,15 +189,22 @@ class Put:
         place = target
         if place_fd >= 0:
             place = Path(f"/proc/self/fd/{place_fd}") / target.name
-            self._check(os.fspath(place.parent.readlink()), target.name)  # a link may have come in between
+            self._check(os.fspath(place.parent.readlink()), target)  # a link may have come in between
         if kind := in_the_way(place):
             raise OSError(0, f"it is {kind} there")
         part = self._part(place)
         return place, part, os.open(part, _NEW, 0o600)
 
-    def _check(self, directory: str, name: str) -> None:
-        if self._why_not is not None and (why := self._why_not(f"{directory.rstrip('/')}/{name}")):
+    def _check(self, directory: str, target: Path) -> None:
+        """Look at where a target's directory really is."""
+        if self._why_not is not None and (why := self._why_not(f"{directory.rstrip('/')}/{target.name}")):
             raise OSError(0, why)
+        if self._shared is not None and _is_below(os.path.normpath(target.parent), self._shared):
+            real = os.path.realpath(self._shared)
+            if not _is_below(directory, Path(real)):
+                raise OSError(
+                    0, f"a step's user can make the link that leads to {directory}: name that as `dir`"
+                )
 
     def _part(self, target: Path) -> Path:
         """Return where the file is made: it has to be on the same file system to take its place at once."""
@@ -286,6 +298,10 @@ class Put:
         self.problem = f"cannot write {path}: {error.strerror or error}"
         if error.errno in FULL:
             self.full_disk = FullDisk(str(Path(path).parent), str(path))
+
+
+def _is_below(path: str, directory: Path) -> bool:
+    return path == str(directory) or path.startswith(f"{directory}/")
 
 
 def _close_all(*fds: int) -> None:

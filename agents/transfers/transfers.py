@@ -1,6 +1,8 @@
 """All puts and fetches of this node, each a little at a time."""
 
+import os
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -82,7 +84,9 @@ class Transfers:
         if step.verb == "put":
             base = scratch / (step.dir or "")
             guard = None if self._guard is None else partial(self._guard.why_not_written, scratch=scratch)
-            self._jobs[key] = _Job(Put(self._stock(journal.run), base, step.files, self._send, guard))
+            shared = scratch if _is_shared(scratch) else None
+            put = Put(self._stock(journal.run), base, step.files, self._send, why_not=guard, shared=shared)
+            self._jobs[key] = _Job(put)
         else:
             self._jobs[key] = _Job(self._fetch(key, step, step.paths, journal, scratch))
 
@@ -176,3 +180,12 @@ class Transfers:
             self._brought(key, full)
         else:
             self._transferred(key, job.work.failed, job.work.message(), full)
+
+
+def _is_shared(directory: Path) -> bool:
+    """Say whether others than this process' user can write in a directory."""
+    try:
+        status = directory.stat()
+    except OSError:
+        return False  # whoever writes there will be told
+    return status.st_uid != os.geteuid() or bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))

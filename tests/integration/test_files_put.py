@@ -185,6 +185,32 @@ def test_the_same_file_comes_once(tmp_path: Path, folder: Path) -> None:
     assert lab.files == {"a.sh": b"a.sh"}
 
 
+def test_no_link_of_a_user_of_the_node_leads_a_put_elsewhere(tmp_path: Path, folder: Path) -> None:
+    """An agent that is root would write for a step's user where that user may not."""
+    lab = Lab(tmp_path, found(folder, PutSource(source="a.sh", target="sub/")))
+    outside, link = tmp_path / "outside", lab.scratch / "sub"
+    outside.mkdir()
+
+    def make_link(_path: str) -> str:
+        if not link.is_symlink():
+            link.symlink_to(outside)
+        return ""
+
+    files = on_the_node(lab.sources)
+    for why_not in (make_link, None):  # just behind the first look; long before
+        put = lab.put(Put(lab.stock, lab.scratch, files, lab._ask, why_not=why_not, shared=lab.scratch))
+        assert "the link that leads to" in put.problem
+        assert not any(outside.iterdir())
+    assert not lab.put().failed, "nobody else can make links there"
+    assert (outside / "a.sh").exists()
+    link.unlink()
+    (lab.scratch / "real").mkdir()
+    link.symlink_to("real")
+    put = lab.put(Put(lab.stock, lab.scratch, files, lab._ask, shared=lab.scratch))
+    assert not put.failed, "it stays within"
+    assert (lab.scratch / "real" / "a.sh").exists()
+
+
 def test_two_steps_that_want_one_file_pull_it_once(tmp_path: Path, folder: Path) -> None:
     """Two roles of one node often put the same tool."""
     sources = found(folder, PutSource(source="a.sh", target="one"))
