@@ -132,7 +132,7 @@ def main(
         if resume:
             old = resumption(resume, trial, broker, output, vault=vault, patience_s=patience, quiet=quiet)
         loaded = old.trial if old else _load(trial, nodes, sets, vault)
-        wanted = old.phases if old else phases.split(",") if phases else loaded.phases
+        wanted = old.phases if old else loaded.phases if phases is None else phases.split(",")
         selected = select_phases(wanted, loaded.phases)
         if plan:
             _warn(loaded, quiet=quiet)

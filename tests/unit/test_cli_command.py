@@ -44,6 +44,12 @@ def test_a_mistake_on_a_command_line_is_a_line_and_a_hint(line: str, sentence: s
     assert result.stderr == f"error: {sentence}\nhint: {hint}\n"
 
 
+def test_phases_that_are_named_by_nothing_are_a_mistake() -> None:
+    """``--phases "$PHASES"`` with a variable that is not set would run the whole trial."""
+    result = CliRunner().invoke(main, ["run", "--plan", "--phases", "", "configs/trials/hello.toml"])
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (2, "error: there is no phase ``")
+
+
 def test_a_value_from_the_environment_says_so() -> None:
     """Who has not typed it would not find it."""
     result = CliRunner().invoke(main, ["tail"], env={"FABRIC_TAIL_CLOCK": "mine"})
