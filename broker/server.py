@@ -219,12 +219,13 @@ class Server:
         self._hands.hear(peer, message, frame, now_ns)
 
     def _records_came(self, now_ns: int) -> None:
+        begun_ns = self._clock.now_ns()
         for received in receive_now(self._sockets.sink, BATCHES_PER_TURN, self._traffic):
             user = self._who(received, now_ns)
             if user is not None and user.role == "node":
                 with self._contained(received, now_ns):
                     self._take(user, received, now_ns)
-            if self._hands.is_stalled or self._clock.now_ns() - now_ns >= TURN_NS:
+            if self._hands.is_stalled or self._clock.now_ns() - begun_ns >= TURN_NS:
                 return
 
     def _take(self, user: UserId, received: Received, now_ns: int) -> None:
