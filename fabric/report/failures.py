@@ -4,9 +4,10 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from fabric.controller.desk import SPARED
 from fabric.controller.entry import Read
 from fabric.protocol.names import StepId
-from fabric.protocol.records import MetricMissing, StepFinished
+from fabric.protocol.records import MetricMissing, Notice, StepFinished
 from fabric.report.events import step_of
 from fabric.report.recent import Line, Recent, Words
 from fabric.report.sentences import ending
@@ -49,6 +50,7 @@ class Failures:
         """Failures of which nothing but a line was told."""
         self._recent = Recent()
         self._by_kind: dict[Hashable, Failure] = {}
+        self._spared: set[str] = set()  # nodes that were given up and do not matter
         self._due_ns: int | None = None
 
     @property
@@ -65,7 +67,11 @@ class Failures:
         """Take the next record in."""
         self._recent.take(read)
         record = read.record
-        if isinstance(record, StepFinished) and record.failed and not record.retried:
+        if isinstance(record, Notice) and not read.node and record.message.endswith(SPARED):
+            self._spared.add(record.message.partition(" ")[0])
+        elif isinstance(record, StepFinished) and record.failed and not record.retried:
+            if record.reason == "lost" and read.node in self._spared:
+                return  # what the quorum does without is said already, and fails nothing
             kind = (record.reason, record.exit_code, record.signal)
             self._failed(read.node, record, kind, ending(record), now_ns)
         elif isinstance(record, MetricMissing):

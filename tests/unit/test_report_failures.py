@@ -3,7 +3,9 @@
 import tracemalloc
 from dataclasses import replace
 
+from fabric.controller.desk import SPARED
 from fabric.controller.entry import Read
+from fabric.protocol.records import Notice, StepFinished
 from fabric.report.blocks import FailureText, look
 from fabric.report.failures import KEPT, WAIT_NS, Failures
 from fabric.report.recent import ENDED, LINES, Line, Recent
@@ -53,6 +55,20 @@ def test_what_fails_alike_on_many_nodes_is_told_once() -> None:
     text = block(reads)
     assert text[0].endswith("failed on lab[1-97] (97 nodes): exit 1 after 2.1 s")
     assert text[1:3] == ["    last line of lab1:", "      │ no"]
+
+
+def test_what_the_quorum_did_without_is_no_failure() -> None:
+    """That the node is gone, and does not matter, was a line; what failed otherwise is told still."""
+    gone = Notice(t_ns=0, bound_ns=0, level="warning", message=f"lab1 has restarted{SPARED}")
+    end = finished(exit_code=1)
+    assert isinstance(end.record, StepFinished)
+    lost = plain(replace(end.record, reason="lost"), end.node)
+    failures = Failures()
+    for read in (plain(gone), lost):
+        failures.take(read, 0)
+    assert failures.all == ()
+    failures.take(end, 0)
+    assert len(failures.all) == 1
 
 
 def test_the_number_of_attempts_is_told() -> None:
