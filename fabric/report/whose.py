@@ -22,7 +22,8 @@ class Whose:
             self._begun.add(record.phase)
 
     def name(self, step: StepId) -> str:
-        """Return what to call a step.  One of a phase that was not seen to begin is of the next one."""
+        """Return what to call a step.  One of a phase that was not seen to begin is of the next."""
         short = f"{step.role}/{step.label}"
         is_earlier = step.phase_id != self._phase and step.phase_id in self._begun
-        return f"{step.phase}/{short}" if is_earlier else short
+        is_alone = step.repeat == 0  # the reset that a node does by itself, whatever the others do
+        return f"{step.phase}/{short}" if is_earlier or is_alone else short

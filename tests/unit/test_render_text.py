@@ -99,11 +99,13 @@ def test_what_an_earlier_phase_has_spawned_is_told_from_a_step_of_the_same_name(
         reads = [early, Read(1, "", begun, b""), output(b"a\n", step=spawned)]
         told += [line for read in reads if read for line in renderer.render(read, 0) if "db" in line]
     told += renderer.render(output(b"b\n", step=step), 0)
+    told += renderer.render(output(b"c\n", step="0/reset/db/db-1"), 0)
     assert [" ".join(line.split()[2:]) for line in told] == [
         "lab3 db/db-1 │ a",
         "lab3 db/db-1 │ early",
         "lab3 startup/db/db-1 │ a",
         "lab3 db/db-1 │ b",
+        "lab3 reset/db/db-1 │ c",
     ]
 
 
