@@ -45,6 +45,7 @@ class Lab:
         links: Called with the lab when its broker is there; returns the address that each node is to use.
         forked: Fork the agents from one process that has imported what they need (`nursery.py`), for there
             are so many that their imports would take minutes.
+        extra: Environment of "broker" or "agents" alone, as far as they are forked.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class Lab:
         cpus: Sequence[int] | None = None,
         links: "Callable[[Lab], Mapping[str, str]] | None" = None,
         forked: bool = False,
+        extra: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
+        self._extra = extra or {}
         self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir=place))
         self.nodes = tuple(nodes)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -150,7 +153,7 @@ class Lab:
         self.processes["nursery"] = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("nursery.py"))],
             stdin=subprocess.PIPE,
-            env=os.environ | {"XDG_CONFIG_HOME": str(self.directory)},
+            env=os.environ | {"XDG_CONFIG_HOME": str(self.directory), **self._extra.get("agents", {})},
         )
 
     def _spawn(
@@ -163,7 +166,7 @@ class Lab:
                 stderr=log,
                 stdout=subprocess.DEVNULL,
                 pass_fds=() if pass_fd is None else (pass_fd,),
-                env=os.environ | {"XDG_CONFIG_HOME": str(self.directory)},
+                env=os.environ | {"XDG_CONFIG_HOME": str(self.directory), **self._extra.get(module, {})},
             )
 
 

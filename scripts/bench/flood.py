@@ -2,7 +2,8 @@
 """Resident memory of all processes while many agents print at full speed, and who reads stands still.
 
 Floor: the same processes before the flood.  A tail is stopped by SIGSTOP soon after the begin; with
-`--slow controller` it is the controller, for a while.
+`--slow controller` it is the controller, for a while.  With `--disk broker --disk-ms 500` each sync of the
+broker's disk takes half a second longer.
 """
 
 import argparse
@@ -12,8 +13,10 @@ import subprocess
 import time
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from common import Lab, end_cleanly, program
+from native import slow_disk
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -110,11 +113,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=15)
     parser.add_argument("--slow", choices=("tail", "controller"), default="tail", help="who stands still")
     parser.add_argument("--place", type=Path, help="where the records go")
+    parser.add_argument("--disk", choices=("broker", "agents"), default="broker", help="whose disk is slow")
+    parser.add_argument("--disk-ms", type=int, default=0, help="that each sync of it takes longer")
     options = parser.parse_args()
     end_cleanly()
     nodes = [f"n{index}" for index in range(options.agents)]
-    with Lab(nodes, options.place, forked=True) as lab:
-        flood(lab, options.seconds, options.slow)
+    with TemporaryDirectory() as built:
+        extra = {options.disk: slow_disk(Path(built), options.disk_ms)} if options.disk_ms else None
+        with Lab(nodes, options.place, forked=True, extra=extra) as lab:
+            flood(lab, options.seconds, options.slow)
 
 
 if __name__ == "__main__":

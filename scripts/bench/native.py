@@ -22,11 +22,24 @@ class Programs:
     mpi_start: str | None
 
 
-def build(directory: Path) -> Programs:
-    """Compile all of them into a directory."""
+def slow_disk(directory: Path, ms: int) -> dict[str, str]:
+    """Compile what makes a disk slow; return the environment for programs that are to have such a one."""
+    target = directory / "slow_disk.so"
+    source = SOURCES / "slow_disk.c"
+    subprocess.run([_compiler(), *FLAGS, "-shared", "-fPIC", "-o", target, source, "-ldl"], check=True)
+    return {"LD_PRELOAD": str(target), "SLOW_DISK_MS": str(ms)}
+
+
+def _compiler() -> str:
     compiler = shutil.which("cc")
     if compiler is None:
         raise SystemExit("there is no C compiler (cc): apt-get install gcc libc6-dev")
+    return compiler
+
+
+def build(directory: Path) -> Programs:
+    """Compile all of them into a directory."""
+    compiler = _compiler()
 
     def compiled(name: str, source: str, *flags: str, by: str = compiler) -> str:
         target = directory / name
