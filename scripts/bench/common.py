@@ -46,6 +46,7 @@ class Lab:
         forked: Fork the agents from one process that has imported what they need (`nursery.py`), for there
             are so many that their imports would take minutes.
         extra: Environment of "broker" or "agents" alone, as far as they are forked.
+        nice: Of forked agents and their programs, so that a broker has its processor as on its own machine.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class Lab:
         links: "Callable[[Lab], Mapping[str, str]] | None" = None,
         forked: bool = False,
         extra: Mapping[str, Mapping[str, str]] | None = None,
+        nice: int = 0,
     ) -> None:
         self._extra = extra or {}
+        self._nice = nice
         self.directory = Path(tempfile.mkdtemp(prefix="bench-", dir=place))
         self.nodes = tuple(nodes)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -151,7 +154,7 @@ class Lab:
 
     def _start_nursery(self) -> None:
         self.processes["nursery"] = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("nursery.py"))],
+            ["nice", "-n", str(self._nice), sys.executable, str(Path(__file__).with_name("nursery.py"))],
             stdin=subprocess.PIPE,
             env=os.environ | {"XDG_CONFIG_HOME": str(self.directory), **self._extra.get("agents", {})},
         )

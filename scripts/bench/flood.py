@@ -18,6 +18,9 @@ from tempfile import TemporaryDirectory
 from common import Lab, end_cleanly, program
 from native import slow_disk
 
+NICE = 10
+"""Of the agents: two hundred of them on the machine of the broker would leave it a hundredth of a processor."""
+
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -120,7 +123,7 @@ def main() -> None:
     nodes = [f"n{index}" for index in range(options.agents)]
     with TemporaryDirectory() as built:
         extra = {options.disk: slow_disk(Path(built), options.disk_ms)} if options.disk_ms else None
-        with Lab(nodes, options.place, forked=True, extra=extra) as lab:
+        with Lab(nodes, options.place, forked=True, extra=extra, nice=NICE) as lab:
             flood(lab, options.seconds, options.slow)
 
 
