@@ -19,7 +19,7 @@ from common import Lab, end_cleanly, program
 from native import slow_disk
 
 NICE = 10
-"""Of the agents: two hundred of them on the machine of the broker would leave it a hundredth of a processor."""
+"""Of the agents: two hundred on the machine of the broker would leave it a hundredth of a processor."""
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
