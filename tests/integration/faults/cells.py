@@ -93,8 +93,8 @@ def expected(cell: Cell, node: str) -> Expected:
         case "launcher", "kill" | "stop-for-good" if cell.stage == "fetch":
             return Expected("pass")  # the agent does that itself, and has another launcher for the reset
         case "launcher", "kill" | "stop-for-good":
-            if cell.stage == "reset":  # nobody knows what it has undone
-                return Expected("dirty", state="dirty", resets=0, names=node)
+            if cell.stage == "reset":  # nobody knows; below one that stands still it goes on
+                return Expected("dirty", state="dirty", resets=int(cell.fault != "kill"), names=node)
             return Expected("error", names=node)
         case "controller", "kill":
             return Expected("error", names="the controller was lost")
