@@ -101,24 +101,17 @@ def main(
     goes on.
     """
     with reported_errors():
-        if check_config:
-            say_checked(config)
-            return
         if doctor:
             raise SystemExit(_look(broker, name, state_dir, quiet=logs["quiet"]))
-        if broker is None:
-            hint = "the URL behind fabric-agent, or broker = under [agent] in its settings"
-            raise UsageError("where the broker is has to be said", hint=hint)
         from agents.launching import Arming, Patience
         from agents.policy_settings import read_policy
-        from agents.run import Options, run_agent
+        from agents.run import Options, run_agent, understood
 
-        set_up_logs(**logs)
         told = {"allow_user": allow_user, "allow_path": allow_path, "read_only_put": read_only_put}
         rules = read_policy(told, policy, section_of(click.get_current_context(), "policy"))
         patience = Patience(*launcher_patience) if launcher_patience else Patience()
         options = Options(
-            url=broker,
+            url=_said(broker),
             join=join,
             name=name,
             labels=labels,
@@ -129,7 +122,19 @@ def main(
             arming=Arming(arming, spin, rules),
             patience=replace(patience, disk_s=disk_patience) if disk_patience else patience,
         )
+        if check_config:
+            understood(options)
+            say_checked(config, policy)
+            return
+        set_up_logs(**logs)
         run_agent(options)
+
+
+def _said(broker: str | None) -> str:
+    if broker is None:
+        hint = "the URL behind fabric-agent, or broker = under [agent] in its settings"
+        raise UsageError("where the broker is has to be said", hint=hint)
+    return broker
 
 
 def _look(broker: str | None, name: str | None, state_dir: Path | None, *, quiet: bool) -> int:

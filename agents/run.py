@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from agents.identity import Identity
 from agents.launching import Arming, Patience
@@ -37,6 +37,31 @@ class Options:
     arming: Arming = field(default_factory=Arming)
 
 
+class Told(NamedTuple):
+    """What is meant by the options."""
+
+    broker: config.Address
+    name: str
+    labels: tuple[str, ...]
+    announced: dict[str, str]
+    token: JoinToken | None
+
+
+def understood(options: Options) -> Told:
+    """Return what is meant by options, which need nothing of this machine for it.
+
+    Raises:
+        UsageError: If one of them is wrong.
+    """
+    return Told(
+        broker=config.parse_url(options.url),
+        name=name_of(options.name),
+        labels=tuple(checked_label(label) for label in options.labels),
+        announced=dict(read_address(text) for text in options.addresses),
+        token=JoinToken.parse(options.join) if options.join else None,
+    )
+
+
 def run_agent(options: Options) -> None:
     """Serve until a signal, or the end of the lifeline.
 
@@ -47,20 +72,16 @@ def run_agent(options: Options) -> None:
         FabricError: If an option, the state directory or the key is wrong, or the broker refuses.
     """
     check_descriptor_limit()
-    broker = config.parse_url(options.url)
-    name = name_of(options.name)
-    labels = tuple(checked_label(label) for label in options.labels)
-    announced = dict(read_address(text) for text in options.addresses)
-    token = JoinToken.parse(options.join) if options.join else None
-    state = AgentState.lock(directory_of(options.state_dir, name))
+    told = understood(options)
+    state = AgentState.lock(directory_of(options.state_dir, told.name))
     try:
-        identity = Identity(state.directory, name, broker, token)
+        identity = Identity(state.directory, told.name, told.broker, told.token)
         node = Node(
             state,
             identity,
-            broker,
-            labels=labels,
-            announced=announced,
+            told.broker,
+            labels=told.labels,
+            announced=told.announced,
             patience=options.patience,
             arming=options.arming,
         )

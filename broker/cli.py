@@ -77,14 +77,10 @@ def main(
         from broker.retention import parse_keep
 
         kept = parse_keep(keep) if keep else None
-        if check_config:
-            say_checked(config)
-            return
         if doctor:
             raise SystemExit(_look(listen, state_dir, quiet=logs["quiet"]))
-        from broker.service import Request, serve
+        from broker.service import Request, serve, understood
 
-        set_up_logs(**logs)
         request = Request(
             listen=listen,
             state_dir=state_dir,
@@ -94,6 +90,11 @@ def main(
             keep=kept,
             ephemeral=ephemeral,
         )
+        if check_config:
+            understood(request)
+            say_checked(config)
+            return
+        set_up_logs(**logs)
         serve(request, partial(_say, quiet=logs["quiet"]))
 
 

@@ -44,10 +44,11 @@ class Identity:
         """
         return cls(broker_keys(directory)[0], directory)
 
-    def invitation(self, catalogue: Catalogue, now_ns: int) -> tuple[JoinToken, SaveAccess]:
-        """Return a token with which any number of nodes can join, for an hour at most, half of one at least.
+    def invitation(self, catalogue: Catalogue, now_ns: int) -> tuple[JoinToken, float, SaveAccess]:
+        """Return a token with which any number of nodes can join, for how many seconds, and what was saved.
 
-        A broker that starts again soon prints the same one: somebody may be on the way with it.
+        They are an hour; a broker that starts again within half of one prints the same token: somebody may be
+        on the way with it.
 
         Raises:
             FabricError: If it cannot be kept.
@@ -57,7 +58,7 @@ class Identity:
         if kept is not None:
             info = known.get(digest_of(kept))
             if info is not None and info.expires_ns - now_ns >= INVITATION_S * S / 2:
-                return kept, SaveAccess()
+                return kept, (info.expires_ns - now_ns) / S, SaveAccess()
         token = JoinToken.new(self.keys.public)
         info = InvitationInfo(
             digest=digest_of(token),
@@ -72,7 +73,7 @@ class Identity:
         over = tuple(one.digest for one in own if one.expires_ns <= now_ns)
         catalogue.access.save(invited=[info], gone=over)
         write_secret(self.directory / _TOKEN, {"token": token.text})
-        return token, SaveAccess(invitations=(info,), gone=over)
+        return token, INVITATION_S, SaveAccess(invitations=(info,), gone=over)
 
     def _kept_token(self) -> JoinToken | None:
         values = read_secret(self.directory / _TOKEN, frozenset({"token"}))

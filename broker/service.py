@@ -42,15 +42,25 @@ class Request:
     ephemeral: bool = False  # remove the state directory at the end
 
 
+def understood(request: Request) -> Address:
+    """Return where to listen.
+
+    Raises:
+        UsageError: If the command line asks for what cannot be.
+    """
+    address = parse_listen_url(request.listen)
+    if request.ephemeral and request.state_dir is None:
+        raise UsageError("--ephemeral removes the state directory, so it has to be named: --state-dir")
+    return address
+
+
 def serve(request: Request, say: Say) -> None:
     """Serve until SIGTERM, SIGINT or the end of the lifeline.
 
     Raises:
         FabricError: If it cannot be started.
     """
-    address = parse_listen_url(request.listen)
-    if request.ephemeral and request.state_dir is None:
-        raise UsageError("--ephemeral removes the state directory, so it has to be named: --state-dir")
+    address = understood(request)
     log.debug("descriptors_raised", limit=raise_descriptor_limit())
     check_descriptor_limit()
     home = Home.open(request.state_dir or state_dir("broker"))
@@ -83,7 +93,7 @@ def _serve_from(home: Home, address: Address, request: Request, say: Say) -> Non
         path = request.operator_file or operator_access_path(reach)
         now_ns = clock.now_ns()
         server.learn(give_access(home.catalogue, home.identity, reach, path, now_ns))
-        token, invited = home.identity.invitation(home.catalogue, now_ns)
+        token, left_s, invited = home.identity.invitation(home.catalogue, now_ns)
         server.learn(invited)
         log.info("broker_serves", url=str(server.address), epoch=home.epoch, operator_file=str(path))
         if request.announce_fd is not None:
@@ -91,7 +101,7 @@ def _serve_from(home: Home, address: Address, request: Request, say: Say) -> Non
         elif is_public:
             say(_HOW_TO_INVITE.format(path=path), True)
         else:
-            _explain(reach, token, path, say)
+            _explain(reach, token, left_s, path, say)
         server.serve()
     finally:
         server.close()
@@ -106,7 +116,7 @@ def _announce(fd: int, address: Address, token: JoinToken, operator_file: Path) 
 
 _HOW_TO = """\
 Run the line above on every node of the lab (--name gives a node another name than its host's); it can be used
-within the next half hour at least, afterwards `fabric keys invite` makes another one.
+for {minutes} minutes, afterwards `fabric keys invite` makes another one.
 Then, as this user: fabric nodes, fabric-run TRIAL.  Your key is in {path}."""
 
 _HOW_TO_INVITE = """\
@@ -114,9 +124,9 @@ The operator's key is in {path}.  As this user: `fabric keys invite --role node`
 prints the line that starts an agent.  It is not printed here: who may read the journal could use it."""
 
 
-def _explain(address: Address, token: JoinToken, path: Path, say: Say) -> None:
+def _explain(address: Address, token: JoinToken, left_s: float, path: Path, say: Say) -> None:
     """Print what a person needs next; the line for copying is all that goes to stdout."""
     say(f"fabric-agent {address} --join {token.text}", False)
-    say(_HOW_TO.format(path=path), True)
+    say(_HOW_TO.format(path=path, minutes=int(left_s // 60)), True)
     if address.host in _LOOPBACK:
         say("Only this machine can reach it; --listen tcp://0.0.0.0 lets other machines in.", True)

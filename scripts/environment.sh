@@ -27,7 +27,7 @@ prepare_environment() {
         return
     fi
     python=$(find_python)
-    echo "installing into .venv ..." >&2
+    echo "installing into .venv ... (takes a minute or two)" >&2
     .venv/bin/python -c 'import pip' 2> /dev/null || "$python" -m venv --clear .venv
     .venv/bin/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
     echo "$stamp" > .venv/installed-for

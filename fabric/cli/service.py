@@ -51,7 +51,7 @@ def config_options(section: str, sections: "Callable[[], Sections]") -> Callable
             "--check-config",
             is_flag=True,
             allow_from_autoenv=False,
-            help="Only read the settings; exit with 0 if nothing is wrong, else with 2.",
+            help="Only read options and settings as a start does; exit with 0 if they are right, or 2.",
         )(function)
         return option(
             "--config",
@@ -122,9 +122,12 @@ def section_of(ctx: click.Context, name: str) -> dict[str, Any]:
     return found
 
 
-def say_checked(config: Path | None) -> None:
+def say_checked(*files: Path | None) -> None:
     """Print what ``--check-config`` found: nothing wrong, or there was an error before."""
-    click.echo(f"{config}: ok" if config else "no settings file; the options are ok")
+    for file in filter(None, files):
+        click.echo(f"{file}: ok")
+    if not any(files):
+        click.echo("no settings file; the options are ok")
 
 
 def ephemeral_option(function: F) -> F:

@@ -45,6 +45,22 @@ def test_every_example_loads(file: Path) -> None:
     assert load_trial(ROOT / file).warnings == ()
 
 
+@pytest.mark.parametrize("service", ["broker", "agent"])
+def test_settings_that_are_not_called_examples_are_shown_as_they_are_without_a_line(service: str) -> None:
+    """The files say so, and who leaves a line out goes by it."""
+    file = ROOT / "configs" / f"{service}.toml"
+    named = re.search(r"^# (.+) and (\w+) are examples:", file.read_text(), re.MULTILINE)
+    assert named is not None
+    examples = {*named[1].split(", "), named[2]}
+    found = load_settings(file, SERVICES[service])[service]
+    assert examples <= found.keys()
+    context = documents.contexts()[f"fabric-{service}"]
+    usual = {one.name: one.get_default(context) for one in context.command.params}
+    assert {key: found[key] for key in found.keys() - examples} == {
+        key: usual[key] for key in found.keys() - examples
+    }
+
+
 @pytest.mark.parametrize("file", [*documents.DOCUMENTS, Path("docs/protocol.md")], ids=str)
 def test_links_lead_somewhere(file: Path) -> None:
     """A page that is moved takes its readers along."""
