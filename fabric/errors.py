@@ -41,3 +41,7 @@ class StoreError(FabricError):
 
 class ConnectionRefused(FabricError):  # noqa: N818 - an event, named as the field names it
     """The broker is away, or it does not let this key in."""
+
+
+class KeyRevoked(ConnectionRefused):
+    """The broker does not let this key in any more."""

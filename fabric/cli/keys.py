@@ -125,10 +125,11 @@ def list_(*, with_all: bool, as_json: bool, broker: str | None, verbose: bool, q
 @main.command("revoke", context_settings=settings("keys_revoke"), short_help="End keys and invitations.")
 @click.argument("what", nargs=-1, required=True, metavar="NAME|KEY|INVITATION...")
 @option("--role", type=click.Choice(ROLES), help="What it is, where a name is of several.")
+@option("--yes", is_flag=True, help="Also your own key, or that of the last operator.")
 @broker_option
 @common_options
 def revoke(
-    *, what: tuple[str, ...], role: str | None, broker: str | None, verbose: bool, quiet: bool
+    *, what: tuple[str, ...], role: str | None, yes: bool, broker: str | None, verbose: bool, quiet: bool
 ) -> None:
     """End keys by name, or keys and invitations by their first six characters or more, as they are listed.
 
@@ -138,11 +139,15 @@ def revoke(
     with reported_errors():
         from fabric.cli.attach import attached
         from fabric.controller import keyring
+        from fabric.keys import find_operator_access
 
+        own = find_operator_access(broker).keys.public.decode()
         with attached("fabric-keys", broker, verbose=verbose, quiet=quiet) as connection:
             ring = keyring.list_keys(connection)
             found = [thing for word in what for thing in keyring.named(ring, word, role)]
-            keyring.revoke(connection, found)
+            if not yes:
+                keyring.check_revocation(ring, found, own, connection.fabric_ns())
+            keyring.revoke(connection, found, own)
         if not quiet:
             for thing in found:
                 what_it_was = "key" if hasattr(thing, "public_key") else "invitation"

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from fabric.controller.connection import Connection
 from fabric.controller.lookup import unexpected
 from fabric.controller.upkeep import do
-from fabric.errors import UsageError
+from fabric.errors import KeyRevoked, UsageError
 from fabric.keys import JoinToken, KeyPair, OperatorAccess
 from fabric.protocol.messages import (
     InvitationInfo,
@@ -24,6 +24,16 @@ from fabric.protocol.messages import (
 
 MIN_DIGITS: Final = 6
 """Fewest characters by which a key or an invitation is named: hardly two of eight thousand share them."""
+
+_LAST: Final = "nobody could run anything, or let anybody in"
+_LAST_HINT: Final = (
+    "--yes does it; the way back is a new start of the broker, which makes a key for the user that it runs as"
+)
+_OWN: Final = "you could do nothing more at this broker"
+_OWN_HINT: Final = (
+    "--yes does it; the way back is another operator's `fabric keys invite --role operator`, or a new start "
+    "of the broker, which makes a key for the user that it runs as"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +123,46 @@ def named(ring: Ring, what: str, role: str | None) -> list[KeyInfo | InvitationI
     return found
 
 
-def revoke(connection: Connection, things: Sequence[KeyInfo | InvitationInfo]) -> None:
+def check_revocation(ring: Ring, things: Sequence[KeyInfo | InvitationInfo], own: str, now_ns: int) -> None:
+    """Refuse what a person hardly means: to end the own key, or that of the last operator.
+
+    Args:
+        ring: As it is.
+        things: That are to be ended.
+        own: The public key with which that is asked.
+        now_ns: Fabric time.
+
+    Raises:
+        UsageError: If it is that; it says what would follow, and the way back.
+    """
+    ending = {thing.public_key: thing for thing in things if isinstance(thing, KeyInfo)}
+    operators = {
+        key.public_key
+        for key in ring.keys
+        if key.role == "operator" and key.revoked_ns is None and now_ns < (key.expires_ns or now_ns + 1)
+    }
+    if operators & ending.keys() and not operators - ending.keys():
+        raise UsageError(f"no operator would be left: {_LAST}", hint=_LAST_HINT)
+    if own in ending:
+        raise UsageError(f"{ending[own].role} {ending[own].name} is you: {_OWN}", hint=_OWN_HINT)
+
+
+def revoke(connection: Connection, things: Sequence[KeyInfo | InvitationInfo], own: str) -> None:
     """End keys and invitations, now.
+
+    The connection's own key, ``own``, is the last one: that it is refused then is how the broker says that
+    this was done.
 
     Raises:
         FabricError: If the broker does not do it.
     """
-    for thing in things:
-        what = thing.public_key if isinstance(thing, KeyInfo) else thing.digest
-        do(connection, Revoke(request=next(connection.numbers), what=what))
+    words = [thing.public_key if isinstance(thing, KeyInfo) else thing.digest for thing in things]
+    for what in sorted(words, key=lambda what: what == own):
+        try:
+            do(connection, Revoke(request=next(connection.numbers), what=what))
+        except KeyRevoked:
+            if what != own:
+                raise
 
 
 def rotate(connection: Connection, access: OperatorAccess, path: Path, overlap_s: float) -> OperatorAccess:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from fabric.errors import ConnectionRefused
+from fabric.errors import ConnectionRefused, KeyRevoked
 from fabric.protocol.limits import BEAT_S, SILENCE_S
 from fabric.protocol.messages import Beat, HelloWanted, Message, OperatorHello, Rejected, Welcome
 
@@ -114,7 +114,8 @@ class Link:
         if self._state is _State.OVER:
             return []
         if isinstance(message, Rejected):
-            return self._give_up(ConnectionRefused(f"the broker at {self._url} refuses: {message.sentence}"))
+            kind = KeyRevoked if message.code == "revoked" else ConnectionRefused
+            return self._give_up(kind(f"the broker at {self._url} refuses: {message.sentence}"))
         if isinstance(message, Welcome) and not self.up:
             self._state = _State.UP
             self._limit_ns = None

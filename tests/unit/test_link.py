@@ -12,6 +12,7 @@ from fabric.controller.link import (
     Transmit,
     Up,
 )
+from fabric.errors import KeyRevoked
 from fabric.protocol.limits import PROTOCOL_VERSION
 from fabric.protocol.messages import Beat, HelloWanted, OperatorHello, Rejected, Welcome
 
@@ -133,5 +134,14 @@ def test_a_refusal_is_told_in_the_brokers_words() -> None:
     (effect,) = link.receive(Rejected(code="version", sentence=sentence), 1)
     assert isinstance(effect, GiveUp)
     assert sentence in str(effect.error)
+    assert not isinstance(effect.error, KeyRevoked)
     assert link.receive(WELCOME, 2) == []
     assert link.expire(PATIENCE_NS) == []
+
+
+def test_a_key_that_is_revoked_is_told_from_other_refusals() -> None:
+    """Who has just revoked it has got what he wanted."""
+    link = up_link()
+    (effect,) = link.receive(Rejected(code="revoked", sentence="the key of operator ops was revoked"), 1)
+    assert isinstance(effect, GiveUp)
+    assert isinstance(effect.error, KeyRevoked)

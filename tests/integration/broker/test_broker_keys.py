@@ -104,6 +104,13 @@ def test_a_token_that_was_used_or_withdrawn_makes_nobody_an_operator(desk: Desk)
         assert refused.exit_code == 3
         assert why in refused.stderr
     assert OperatorAccess.load(operator_access_path(parse_url(desk.lab.broker.listen))) is None
+    desk.be("bob")
+    asked = desk.type("keys", "revoke", "bob")
+    assert (asked.exit_code, "operator bob is you" in asked.stderr) == (2, True), asked.output
+    assert desk.said("keys", "revoke", "bob", "--yes") == "revoked the key of operator bob\n"
+    assert "the key of operator bob was revoked" in desk.type("keys", "list").stderr
+    desk.be("root")
+    assert "no operator would be left" in desk.type("keys", "revoke", desk.lab.broker.operator.name).stderr
 
 
 def test_a_revoked_operator_is_cut_off_in_the_middle(desk: Desk) -> None:
