@@ -170,7 +170,7 @@ class Put:
         target = self._base / source.path
         with _about(target):
             self._check(os.path.realpath(target.parent), target)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(target.parent)
             is_checked = self._why_not is not None or self._shared is not None
             place_fd = os.open(target.parent, os.O_PATH | os.O_DIRECTORY) if is_checked else -1
             try:
@@ -298,6 +298,17 @@ class Put:
         self.problem = f"cannot write {path}: {error.strerror or error}"
         if error.errno in FULL:
             self.full_disk = FullDisk(str(Path(path).parent), str(path))
+
+
+def _make_directory(directory: Path) -> None:
+    """Make a directory, with those above it; say which name on the way to it is no directory's."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        other = next((one for one in (directory, *directory.parents) if os.path.lexists(one)), directory)
+        if other.is_dir():
+            raise
+        raise OSError(0, f"{other} is no directory") from None
 
 
 def _is_below(path: str, directory: Path) -> bool:

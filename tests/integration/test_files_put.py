@@ -211,6 +211,16 @@ def test_no_link_of_a_user_of_the_node_leads_a_put_elsewhere(tmp_path: Path, fol
     assert (lab.scratch / "real" / "a.sh").exists()
 
 
+@pytest.mark.parametrize("target", ["taken/x", "taken/deep/x", "dangling/x"])
+def test_what_is_no_directory_on_the_way_is_named(tmp_path: Path, folder: Path, target: str) -> None:
+    """As `/etc/hostname/x`: that a file exists there is what everybody wanted."""
+    lab = Lab(tmp_path, found(folder, PutSource(source="a.sh", target=target)))
+    (lab.scratch / "taken").write_text("")
+    (lab.scratch / "dangling").symlink_to("nowhere")
+    other = lab.scratch / target.partition("/")[0]
+    assert lab.put().problem == f"cannot write {lab.scratch / target}: {other} is no directory"
+
+
 def test_two_steps_that_want_one_file_pull_it_once(tmp_path: Path, folder: Path) -> None:
     """Two roles of one node often put the same tool."""
     sources = found(folder, PutSource(source="a.sh", target="one"))
