@@ -10,6 +10,7 @@ from fabric.report.quantities import counted
 
 if TYPE_CHECKING:
     from fabric.trial.model import Trial
+    from fabric.vault import Vault
 
 
 def explain_option(command: Any) -> Any:
@@ -68,12 +69,11 @@ def check_files(paths: Sequence[Path], secrets: Path | None = None) -> int:
     from fabric.cli.options import print_error
     from fabric.cli.secrets import open_vault
     from fabric.errors import FabricError
-    from fabric.trial.importers.foreign import open_trial
 
     code, vault = 0, open_vault(secrets)
     for path in paths:
         try:
-            trial, _ = open_trial(path, {}, vault.why_not)
+            trial = _read(path, vault)
             summary = summarize(trial)
         except FabricError as error:
             print_error(error)
@@ -85,6 +85,26 @@ def check_files(paths: Sequence[Path], secrets: Path | None = None) -> int:
         tell_warnings(trial)
         click.echo(f"{path}: ok: {summary}")
     return code
+
+
+def _read(path: Path, vault: "Vault") -> "Trial":
+    """Read a trial; that a secret is not here is a warning: whoever runs it may have it.
+
+    Raises:
+        UsageError: If something is wrong with it.
+    """
+    from dataclasses import replace
+
+    from fabric.trial.diagnostics import TrialError, in_order
+    from fabric.trial.importers.foreign import open_trial
+
+    trial, _ = open_trial(path, {})
+    try:
+        open_trial(path, {}, vault.why_not)
+    except TrialError as error:
+        lacking = [replace(one, is_mild=True) for one in error.diagnostics if one.is_error]
+        return replace(trial, warnings=in_order([*trial.warnings, *lacking]))
+    return trial
 
 
 def summarize(trial: "Trial") -> str:

@@ -53,6 +53,26 @@ class Group(Command, click.Group):
 
     command_class = Command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the command line apart; an option that stands before its command is told where it belongs."""
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            for word in words:
+                command = self.get_command(ctx, word)
+                if command is not None and _has(command, error.option_name):
+                    sentence = f"{error.option_name} stands behind the command, not before it"
+                    way = f"write `{ctx.command_path} {word} {error.option_name} ...`"
+                    raise click.UsageError(f"{sentence}\nhint: {way}", ctx) from None
+            raise
+
+
+def _has(command: click.Command, option: str) -> bool:
+    """Whether a command, or one of its own, has an option."""
+    inner = command.commands.values() if isinstance(command, click.Group) else ()
+    return any(option in one.opts for each in (command, *inner) for one in each.params)
+
 
 def told(error: click.ClickException) -> tuple[str, str]:
     """Return what to say of a mistake on the command line: a sentence, and the way out."""

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import click
-
 from fabric.cli.options import option
 
 if TYPE_CHECKING:
@@ -43,12 +41,6 @@ def plan_options(function: F) -> F:
     return option("--plan", is_flag=True, help="Only show what would be done: every command on every node.")(
         function
     )
-
-
-def check_plan_options(*, plan: bool, as_json: bool) -> None:
-    """Refuse ``--json`` alone."""
-    if as_json and not plan:
-        raise click.UsageError("--json belongs to --plan; a run is shown as JSON by --ui jsonl")
 
 
 def show_plan(trial: "Trial", wishes: Wishes, *, as_json: bool) -> None:

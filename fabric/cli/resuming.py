@@ -2,21 +2,20 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from fabric.cli.options import option
+from fabric.report.quantities import counted
 
 if TYPE_CHECKING:
     from fabric.controller.resuming import Resumption
+    from fabric.controller.trialrun import Outcome
     from fabric.trial.model import Trial
     from fabric.vault import Vault
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_OTHERS: Final = ("nodes", "phases", "only", "sets", "repeat")
-"""Options that would make another run of it."""
 
 
 def resume_option(function: F) -> F:
@@ -29,19 +28,11 @@ def resume_option(function: F) -> F:
     )(function)
 
 
-def check_resume(context: click.Context, *, local: bool, plan: bool) -> None:
-    """Refuse what does not go with ``--resume``."""
-    if context.params["resume"] is None:
-        return
-    if local:
-        raise click.UsageError("--resume: a private fabric keeps nothing, so --local has no run to resume")
-    if plan:
-        raise click.UsageError("--resume goes on with a run; --plan does nothing")
-    for parameter in context.command.params:
-        if parameter.name in _OTHERS and context.params[parameter.name]:
-            raise click.UsageError(
-                f"--resume goes on as the run was begun; {parameter.opts[0]} belongs to a new one"
-            )
+def tell_left(outcome: "Outcome", *, local: bool, quiet: bool) -> None:
+    """Say how a run is gone on with that has done only some of its repeats."""
+    if outcome.left and outcome.verdict in ("interrupted", "error") and not local and not quiet:
+        done = f"{counted(outcome.left, 'repeat')} of it {'has' if outcome.left == 1 else 'have'} no result"
+        click.echo(f"hint: {done} yet: fabric-run --resume {outcome.run} does them", err=True)
 
 
 def resumption(

@@ -11,6 +11,7 @@ import click
 from fabric.cli.answers import FORMATS, answering
 from fabric.cli.checking import check_option, explain_option, only_trial
 from fabric.cli.command import Command
+from fabric.cli.conflicts import check_options
 from fabric.cli.durations import patience_option, wait_option, waiting
 from fabric.cli.options import (
     assignment,
@@ -20,8 +21,8 @@ from fabric.cli.options import (
     reported_errors,
     settings,
 )
-from fabric.cli.planning import Wishes, check_plan_options, plan_options, show_plan
-from fabric.cli.resuming import check_resume, resume_option, resumption
+from fabric.cli.planning import Wishes, plan_options, show_plan
+from fabric.cli.resuming import resume_option, resumption, tell_left
 from fabric.cli.secrets import open_vault, secrets_option
 from fabric.protocol.limits import LEASE_S
 
@@ -119,8 +120,7 @@ def main(
 
     Ctrl-C once ends the phase, collects and resets; twice resets only; three times leaves.
     """  # noqa: D301 - click wants the character, not the two that a raw string has
-    check_plan_options(plan=plan, as_json=as_json)
-    check_resume(click.get_current_context(), local=local, plan=plan)
+    check_options(click.get_current_context())
     with reported_errors(), ExitStack() as stack:
         private = stack.enter_context(_private_fabric()) if local and not plan else None
         from fabric.cli.watching import conclude, watching
@@ -147,6 +147,7 @@ def main(
             outcome = run_trial(loaded, selected[:-1], options, watch)  # the reset is done anyway
             conclude(outcome, watch, as_json=ui == "jsonl")
         answer(outcome, loaded)
+        tell_left(outcome, local=local, quiet=quiet)
         sys.exit(outcome.exit_code)
 
 

@@ -13,6 +13,7 @@ INTERRUPTED: Final = {
 
 LEFT: Final = (
     "left before the reset was done: within {lease_s:g} s the nodes end their part of the run and reset alone"
+    ", and the broker closes it as an error"
 )
 
 

@@ -28,6 +28,7 @@ from fabric.controller.runid import new_run_id
 from fabric.controller.session import Session
 from fabric.controller.sizes import check_sizes
 from fabric.controller.sources import Sources, find_sources
+from fabric.controller.takeover import Survey
 from fabric.controller.verdict import EXIT_CODES, Verdict
 from fabric.errors import FabricError, UsageError
 from fabric.keys import OperatorAccess, find_operator_access
@@ -96,6 +97,8 @@ class Outcome:
     result: Mapping[str, Any]
     was_late: bool = False
     """Between the look for the nodes and their reservation one was taken, or the broker started anew."""
+    left: int = 0
+    """Repeats that have no result, of a run with several of which at least one has it."""
 
     @property
     def exit_code(self) -> int:
@@ -258,6 +261,7 @@ def _carry_out(
         bundle=directory,
         result=result,
         was_late=run.denied in LATE,
+        left=writer.left,
     )
 
 
@@ -288,6 +292,14 @@ class _Writer:
         self._show = show
         self._bundle: BundleWriter | None = None
         self._broken = False
+        self._survey = Survey()
+
+    @property
+    def left(self) -> int:
+        """How many repeats have no result; 0 where none has one: the run can as well be begun anew."""
+        plan, done = self._run.plan, self._survey.found
+        left = sum((repeat.cell.number, repeat.number) not in done for repeat in plan.remaining)
+        return left if self._run.nodes and left < len(plan.repeats) else 0
 
     def take_over(self, connection: Connection) -> None:
         """Have the run and its bundle begin with what it takes over, if it continues others."""
@@ -303,6 +315,8 @@ class _Writer:
     def take(self, reads: Sequence[Read], now_ns: int) -> list[Measured]:
         """Show records, and write them; return the metrics of the steps that have ended."""
         self._show(reads, now_ns)
+        for read in reads:
+            self._survey.take(read.record)
         if self._broken or not self._run.nodes:
             return []
         try:

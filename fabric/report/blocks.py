@@ -96,12 +96,12 @@ class FailureText:
 
 
 def look(failure: Failure, bundle: str) -> str:
-    """Return the command that shows more of a failure."""
+    """Return the command that shows more of a failure: the files that its lines are from."""
     if not failure.lines:
         return shlex.join(["less", f"{bundle}/events.jsonl"])
-    stream = "stderr" if failure.has_stderr else "stdout"
-    path = stream_path(failure.node, failure.step, failure.attempt, stream)
-    return shlex.join(["less", "-R", f"{bundle}/{path}"])
+    streams = sorted({line.stream for line in failure.lines})  # stderr first
+    paths = [stream_path(failure.node, failure.step, failure.attempt, stream) for stream in streams]
+    return shlex.join(["less", "-R", *(f"{bundle}/{path}" for path in paths)])
 
 
 @dataclass(slots=True)

@@ -38,7 +38,6 @@ class Failure:
     others: list[Words]  # what other nodes said before
     nodes: list[str] = field(default_factory=list)
     repeats: set[str] = field(default_factory=set)
-    has_stderr: bool = False
     told: bool = False
 
 
@@ -110,7 +109,6 @@ class Failures:
                 return
             lines = self._recent.lines(node, end.step, end.attempt)
             failure = Failure(step, node, end.attempt, end.t_ns, how, lines, [])
-            failure.has_stderr = isinstance(end, StepFinished) and end.stderr_bytes > 0
             self._by_kind[kind] = failure
             if len(self._by_kind) <= TOLD and self._due_ns is None:
                 self._due_ns = now_ns + WAIT_NS

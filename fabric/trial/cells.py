@@ -23,6 +23,9 @@ MAX_REPEATS_IN_ALL: Final = 100_000
 MAX_COMBINATIONS: Final = 2_000_000
 """Most combinations of the matrix before `distinct`, `pairing` and `--only`; each is looked at."""
 
+EMPTY: Final = '""'
+"""How `--set` and `--only` have an empty text."""
+
 _SHOWN: Final = 8  # values that an error names
 
 CELL: Final = "cell"
@@ -149,11 +152,12 @@ def set_variables(trial: Trial, assignments: Iterable[str]) -> Trial:
     matrix, env, sets = dict(trial.matrix), dict(trial.env), tuple(assignments)
     for text in sets:
         name, value = _assignment("--set", text)
+        _check_given(name, value, are_many=name in matrix)
         if name in matrix:
             matrix[name] = _values(name, value)
         elif name in env:
             check_set(name, env[name], value)
-            env[name] = value
+            env[name] = "" if value == EMPTY else value
         else:
             known = [*matrix, *env]
             there = f"variables: {', '.join(known)}" if known else "it has neither [matrix] nor [env]"
@@ -227,10 +231,20 @@ def _assignment(option: str, text: str) -> tuple[str, str]:
     return name.strip(), value
 
 
+def _check_given(name: str, text: str, *, are_many: bool) -> None:
+    """Refuse a value that is not there: mostly a variable of the caller's shell that is not set."""
+    if not all(part.strip() for part in text.split(",")) if are_many else not text:
+        raise UsageError(
+            f"--set {name}={text:.80}: {'a' if text else 'the'} value is missing",
+            f"for an empty text write --set '{name}={EMPTY}'",
+        )
+
+
 def _values(name: str, text: str) -> tuple[str, ...]:
     """Return the values in a text: names of nodes if there is a range in it, else what commas separate."""
     if "[" not in text:
-        return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+        parts = (part.strip() for part in text.split(","))
+        return tuple(dict.fromkeys("" if part == EMPTY else part for part in parts))
     try:
         return tuple(dict.fromkeys(expand(text)))
     except SpecError as error:

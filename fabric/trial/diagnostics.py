@@ -33,11 +33,12 @@ class Diagnostic:
     message: str
     hint: str = ""
     source: str = ""  # the text of the line; "": do not show it
+    is_mild: bool = False  # it would be an error for a run, and this is none
 
     @property
     def is_error(self) -> bool:
         """Whether it keeps the trial from being run."""
-        return not self.code.startswith("W")
+        return not (self.is_mild or self.code.startswith("W"))
 
     def render(self) -> str:
         """Return the lines that are printed: place and message, the source with a caret, the way out."""

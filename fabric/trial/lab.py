@@ -1,6 +1,6 @@
 """PURE.  The lab as a trial sees it: which nodes bear a label, which can be had, and why not."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,6 +16,10 @@ NAMES_CHARS: Final = 60
 _BUSY: Final = "in use by run"
 
 UNKNOWN: Final = "unknown to the broker"
+
+WAIT: Final = "--wait waits until they are free, for an hour at most, --wait=30m for so long"
+
+_SHOWN: Final = 4  # nodes that a hint tells of
 
 
 class Lab:
@@ -82,14 +86,25 @@ class Lab:
         """Return those that have no address in a network."""
         return [node for node in nodes if self.is_known and network not in self._nodes[node].addresses]
 
-    def hint(self, nodes: Iterable[str]) -> str:
-        """Return what to do about nodes that cannot be had."""
+    def hint(self, nodes: Iterable[str], addresses: Mapping[str, str], *, may_come: bool) -> str:
+        """Return what to do about nodes that cannot be had.
+
+        Args:
+            nodes: That are missing.
+            addresses: By node, where an import has called nodes by what it knows.
+            may_come: Waiting could help.
+        """
         nodes = list(nodes)
         unknown = [node for node in nodes if self.why_not(node) == UNKNOWN]
         dirty = [node for node in nodes if self.is_known and node in self._nodes]
         dirty = [node for node in dirty if self._nodes[node].state == "dirty"]
         if dirty and not unknown:
             return f"`fabric nodes clean {folded(dirty, limit=NAMES_CHARS)}` does its reset again"
+        named = [f"--nodes {addresses[node]}=NODE" for node in unknown if node in addresses]
+        if named:
+            return f"say which nodes they are: {' '.join(named[:_SHOWN])}; `fabric nodes` shows the lab"
+        if may_come and not unknown:
+            return f"{WAIT}; `fabric nodes` shows the lab"
         return did_you_mean(unknown[0] if unknown else "", self._nodes, "`fabric nodes` shows the lab")
 
     def _is_drained(self, node: str) -> bool:

@@ -149,6 +149,7 @@ class Trial:
     warnings: tuple[Diagnostic, ...] = ()
     files: tuple[TrialFile, ...] = ()  # of an imported trial: what it was made of
     names: Mapping[str, str] = field(default_factory=dict)  # ... what its roles are called there
+    addresses: Mapping[str, str] = field(default_factory=dict)  # ... by node: what it is called there
     sets: tuple[str, ...] = ()  # other values for variables, as `set_variables` took them
 
     def step(self, phase: str, role: str, label: str) -> TrialStep:

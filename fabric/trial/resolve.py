@@ -171,6 +171,7 @@ class _Solver:
         self.missing: dict[str, str] = {}
         self.notes: dict[str, None] = {}
         self._quorum = trial.quorum
+        self._addresses = trial.addresses
         self._lab = lab
         self._seed = seed
         self._named: set[str] = set()  # by name, in any cell
@@ -212,8 +213,8 @@ class _Solver:
     def check(self) -> None:
         """Raise what was found to be missing."""
         if self._problems:
-            hint = self._lab.hint(self.missing)
             may_come = all(self._problems.values())
+            hint = self._lab.hint(self.missing, self._addresses, may_come=may_come)
             raise LabError(list(self._problems), hint, may_come=may_come, lacking=self._lacking)
 
     def check_network(self, network: str, nodes: Iterable[str]) -> None:

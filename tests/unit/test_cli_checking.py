@@ -40,6 +40,18 @@ def test_a_right_file_is_summed_up(files: tuple[str, str]) -> None:
     assert "warning[W001]: nothing sets $typo" in result.stderr
 
 
+def test_a_secret_that_is_not_here_is_a_warning(tmp_path: Path) -> None:
+    """Who checks a trial in a hook need not have what the lab has; a mistake in it is one all the same."""
+    file = tmp_path / "t.toml"
+    file.write_text(RIGHT.replace("$typo", "$n") + '[env]\nTOKEN = "secret:NO_SUCH"\n')
+    result = CliRunner().invoke(main, ["--check", str(file)])
+    assert result.exit_code == 0
+    assert f"{file}:16:9: warning[E053]: there is no secret NO_SUCH" in result.stderr
+    assert "1 warning, 1 secret (NO_SUCH)" in result.stdout
+    file.write_text(file.read_text().replace("[[run.a]]", "[[run.b]]"))
+    assert CliRunner().invoke(main, ["--check", str(file)]).exit_code == 2
+
+
 def test_several_files_are_all_read(files: tuple[str, str]) -> None:
     """A hook of a repository hands over all that have changed."""
     right, wrong = files

@@ -20,6 +20,17 @@ BIN = Path(sys.executable).parent
         ("nosuch", "no such command 'nosuch'", "fabric --help says more"),
         ("node", "no such command 'node'", "did you mean nodes?  fabric --help says more"),
         ("runs --jso", "there is no option --jso", "did you mean --json?  fabric runs show --help says more"),
+        (
+            "--broker tcp://lab:7400 nodes",
+            "--broker stands behind the command, not before it",
+            "write `fabric nodes --broker ...`",
+        ),
+        ("--nosuch nodes", "there is no option --nosuch", "fabric --help says more"),
+        (
+            "run --local --broker tcp://lab:7400 a.toml",
+            "--local has a broker of its own, so --broker does not go with it",
+            "fabric run --help says more",
+        ),
         ("run", "TRIAL is missing", "fabric run [OPTIONS] TRIAL; --help says more"),
         ("run --repeat x a.toml", "--repeat: 'x' is no whole number", "fabric run --help says more"),
         (
@@ -46,8 +57,7 @@ def test_a_mistake_on_a_command_line_is_a_line_and_a_hint(line: str, sentence: s
 
 def test_phases_that_are_named_by_nothing_are_a_mistake() -> None:
     """``--phases "$PHASES"`` with a variable that is not set would run the whole trial."""
-    trial = str(Path(__file__).parents[2] / "configs/trials/hello.toml")
-    result = CliRunner().invoke(main, ["run", "--plan", "--phases", "", trial])
+    result = CliRunner().invoke(main, ["run", "--plan", "--phases", "", "configs/trials/hello.toml"])
     assert (result.exit_code, result.stderr.splitlines()[0]) == (2, "error: there is no phase ``")
 
 

@@ -8,12 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabric.errors import UsageError
+from fabric.protocol.messages import NodeInfo
+from fabric.trial.cells import cells_of
 from fabric.trial.diagnostics import TrialError
 from fabric.trial.explain import Explanation, explanations
 from fabric.trial.importers.conductor import trial_name
 from fabric.trial.importers.foreign import Import, import_trial, is_foreign, open_trial
 from fabric.trial.importers.tomltext import toml_string
 from fabric.trial.load import parse_trial
+from fabric.trial.resolve import resolve
+from fabric.trial.shortage import LabError
 
 WORKER = "[Coordinator]\nplayer = {}\ncmdport = {}\nresultsport = 6971\n[Run]\nstep1 = echo hello\n"
 
@@ -412,3 +416,18 @@ def test_every_file_becomes_a_trial_that_loads_or_is_refused(lines: list[str], n
         assert len(made.trial.roles) in (1, 2, 3)
         again = parse_trial(made.imported.text, "x.toml")
         assert [step.argv for step in again.steps] == [step.argv for step in made.trial.steps]
+
+
+def test_nodes_that_are_not_there_can_be_named_by_their_addresses() -> None:
+    """Conductor knows addresses, a broker names: who comes from there is told which option joins them."""
+    path = coordinator("[Workers]\na = a.cfg\nb = b.cfg\n", a="192.0.2.10", b="192.0.2.11")
+    trial, _ = open_trial(path, {"b": "lab2"})
+    lab2 = NodeInfo(
+        name="lab2", state="free", incarnation=1, labels=(), addresses={}, facts={}, run="", heard_ns=0
+    )
+    with pytest.raises(LabError) as raised:
+        resolve(trial, cells_of(trial), [lab2], 0)
+    assert str(raised.value) == "role a: 192.0.2.10 is unknown to the broker"
+    assert raised.value.hint == (
+        "say which nodes they are: --nodes 192.0.2.10=NODE; `fabric nodes` shows the lab"
+    )

@@ -41,7 +41,7 @@ def test_a_failure_is_told_in_full() -> None:
         "    in the two seconds before, others said:",
         "      [  2.500] lab5 server/srv │ refused",
         "    bundle: runs/x",
-        "    look:   less -R runs/x/out/1/run/lab1/client-1.stderr",
+        "    look:   less -R runs/x/out/1/run/lab1/client-1.stderr runs/x/out/1/run/lab1/client-1.stdout",
     ]
 
 
@@ -203,6 +203,13 @@ def test_a_metric_that_is_missing_is_told_as_a_failed_step_is() -> None:
         "    bundle: runs/x",
         "    look:   less -R runs/x/out/1/run/lab1/client-1.stdout",
     ]
+
+
+def test_the_file_to_look_at_is_the_one_that_has_the_lines() -> None:
+    """A program that reports on stderr leaves an empty file for stdout."""
+    missing = plain(missing_metric(t_s=3.0))
+    text = block([said("rtt 5 ms\n", stream="stderr"), finished(t_s=2.9, stderr_bytes=9), missing])
+    assert text[-1] == "    look:   less -R runs/x/out/1/run/lab1/client-1.stderr"
 
 
 def test_the_words_of_the_last_moment_are_by_fabric_time() -> None:

@@ -189,6 +189,22 @@ def test_variables_can_be_set() -> None:
     assert "neither" in raised.value.hint
 
 
+@pytest.mark.parametrize("given", ["n=", "n= ", "n=1,", "n=,1", "DEBUG="])
+def test_a_value_that_is_missing_is_not_set(given: str) -> None:
+    """A variable of CI that is not set would run the whole trial with an empty text."""
+    name = given.partition("=")[0]
+    with pytest.raises(UsageError, match="value is missing") as raised:
+        set_variables(pairs(env={"DEBUG": "0"}), [given])
+    assert raised.value.hint == f"for an empty text write --set '{name}=\"\"'"
+
+
+def test_an_empty_text_can_be_set_and_picked() -> None:
+    """By two quotes, as a trial has it."""
+    one = set_variables(pairs(env={"DEBUG": "0"}), ['n=1,""', 'DEBUG=""'])
+    assert (one.matrix["n"], one.env) == (("1", ""), {"DEBUG": ""})
+    assert {cell.variables["n"] for cell in cells_of(one, ['n=""'])} == {""}
+
+
 _VALUES = st.lists(st.sampled_from("abcde"), min_size=1, max_size=4, unique=True).map(tuple)
 
 

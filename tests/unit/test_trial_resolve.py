@@ -189,6 +189,9 @@ def test_an_error_says_whether_waiting_could_help() -> None:
     assert problems(trial({"a": "4 of @etcd"})).may_come
     assert not problems(trial({"a": "lab2", "b": "lab9"})).may_come
     assert not problems(trial({"a": "3 of @load"})).may_come
+    assert "--wait" in problems(trial({"a": "lab2"})).hint
+    assert "--wait" in problems(trial({"a": "4 of @etcd"})).hint
+    assert "--wait" not in problems(trial({"a": "lab2", "b": "lab9"})).hint
 
 
 def test_a_quorum_lets_nodes_be_missing() -> None:

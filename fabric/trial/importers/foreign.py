@@ -92,7 +92,14 @@ def import_trial(path: Path, nodes: Mapping[str, str], only: Sequence[str] = ())
     imported = convert(coordinator, workers, nodes, notes)
     trial = _checked(imported, str(path), notes)
     names = {part.role: part.worker.name for part in imported.parts}
-    return Import(trial=replace(trial, files=reader.files(), names=names), imported=imported)
+    addresses = {
+        node: part.worker.player or part.role
+        for part in imported.parts
+        if not part.is_mapped
+        for node in part.nodes
+    }
+    made = replace(trial, files=reader.files(), names=names, addresses=addresses)
+    return Import(trial=made, imported=imported)
 
 
 class _Reader:
