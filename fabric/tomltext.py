@@ -5,6 +5,7 @@ need for that grow with the square of it, or they end at their stack's end witho
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 MAX_DEPTH: Final = 32
@@ -14,17 +15,24 @@ MAX_KEY_PARTS: Final = 32
 """Most parts of a dotted key.  `tomllib` takes memory with the square of their number: a file within the
 size limit could ask for tens of gigabytes."""
 
+_LINE_STRING: Final = r""""(?:\\[^\n]|[^"\\\n])*"|'[^'\n]*'"""
+_REST: Final = (
+    r"|(?P<comment>\#[^\n]*)"
+    r"|(?P<mark>[\[\]{}=,\n])"
+    r"""|(?P<bare>(?:\\["'\\]|[^\s\#\[\]{}=,"'])+)"""  # no string begins in what a broken one has left
+)
+
 TOKEN: Final = re.compile(
     r"(?P<text>"
     r'"""(?:\\.|[^\\])*?"{3,5}'  # up to two quotes may stand before the three that end it
     r"|'''.*?'{3,5}"
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'[^'\n]*')"
-    r"|(?P<comment>\#[^\n]*)"
-    r"|(?P<mark>[\[\]{}=,\n])"
-    r"|(?P<bare>[^\s\#\[\]{}=,\"']+)",
+    rf"|(?!\"\"\"|''')(?:{_LINE_STRING}))"
+    r"|(?P<open>\"\"\"|''')"  # it does not end
+    rf"{_REST}",
     re.DOTALL,
 )
+
+_IN_LINE: Final = re.compile(rf"(?P<text>{_LINE_STRING}){_REST}")
 
 _LONG_INTEGER: Final = re.compile(r"[+-]?[0-9][0-9_]{4000,}")  # CPython reads 4300 digits
 _PART: Final = r"(?:[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*"
@@ -47,7 +55,7 @@ def excess_of(text: str) -> Excess | None:
     if found := _LONG_KEY.search(text):
         return _at(text, found.span(1), f"a key has more than {MAX_KEY_PARTS} parts")
     depth = 0
-    for token in TOKEN.finditer(text):
+    for token in _tokens(text):
         if token[0] in ("[", "{"):
             depth += 1
             if depth > MAX_DEPTH:
@@ -59,6 +67,19 @@ def excess_of(text: str) -> Excess | None:
             message, hint = f"a number of {digits} digits is no TOML value", "numbers have 64 bits at most"
             return _at(text, token.span(), message, hint)
     return None
+
+
+def _tokens(text: str) -> Iterator[re.Match[str]]:
+    """Yield the tokens of a text in a time that grows with its length, whatever it is.
+
+    Behind a string of several lines that does not end no other is looked for: each would be looked for to the
+    end of the text.  The parser stops there; what follows only has to be counted.
+    """
+    for token in TOKEN.finditer(text):
+        if token.lastgroup == "open":
+            yield from _IN_LINE.finditer(text, token.start())
+            return
+        yield token
 
 
 def _at(text: str, where: tuple[int, int], message: str, hint: str = "") -> Excess:

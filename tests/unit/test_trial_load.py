@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,17 @@ def test_brackets_in_texts_and_comments_do_not_nest() -> None:
     assert excess_of(text.replace("'[[['", "[" * 40)) == Excess(
         "lists and tables nest more than 32 deep", 3, 37, 38, "a = " + "[" * 40
     )
+
+
+@pytest.mark.parametrize(
+    "text", ['"""' + '\\"""\n' * 13_000, 'a = "' + '\\"' * 32_000, "'" + "''\n" * 20_000]
+)
+def test_strings_that_do_not_end_are_looked_for_once(text: str) -> None:
+    """Each quote may look like the begin of one up to the end: 20 s, with the square of their number."""
+    before_s = time.process_time()
+    assert excess_of(text) is None
+    assert time.process_time() - before_s < 2.0
+    assert excess_of(text + "\na = " + "[" * 40) is not None
 
 
 def test_so_many_errors_are_not_collected_for_ever() -> None:
