@@ -12,7 +12,7 @@ from agents.facts import facts, facts_of_now
 from agents.identity import KNOWN
 from agents.launcher import trace
 from agents.launcher.cgroup import Cgroups, Leaf, remove
-from agents.state import holder
+from agents.state import INNER, holder
 from agents.surroundings import surroundings
 from fabric.config import Address
 from fabric.doctor.findings import Finding
@@ -46,7 +46,7 @@ def look_at_node(directory: Path, broker: Address | None) -> Iterator[Finding]:
         yield Finding("warn", "agent", f"none runs on {directory}", "systemctl start testfabric-agent")
     try:
         if directory.is_dir():
-            check_state(directory, may_pass=True)
+            check_state(directory, may_pass=True, inner=INNER)
     except (FabricError, OSError) as error:
         yield Finding("bad", "state", str(error), getattr(error, "hint", ""))
     there = next(folder for folder in (directory, *directory.parents) if folder.exists())

@@ -5,11 +5,15 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from agents.journal.durable import sync_directory
 from agents.journal.transfer import FULL
 from fabric.errors import FabricError
 from fabric.private import close_state
+
+INNER: Final = ("journals", "undelivered", "cleaning", "dirty", "cleaned")
+"""Directories in it that are the agent's alone; `scratch` is not, nor what is taken away from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class AgentState:
     @classmethod
     def _locked(cls, directory: Path) -> "AgentState":
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        close_state(directory, may_pass=True)  # steps of other users work below it
+        close_state(directory, may_pass=True, inner=INNER)  # steps of other users work below it
         lock_fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,6 +14,7 @@ from fabric.doctor.software import look_at_software
 from fabric.errors import FabricError
 from fabric.keys import KeyPair, broker_keys
 from fabric.private import check_state
+from fabric.store.state import INNER
 from fabric.transport import make_context
 from fabric.transport.sockets import DESCRIPTORS
 
@@ -37,7 +38,7 @@ def look_at_broker(directory: Path, listen: Address) -> Iterator[Finding]:
         yield Finding("warn", "key", f"none in {directory}", "fabric-broker makes it at its first start")
         return
     try:
-        check_state(directory)
+        check_state(directory, inner=INNER)
     except FabricError as error:
         yield Finding("bad", "state", str(error), error.hint)
     try:

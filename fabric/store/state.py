@@ -11,6 +11,9 @@ from fabric.store.files import DIRECTORY_MODE, FILE_MODE, told
 from fabric.store.making import RESTORING, is_unfinished
 from fabric.store.manifest import NAME
 
+INNER: Final = ("runs",)
+"""Directories in it, and two levels of what is in them, of which the owner is looked at as well."""
+
 _LOCK: Final = "lock"
 _DELETED: Final = ".deleted"  # no id of a run has a dot
 
@@ -32,7 +35,7 @@ class StateDirectory:
         with told(directory):
             _check_begun(directory)
             directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-            close_state(directory)
+            close_state(directory, inner=INNER)
         self.fd = lock(directory)
 
     def __enter__(self) -> Self:

@@ -1,6 +1,7 @@
 """Directories with keys and output are their user's alone, and who finds one that is not says what to do."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from agents.owed import Owed
 from agents.state import AgentState
 from fabric.errors import FabricError
 from fabric.keys import find_operator_access
-from fabric.private import close_state
+from fabric.private import check_state, close_state, make_private
 from fabric.secretfile import read_private
 
 ANYBODY = 65534
@@ -83,6 +84,62 @@ def test_what_others_may_write_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FabricError, match=r"may write .*journals \(mode 0757\)") as caught:
         close_state(tmp_path, may_pass=True)
     assert f"chmod go-w {tmp_path / 'journals'}" in caught.value.hint
+
+
+def inner(place: Path, *names: str) -> Path:
+    """Return a directory below ``journals`` of a state directory through which others may pass."""
+    path = place.joinpath("journals", *names)
+    make_private(path)
+    place.chmod(0o711)
+    return path
+
+
+def test_what_earlier_versions_left_open_is_closed(tmp_path: Path) -> None:
+    """They made it below what others may pass through; a person would have to do it on each node."""
+    place = tmp_path / "state"
+    journals = inner(place, "run").parent
+    journals.chmod(0o755)
+    with pytest.raises(FabricError, match=rf"access to {journals} \(mode 0755\)"):
+        check_state(place, may_pass=True, inner=("journals",))
+    close_state(place, may_pass=True, inner=("journals",))
+    assert journals.stat().st_mode & 0o777 == 0o700
+    journals.chmod(0o777)
+    with pytest.raises(FabricError, match=rf"access to {journals} \(mode 0777\)"):
+        close_state(place, may_pass=True, inner=("journals",))
+
+
+@pytest.mark.parametrize("names", [("run",), ("run", "5")])
+def test_journals_that_another_user_has_put_there_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    """A copy that keeps owners is enough, and an agent of root would do what they say."""
+    path = inner(tmp_path / "state", *names)
+    close_state(tmp_path / "state", may_pass=True, inner=("journals",))
+    give_away(path, monkeypatch)
+    with pytest.raises(FabricError, match="belongs to"):
+        close_state(tmp_path / "state", may_pass=True, inner=("journals",))
+
+
+@pytest.mark.parametrize("names", [(), ("run",)])
+@pytest.mark.parametrize(
+    ("mode", "sentence"), [(0o1777, "have access to"), (0o755, "have access to"), (0o700, "")]
+)
+def test_links_that_lead_to_what_others_get_at_are_refused(
+    tmp_path: Path, names: tuple[str, ...], mode: int, sentence: str
+) -> None:
+    """A larger disk may be elsewhere, but not where others can put a journal, or read one."""
+    place, target = tmp_path / "state", tmp_path / "disk"
+    target.mkdir()
+    target.chmod(mode)
+    path = inner(place, *names)
+    path.rmdir()
+    path.symlink_to(target)
+    place.chmod(0o700)
+    with pytest.raises(FabricError, match=sentence) if sentence else nullcontext():
+        close_state(place, inner=("journals",))
+    target.rmdir()
+    with pytest.raises(FabricError, match=f"leads to {target}, which is not there"):
+        close_state(place, inner=("journals",))
 
 
 def test_a_key_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
