@@ -27,7 +27,7 @@ class Logs:
         self._logs: dict[str, RecordLog] = {}  # least recently used first
         self._opener = Opener()
         self._commit: GroupCommit[str] = GroupCommit()
-        self._unsubmitted: set[str] = set()
+        self._unsubmitted: dict[str, None] = {}  # who has waited longest first
         self._under_way: set[str] = set()
         self._was_refused = False
 
@@ -58,7 +58,7 @@ class Logs:
         """
         if run in self._under_way:  # a late record came just now
             raise StoreError(f"{run} is being written to", hint="try again in a moment")
-        self._unsubmitted.discard(run)
+        self._unsubmitted.pop(run, None)
         if run in self._opener:
             self._logs[run] = self._opener.take(run)
         opened = self._logs.pop(run, None)
@@ -101,7 +101,7 @@ class Logs:
         Raises:
             StoreError: If it cannot be read.
         """
-        self._unsubmitted.discard(run)  # what it held is looked at, or sent again
+        self._unsubmitted.pop(run, None)  # what it held is looked at, or sent again
         failed = self._logs.pop(run, None)
         if failed is not None:
             failed.close()
@@ -132,7 +132,7 @@ class Logs:
         """
         opened = self._log(store.run)
         entry = opened.append(store.head, store.batch, store.payload)
-        self._unsubmitted.add(store.run)
+        self._unsubmitted[store.run] = None
         return entry
 
     def read(self, run: str, number: int, limit_bytes: int) -> Sequence[Entry]:
@@ -160,13 +160,13 @@ class Logs:
 
         A run whose commit is under way waits for it: the next one then covers all that came meanwhile.
         """
-        for run in self._unsubmitted - self._under_way:
+        for run in [run for run in self._unsubmitted if run not in self._under_way]:
             try:
                 self._commit.submit(run, self._logs[run])
             except StoreError as error:  # no descriptor is left for it: the next turn tries again
                 self._refused(error)
                 return
-            self._unsubmitted.discard(run)
+            del self._unsubmitted[run]
             self._under_way.add(run)
         self._was_refused = False
 
@@ -186,7 +186,7 @@ class Logs:
     def close(self) -> None:
         """Make everything durable that was written, and close the logs."""
         self.commit()
-        for run in self._unsubmitted & self._under_way:
+        for run in self._unsubmitted.keys() & self._under_way:
             self._commit.submit(run, self._logs[run])
         self._unsubmitted.clear()
         for one in self._commit.close():

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from fabric.errors import StoreError
 from fabric.store.record_log import Mark, RecordLog
+from fabric.store.spare import Spare
 
 T = TypeVar("T", bound=Hashable)
 
@@ -43,6 +44,7 @@ class GroupCommit(Generic[T]):
         self._waiting: dict[T, _Job[T]] = {}
         self._done: list[_Job[T]] = []
         self._closing = False
+        self._spare = Spare()
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._work, name="group-commit", daemon=True)
         self._thread.start()
@@ -52,11 +54,11 @@ class GroupCommit(Generic[T]):
         return self._event
 
     def submit(self, token: T, log: RecordLog) -> None:
-        """Ask for all that is in the log by now to be made durable.
+        """Ask for all that is in the log by now to be made durable; one at a time without a free descriptor.
 
         A request under the same token that still waits is replaced: the new one covers it.
         """
-        job = _Job(token, log, log.mark())
+        job = _Job(token, log, log.mark(self._spare))
         with self._changed:
             replaced = self._waiting.get(token)  # it keeps its place, or busy logs would starve the others
             self._waiting[token] = job
@@ -86,6 +88,7 @@ class GroupCommit(Generic[T]):
         self._thread.join()
         last = self.collect()
         os.close(self._event)
+        self._spare.close()
         return last
 
     def _work(self) -> None:

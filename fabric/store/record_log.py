@@ -30,6 +30,7 @@ from fabric.store.entry import HEADER, Entry, seal
 from fabric.store.files import store_error, sync_directory, told
 from fabric.store.recovery import Cut, Recovered, recover
 from fabric.store.segment import SEGMENT_BYTES, Segment, SegmentHead, Source
+from fabric.store.spare import Spare
 
 MAX_INDEXED: Final = 64
 """Most segments whose index is kept in memory: 1 MiB.  Others are walked again when they are read (0.1 s)."""
@@ -40,6 +41,13 @@ class _Part:
     segment: Segment
     fd: int  # a duplicate, so that the log may close its own at any time
     end: int
+    spare: Spare | None = None  # whose descriptor it is
+
+    def close(self) -> None:
+        if self.spare is None:
+            os.close(self.fd)
+        else:
+            self.spare.give_back()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ class Mark:
     def close(self) -> None:
         """Let go of a mark that will not be synced.  Not to be called besides `sync`."""
         for part in self.parts:
-            os.close(part.fd)
+            part.close()
 
 
 class RecordLog:
@@ -213,8 +221,11 @@ class RecordLog:
         while entries := self.read(number, 8 * MAX_FRAME_BYTES):
             number = entries[-1].next_number
 
-    def mark(self) -> Mark:
+    def mark(self, spare: Spare | None = None) -> Mark:
         """Take down what has to be synced for all that is appended by now.
+
+        Args:
+            spare: Lent to it if no descriptor is left and it needs one only: no name is new.
 
         Raises:
             StoreError: If there is no descriptor for it; later there may be one.
@@ -226,7 +237,11 @@ class RecordLog:
                 parts.append(_Part(segment, os.dup(segment.fd), segment.end))  # noqa: PERF401 - may fail
         except OSError as error:
             for part in parts:
-                os.close(part.fd)
+                part.close()
+            if spare is not None and len(dirty) == 1 and not self._unsynced_directories:
+                lent = spare.lend(dirty[0].fd)
+                if lent is not None:
+                    return Mark(self.next_number, (_Part(dirty[0], lent, dirty[0].end, spare),), ())
             raise store_error(self.directory, error) from error
         return Mark(self.next_number, tuple(parts), tuple(self._unsynced_directories))
 

@@ -16,6 +16,7 @@ from fabric.protocol.messages import EntryHead
 from fabric.store.entry import Entry
 from fabric.store.record_log import RecordLog
 from fabric.store.segment import INDEX_STRIDE_BYTES
+from fabric.store.spare import Spare
 
 EVERYTHING = 1 << 40
 
@@ -382,6 +383,40 @@ def test_a_mark_covers_what_was_appended_before_it(tmp_path: Path) -> None:
     assert log.sync() == 4
     assert not log.dirty
     log.close()
+
+
+def test_without_a_free_descriptor_logs_are_synced_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strangers may take all that there are, and nodes wait for their acknowledgements."""
+    logs = [filled(tmp_path / name, 1) for name in ("one", "other")]
+    for log in logs:
+        log.sync()
+        log.append(head(log), b"batch", b"more")
+    one, other = logs
+    spare = Spare()
+
+    def full(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("os.dup", full)
+    with pytest.raises(StoreError, match="Too many open files"):
+        one.mark()
+    first = one.mark(spare)
+    with pytest.raises(StoreError, match="Too many open files"):
+        other.mark(spare)
+    first.sync()
+    one.settle(first)
+    second = other.mark(spare)
+    shown = Path(f"/proc/self/fd/{second.parts[0].fd}")
+    assert shown.readlink() == segments(other.directory)[0]
+    second.sync()
+    other.settle(second)
+    assert (one.durable_number, other.durable_number) == (3, 3)
+    assert shown.readlink() == Path(os.devnull), "a log that is deleted would keep its room"
+    spare.close()
+    for log in logs:
+        log.close()
 
 
 def test_after_a_failed_sync_nothing_counts_as_durable(
