@@ -8,8 +8,9 @@ import click
 
 from agents.policy_options import policy_options
 from fabric.cli.command import Command
-from fabric.cli.options import option, reported_errors, settings
+from fabric.cli.options import option, read_seconds, reported_errors, settings
 from fabric.cli.service import (
+    MAX_DESCRIPTOR,
     config_options,
     ephemeral_option,
     log_options,
@@ -59,7 +60,7 @@ def _sections() -> "Sections":
     help="Be awake in the last half millisecond before a start, to be on time to the microsecond.",
 )
 @policy_options
-@option("--lifeline-fd", type=int, hidden=True)
+@option("--lifeline-fd", type=click.IntRange(0, MAX_DESCRIPTOR), hidden=True)
 @click.option(
     "--doctor",
     is_flag=True,
@@ -67,8 +68,10 @@ def _sections() -> "Sections":
     help="Only look at this node, and say what is wrong and what to do.",
 )
 @ephemeral_option
-@option("--launcher-patience", type=(float, float, float), hidden=True)  # lease, grace, silence in seconds
-@option("--disk-patience", type=float, hidden=True)  # seconds
+@option(  # lease, grace, silence in seconds
+    "--launcher-patience", type=(float, float, float), callback=read_seconds, hidden=True
+)
+@option("--disk-patience", type=float, callback=read_seconds, hidden=True)  # seconds
 @config_options("agent", _sections)
 @log_options
 def main(

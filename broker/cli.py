@@ -9,7 +9,14 @@ import click
 from broker.copying import backup, restore, verify
 from fabric.cli.command import Group
 from fabric.cli.options import option, reported_errors, settings
-from fabric.cli.service import config_options, ephemeral_option, log_options, say_checked, set_up_logs
+from fabric.cli.service import (
+    MAX_DESCRIPTOR,
+    config_options,
+    ephemeral_option,
+    log_options,
+    say_checked,
+    set_up_logs,
+)
 
 if TYPE_CHECKING:
     from fabric.settings import Sections
@@ -42,8 +49,8 @@ def _sections() -> "Sections":
     help='Delete the oldest runs beyond that: "14d", "20GB", "14d,20GB".  [default: keep all]',
 )
 @click.option("--operator-file", type=click.Path(dir_okay=False, path_type=Path), hidden=True)
-@click.option("--announce-fd", type=click.IntRange(min=3), hidden=True)
-@click.option("--lifeline-fd", type=click.IntRange(min=0), hidden=True)
+@click.option("--announce-fd", type=click.IntRange(3, MAX_DESCRIPTOR), hidden=True)
+@click.option("--lifeline-fd", type=click.IntRange(0, MAX_DESCRIPTOR), hidden=True)
 @click.option(
     "--doctor",
     is_flag=True,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fabric.cli.command import check_text
 from fabric.report.quantities import counted
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def only_trial(ctx: click.Context, parameter: click.Parameter, paths: Sequence[P
             ctx.exit(check_files(paths, ctx.params.get("secrets")))
     if len(paths) > 1:
         raise click.UsageError("one trial is run at a time; --check takes several", ctx)
+    check_text(str(paths[0]), ctx)  # it is told, and named in the bundle
     return paths[0]
 
 

@@ -1,5 +1,6 @@
 """Commands and groups that end as all of ours do: a mistake is told in one line and a hint."""
 
+import io
 import os
 import re
 import sys
@@ -25,6 +26,8 @@ class Command(click.Command):
             return super().main(args, *rest, **extra)
         extra["standalone_mode"] = False
         open_standard_streams()
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="surrogateescape")  # a path is written as it was given
         try:
             code = super().main(args, *rest, **extra)
         except click.ClickException as error:
@@ -35,6 +38,15 @@ class Command(click.Command):
         except click.Abort:  # of a question: nothing has been done yet
             sys.exit(EXIT_INTERRUPTED)
         sys.exit(code)  # of --help and --version; a command that comes back returns nothing
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line, and refuse what no message can say; only a path may be of any bytes."""
+        rest = super().parse_args(ctx, args)
+        for value in ctx.params.values():
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str):
+                    check_text(text, ctx)
+        return rest
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Read the command line, or print the help; who prints it may find that nobody reads."""
@@ -72,6 +84,20 @@ def _has(command: click.Command, option: str) -> bool:
     """Whether a command, or one of its own, has an option."""
     inner = command.commands.values() if isinstance(command, click.Group) else ()
     return any(option in one.opts for each in (command, *inner) for one in each.params)
+
+
+def check_text(text: str, context: click.Context) -> None:
+    """Refuse what came as bytes that are not UTF-8; Python has them in an argument as lone surrogates.
+
+    Raises:
+        click.UsageError: If it has some.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        shown = repr(os.fsencode(text))[1:]
+        hint = "names and words are sent as text; bytes of another encoding can only be in a file"
+        raise click.UsageError(f"{shown:.80} is not UTF-8\nhint: {hint}", context) from None
 
 
 def told(error: click.ClickException) -> tuple[str, str]:

@@ -26,6 +26,8 @@ def check_options(context: click.Context) -> None:
 
 
 def _check_resume(context: click.Context) -> None:
+    if not context.params["resume"]:
+        raise click.UsageError("--resume: the name of the run is empty")
     if context.params["local"]:
         raise click.UsageError("--resume: a private fabric keeps nothing, so --local has no run to resume")
     if context.params["plan"]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from fabric.cli.options import option
+from fabric.cli.options import option, read_seconds
 
 if TYPE_CHECKING:
     from fabric.controller.finding import Wait
@@ -34,19 +34,12 @@ def patience_option(function: F) -> F:
     return option(
         "--patience",
         type=float,
-        callback=_read_patience,
+        callback=read_seconds,
         default=60.0,
         show_default=True,
         metavar="SECONDS",
         help="How long a broker that is away is waited for.",
     )(function)
-
-
-def _read_patience(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    most_s = _MOST_DAYS * _DAY_S
-    if not 0 <= value <= most_s:  # also what is no number: "nan" is one for click
-        raise click.BadParameter(f"{value:g} is not between 0 and {most_s:.0f}")
-    return value
 
 
 def _read_wait(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -86,7 +79,9 @@ def read_days(_context: click.Context, _parameter: click.Parameter, value: str) 
     try:
         if not has_days or not days.strip().isdecimal():
             return seconds(value, _MOST_DAYS * _DAY_S)
-        found_s = int(days) * _DAY_S + (seconds(rest.strip(), _DAY_S) if rest.strip() else 0.0)
+        found_s = min(int(days), _MOST_DAYS + 1) * _DAY_S + (
+            seconds(rest.strip(), _DAY_S) if rest.strip() else 0.0
+        )
     except ValueError as error:
         raise click.BadParameter(f"{value!r} {error}, such as 12h or 2d") from None
     if found_s > _MOST_DAYS * _DAY_S:

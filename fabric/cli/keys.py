@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Role = Literal["node", "operator", "viewer"]
 ROLES = ("node", "operator", "viewer")
+
+MAX_USES: Final = 1_000_000
+"""Most uses of one invitation; who wants more wants any number."""
 
 
 @click.group("keys", cls=Group, context_settings=settings("keys"))
@@ -63,7 +66,9 @@ def init(*, state_dir: Path | None, verbose: bool, quiet: bool) -> None:
     callback=read_days,
     help="How long it can be used.",
 )
-@option("--uses", type=click.IntRange(0), default=1, show_default=True, help="How often; 0: any number.")
+@option(
+    "--uses", type=click.IntRange(0, MAX_USES), default=1, show_default=True, help="How often; 0: any number."
+)
 @option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 @broker_option
 @common_options
@@ -138,6 +143,7 @@ def revoke(
     """
     with reported_errors():
         from fabric.cli.attach import attached
+        from fabric.cli.keytable import ways_back
         from fabric.controller import keyring
         from fabric.keys import find_operator_access
 
@@ -147,11 +153,14 @@ def revoke(
             found = [thing for word in what for thing in keyring.named(ring, word, role)]
             if not yes:
                 keyring.check_revocation(ring, found, own, connection.fabric_ns())
+            warnings = list(ways_back(ring, found, connection.fabric_ns()))
             keyring.revoke(connection, found, own)
         if not quiet:
             for thing in found:
                 what_it_was = "key" if hasattr(thing, "public_key") else "invitation"
                 click.echo(f"revoked the {what_it_was} of {thing.role} {thing.name or '(any name)'}")
+            for warning in warnings:
+                click.echo(warning, err=True)
 
 
 @main.command("rotate", context_settings=settings("keys_rotate"), short_help="Replace keys by new ones.")

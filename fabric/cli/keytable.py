@@ -1,6 +1,6 @@
 """Keys and invitations, for people and for programs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fabric.cli.instants import plain, utc
@@ -17,6 +17,27 @@ def standing(ring: Ring, now_ns: int) -> Ring:
     keys = (key for key in ring.keys if key.revoked_ns is None)
     invitations = (one for one in ring.invitations if one.uses != 0 and now_ns < one.expires_ns)
     return Ring(tuple(keys), tuple(invitations))
+
+
+def ways_back(ring: Ring, revoked: Sequence[KeyInfo | InvitationInfo], now_ns: int) -> Iterator[str]:
+    """Yield what to say of open invitations by which those whose keys were revoked can come in again.
+
+    Args:
+        ring: As it was before.
+        revoked: Keys and invitations.
+        now_ns: Fabric time.
+    """
+    names = {(one.role, one.name) for one in revoked if isinstance(one, KeyInfo)}
+    void = {one.digest for one in revoked if isinstance(one, InvitationInfo)}
+    left = [one for one in standing(ring, now_ns).invitations if one.digest not in void]
+    for role, name in sorted(names):
+        ways = [one.digest[:SHOWN] for one in left if one.role == role and one.name in ("", name)]
+        if ways:
+            many = "an invitation is" if len(ways) == 1 else f"{len(ways)} invitations are"
+            yield (
+                f"warning: {many} open with which {role} {name}, if it has the token, is in again at once; "
+                f"fabric keys revoke {' '.join(ways)}"
+            )
 
 
 def tables(ring: Ring, now_ns: int) -> list[str]:

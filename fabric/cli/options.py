@@ -26,6 +26,8 @@ EXIT_PIPE_CLOSED: Final = 141
 EXIT_UNEXPECTED: Final = 3
 """An error in the fabric itself counts as the fabric's error, not as a failed test."""
 
+_MOST_S: Final = 30 * 86_400
+
 
 class _Option(click.Option):
     """An option whose variable is called like its flag: ``FABRIC_TAIL_FROM`` for ``--from``.
@@ -81,6 +83,16 @@ def common_options(function: F) -> F:
         function
     )
     return click.version_option(__version__, "--version", message="%(prog)s %(version)s")(function)
+
+
+def read_seconds(
+    _context: click.Context, _parameter: click.Parameter, value: float | tuple[float, ...] | None
+) -> float | tuple[float, ...] | None:
+    """Return the seconds of an option, one number or several, up to 30 days each."""
+    for number in value if isinstance(value, tuple) else (value,):
+        if number is not None and not 0 <= number <= _MOST_S:  # also "nan", which is a number for click
+            raise click.BadParameter(f"{number:g} is not between 0 and {_MOST_S}")
+    return value
 
 
 def assignment(text: str) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from fabric.cli.options import (
     broker_option,
     common_options,
     option,
+    read_seconds,
     reported_errors,
     settings,
 )
@@ -25,6 +26,7 @@ from fabric.cli.planning import Wishes, plan_options, show_plan
 from fabric.cli.resuming import resume_option, resumption, tell_left
 from fabric.cli.secrets import open_vault, secrets_option
 from fabric.protocol.limits import LEASE_S
+from fabric.protocol.numbers import MAX_COUNT
 
 if TYPE_CHECKING:
     from fabric.controller.local import LocalFabric
@@ -61,7 +63,7 @@ if TYPE_CHECKING:
     help="Other values for a variable of [matrix] or [env]; repeatable.",
 )
 @secrets_option
-@option("--repeat", type=click.IntRange(min=1), help="How often; default: as the trial says.")
+@option("--repeat", type=click.IntRange(1, MAX_COUNT), help="How often; default: as the trial says.")
 @option(
     "--ui",
     type=click.Choice(["auto", "live", "plain", "jsonl"]),
@@ -87,7 +89,7 @@ if TYPE_CHECKING:
 )
 @patience_option
 @wait_option
-@option("--lease", type=float, default=LEASE_S, hidden=True)
+@option("--lease", type=float, callback=read_seconds, default=LEASE_S, hidden=True)
 @common_options
 def main(
     *,

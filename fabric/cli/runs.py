@@ -42,7 +42,7 @@ def show(
         from fabric.controller.lookup import list_runs
 
         with attached("fabric-runs", broker, verbose=verbose, quiet=quiet) as connection:
-            if run:
+            if run is not None:
                 lines = _one(connection, run, as_json=as_json)
             else:
                 found = list_runs(connection, limit=limit)

@@ -4,6 +4,7 @@ The command line wins over the environment, that over the file, that over the de
 called like the parameter of its option, so that click does the rest.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -21,8 +22,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 SETTINGS_DIR: Final = Path("/etc/testfabric")
 """Where the settings of a machine's services are."""
 
+MAX_DESCRIPTOR: Final = (1 << 31) - 1
+"""What the kernel takes for the number of one."""
+
 _LOG_HELP: Final = "How an event is written: for people, or as one object of JSON a line."
 _META: Final = f"{__name__}.settings"
+_PLAIN: Final = re.compile(r"[0-9]{1,18}")
 
 
 def config_options(section: str, sections: "Callable[[], Sections]") -> Callable[[F], F]:
@@ -149,7 +154,7 @@ def _read_size(ctx: click.Context, parameter: click.Parameter, value: str | int)
     """Return the bytes of "64 MiB", or of a plain number."""
     from fabric.settings import BadValue, checks
 
-    plain = int(value) if isinstance(value, str) and value.isdecimal() else value
+    plain = int(value) if isinstance(value, str) and _PLAIN.fullmatch(value) else value
     try:
         return int(checks.size(MIN_BYTES, MAX_BYTES)(plain))
     except BadValue as error:

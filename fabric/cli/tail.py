@@ -1,7 +1,7 @@
 """``fabric-tail``: what a run reports, live or from the store."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from fabric.cli.tailing import Start
 
 
+_MAX_DIGITS: Final = 15
+"""Of the number of a record: fewer than `MAX_COUNT` has."""
+
+
 def _read_start(_context: click.Context, _parameter: click.Parameter, value: str) -> "Start":
     """Read where to begin: ``run``, ``now``, a duration before now, or ``@SEQ``, the number of a record."""
     from fabric.cli.tailing import Start
@@ -20,7 +24,9 @@ def _read_start(_context: click.Context, _parameter: click.Parameter, value: str
     if value in ("run", "now"):
         return Start(word=value)
     digits = value.removeprefix("@")
-    if value.startswith("@") and digits.isascii() and digits.isdecimal() and int(digits) > 0:
+    if value.startswith("@") and digits.isascii() and digits.isdecimal() and digits.strip("0"):
+        if len(digits) > _MAX_DIGITS:
+            raise click.BadParameter(f"{value!r:.40} is no number that a record can have")
         return Start(number=int(digits))
     from fabric.trial.durations import NoDurationError, seconds
 

@@ -41,7 +41,13 @@ class Command:
 
     @classmethod
     def of(cls, words: Sequence[str], timeout_s: float = STEP_TIMEOUT_S, user: str = "") -> "Command":
-        """Take words as they stand; a single one with a space in it is a line for the shell."""
+        """Take words as they stand; a single one with a space in it is a line for the shell.
+
+        Raises:
+            UsageError: If the first one, the program, is empty.
+        """
+        if not words or not words[0].strip():
+            raise UsageError("the command is empty", hint="like: fabric exec lab1 -- uname -a")
         argv = ("/bin/sh", "-c", words[0]) if len(words) == 1 and " " in words[0].strip() else tuple(words)
         return cls(argv=argv, timeout_s=timeout_s, user=user)
 

@@ -40,9 +40,13 @@ def look_up(connection: Connection, name: str) -> RunInfo | None:
     """Return the run as `find_run` does, None if there is none.
 
     Raises:
-        UsageError: If there are several.
+        UsageError: If there are several, or the name is empty.
         ConnectionRefused: If the broker does not answer.
     """
+    if not name:  # a variable that is not set: it would begin the name of every run
+        raise UsageError(
+            "the name of the run is empty", hint="`fabric runs` lists them; `latest` is one, too"
+        )
     wanted = "" if name == LATEST else name
     found = list_runs(connection, wanted, limit=1 if name == LATEST else _SHOWN + 1)
     exact = [info for info in found if info.run == name]

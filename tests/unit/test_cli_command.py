@@ -1,7 +1,9 @@
 """How every command ends: mistakes in one form, and streams that are closed or full."""
 
+import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -12,6 +14,7 @@ from fabric.cli.main import main
 from fabric.cli.options import is_unwritable
 
 BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,73 @@ def test_phases_that_are_named_by_nothing_are_a_mistake() -> None:
     """``--phases "$PHASES"`` with a variable that is not set would run the whole trial."""
     result = CliRunner().invoke(main, ["run", "--plan", "--phases", "", "configs/trials/hello.toml"])
     assert (result.exit_code, result.stderr.splitlines()[0]) == (2, "error: there is no phase ``")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run --lease nan a.toml",
+        f"run --repeat {'9' * 20} a.toml",
+        f"tail --from @{'9' * 16}",
+        f"tail --from @{'9' * 5000}",
+        f"keys invite --role node --uses {'9' * 20}",
+        f"keys invite --role node --expires {'9' * 400}d",
+        f"broker --log-bytes {'9' * 5000}",
+        f"broker --lifeline-fd {'9' * 20}",
+        "agent --disk-patience inf",
+        "agent --launcher-patience 1 nan 1",
+    ],
+)
+def test_numbers_beyond_all_sense_are_a_mistake(line: str) -> None:
+    """What no message can say, or no clock count, is refused where it was typed, not in the middle."""
+    result = CliRunner().invoke(main, line.split())
+    assert (result.exit_code, result.stdout) == (2, ""), result.stderr
+    assert result.stderr.startswith("error: --")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "exec n1 -- echo x",
+        "exec n1 --user x -- true",
+        "keys invite --role node --name x",
+        "runs x",
+        "runs rm x",
+        "run x",
+    ],
+)
+def test_bytes_that_are_no_text_are_a_mistake(line: str) -> None:
+    """No message can say them; a command would fail when its nodes are reserved."""
+    result = CliRunner().invoke(
+        main, [os.fsdecode(b"lab\xff") if word == "x" else word for word in line.split()]
+    )
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(r"error: 'lab\xff' is not UTF-8" + "\nhint: names and words")
+
+
+def test_a_path_may_be_of_any_bytes(tmp_path: Path) -> None:
+    """The file system takes them, and so does who reads where things are."""
+    path = bytes(tmp_path) + b"/\xff.toml"
+    Path(os.fsdecode(path)).write_text((ROOT / "configs/trials/hello.toml").read_text())
+    result = CliRunner().invoke(main, ["run", "--check", os.fsdecode(path)])
+    assert (result.exit_code, result.stdout_bytes.startswith(path + b": ok")) == (0, True), result.stderr
+
+
+def test_a_command_without_a_program_is_a_mistake() -> None:
+    """Not the failed test that it would be on a node."""
+    result = CliRunner().invoke(main, ["exec", "n1", "--", ""])
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (2, "error: the command is empty")
+
+
+@pytest.mark.parametrize(
+    "words", [["runs"], ["runs", "rm", "-y"], ["runs", "bundle"], ["tail"], ["run", "a.toml", "--resume"]]
+)
+def test_an_empty_name_of_a_run_is_a_mistake(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a variable that is not set: it would begin the names of all."""
+    monkeypatch.setattr("fabric.cli.attach.attached", lambda *_, **__: nullcontext())
+    result = CliRunner().invoke(main, [*words, ""])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "the name of the run is empty" in result.stderr
 
 
 def test_a_value_from_the_environment_says_so() -> None:
