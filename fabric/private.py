@@ -66,7 +66,7 @@ def _check_entry(path: Path, refused: int, levels: int = 0) -> None:
 
     Args:
         path: Of it; what is gone by now is good.
-        refused: Bits of a mode that give others what they must not have; where a link leads, there are more.
+        refused: Bits of its mode that give others what they must not have; where a link leads, others are.
         levels: How far down to look, too: nobody else gets at what is there, unless a link leads out.
     """
     try:
@@ -77,7 +77,12 @@ def _check_entry(path: Path, refused: int, levels: int = 0) -> None:
     if stat.S_ISLNK(status.st_mode):
         status = _led_to(path)
         check_owner(path, status)
-        refused |= _OTHERS if levels and stat.S_ISDIR(status.st_mode) else _WRITE
+        refused = _OTHERS if levels and stat.S_ISDIR(status.st_mode) else _WRITE
+        if status.st_mode & refused:  # what it leads to may be everybody's: /tmp is not to be closed
+            raise FabricError(
+                f"others have access to what {path} leads to (mode {stat.S_IMODE(status.st_mode):04o})",
+                hint=f"have it lead to a directory of its owner alone; {_HARM}",
+            )
     mode = stat.S_IMODE(status.st_mode)
     if mode & refused & ~_WRITE:
         raise _access(path, mode, f"chmod 700 {path}")

@@ -137,6 +137,7 @@ def test_links_that_lead_to_what_others_get_at_are_refused(
     place.chmod(0o700)
     with pytest.raises(FabricError, match=sentence) if sentence else nullcontext():
         close_state(place, inner=("journals",))
+    assert target.stat().st_mode & 0o7777 == mode
     target.rmdir()
     with pytest.raises(FabricError, match=f"leads to {target}, which is not there"):
         close_state(place, inner=("journals",))
