@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from agents.facts import facts, facts_of_now
-from agents.identity import KNOWN
+from agents.identity import KNOWN, PENDING
 from agents.launcher import trace
 from agents.launcher.cgroup import Cgroups, Leaf, remove
 from agents.state import INNER, holder
 from agents.surroundings import surroundings
-from fabric.config import Address
+from fabric.config import Address, parse_url
 from fabric.doctor.findings import Finding
+from fabric.doctor.greeting import greet
 from fabric.doctor.judging import judge
 from fabric.doctor.reaching import PORTS, Keys, look_at_port
 from fabric.doctor.software import ON_A_NODE, look_at_software
@@ -36,7 +37,7 @@ def look_at_node(directory: Path, broker: Address | None) -> Iterator[Finding]:
 
     Args:
         directory: The agent's state directory; it may not exist yet.
-        broker: Where the broker is, if that is known.
+        broker: Where the broker is; None: where it was when the node was in touch with it last.
     """
     yield from look_at_software(ON_A_NODE)
     pid = holder(directory)
@@ -67,19 +68,20 @@ def _limits_of(pid: str) -> dict[str, str]:
 def _key_and_ports(directory: Path, broker: Address | None) -> Iterator[Finding]:
     try:
         identity = AgentIdentity.load(directory / KNOWN)
+        pending = AgentIdentity.load(directory / PENDING)
     except (FabricError, OSError) as error:
         yield Finding("bad", "key", str(error), getattr(error, "hint", ""))
         return
     if identity is None:
         hint = "an operator's `fabric keys invite --role node` prints how this node joins"
         yield Finding("bad", "key", f"this node has none in {directory}: it has not joined", hint)
+        if broker is None and pending is not None:
+            broker = parse_url(pending.url)
+        if broker is not None:
+            yield _greeted(broker)
         return
     yield Finding("ok", "key", f"of node {identity.name}, in {directory / KNOWN}")
-    if broker is None:
-        yield Finding(
-            "warn", "broker", "nobody has said where it is", "the URL behind fabric-agent, or agent.toml"
-        )
-        return
+    broker = broker or parse_url(identity.url)
     context = make_context()
     try:
         for number, port in enumerate(PORTS):
@@ -88,6 +90,14 @@ def _key_and_ports(directory: Path, broker: Address | None) -> Iterator[Finding]
             yield look_at_port(context, port, at, keys, expected=port != "feed")
     finally:
         context.term()
+
+
+def _greeted(broker: Address) -> Finding:
+    """Say who listens there, which needs no key."""
+    obstacle = greet(broker)
+    if obstacle is None:
+        return Finding("ok", "port control", f"{broker}: a broker answers")
+    return Finding("bad", "port control", f"{broker}: {obstacle.found}", obstacle.hint)
 
 
 def arming() -> Finding:

@@ -62,6 +62,14 @@ class Identity:
             (self._directory / PENDING).rename(self._directory / KNOWN)
         self.secret = None
 
+    def reached(self, broker: Address) -> None:
+        """Keep where the broker is now, if that has changed: the doctor looks there."""
+        if self.value.url == str(broker):
+            return
+        self.value = replace(self.value, url=str(broker))
+        with suppress(FabricError):  # of a disk that takes nothing: the next life keeps it
+            self.value.save(self._directory / KNOWN)
+
     def renew(self, overlap_s: float) -> Rotate | None:
         """Make the next key, which is on the disk before anybody hears of it.
 

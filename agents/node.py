@@ -5,6 +5,7 @@ from typing import Final
 
 from agents import inheriting
 from agents import session as ss
+from agents.awaiting import Awaiting
 from agents.dirty import DirtyRuns
 from agents.disks import Disks
 from agents.executor import Executor
@@ -95,6 +96,7 @@ class Node:
         self.loop = Loop(self._clock)
         self.loop.on_turn(Urgency(lambda: any(part.awaits_start for part in self._parts.values())).turned)
         self._sockets = Sockets(self.loop, broker, self._clock, self._heard, self._writable)
+        self._awaiting = Awaiting(broker, identity.value.name, self._clock, self.loop.wake)
         self._session = ss.Session(identity.value.name, identity.secret, random.random, self._clock.now_ns())
         self._shipper = Shipper(self._sockets.ship)
         self._parts: dict[str, Part] = {}
@@ -167,6 +169,7 @@ class Node:
             self._session.postpone(still_ns, now_ns)
             self._hands.stood_still(still_ns, now_ns)
         self._session_do(self._session.expire(now_ns))
+        self._awaiting.expire(now_ns)
         for part in list(self._parts.values()):
             due_ns = part.executor.deadline_ns
             if due_ns is not None and now_ns >= due_ns:
@@ -188,14 +191,14 @@ class Node:
         self._tidying.look()
         self._ship(now_ns)
         if self._refusal and all(part.shipping for part in self._parts.values()):
-            self.stop(self._refusal)
+            self.stop("refused")  # the sentence is what `serve` raises
 
     def _deadline_ns(self) -> int:
         times = [self._session.deadline_ns, self._beat_ns, self._shipper.deadline_ns]
         times += [part.executor.deadline_ns for part in self._parts.values()]
         if self._resume_ns is None and self._hands.pipes.has_paused:
             self._resume_ns = self._clock.now_ns() + round(FULL_PAUSE_S * S)
-        times += [self._resume_ns, self._hands.transfers.deadline_ns]
+        times += [self._resume_ns, self._hands.transfers.deadline_ns, self._awaiting.deadline_ns]
         return min(time for time in times if time is not None)
 
     def _leave(self) -> None:
@@ -263,6 +266,8 @@ class Node:
                 self._hands.transfers.take(message, now_ns)
             case Forget():
                 self._leaving.forget(message)
+            case Rejected() if self._parts or not self._refusal:  # else `serve` ends with it at once
+                self._awaiting.refused(message, now_ns)
             case _:
                 self._heard_of_run(message, now_ns)
 
@@ -279,7 +284,7 @@ class Node:
             case _:
                 return False
         if is_new:
-            log.info("key_replaced", enrols=self._identity.secret is not None)
+            self._awaiting.renews(enrols=self._identity.secret is not None)
             self._session_do(self._session.use(self._identity.secret, now_ns))
         return is_new
 
@@ -304,8 +309,7 @@ class Node:
                 case ss.Connect():
                     self._sockets.connect(self._identity.value)
                 case ss.Disconnect():
-                    if self._session.was_up:
-                        log.info("broker_left", broker=str(self._broker))
+                    self._awaiting.left()
                     self._unsaid_hello = None
                     self._sockets.disconnect()
                     self._shipper.restart()
@@ -321,7 +325,8 @@ class Node:
                     self._sockets.say(Probe(t1_ns=self._clock.now_ns()))
                 case ss.OpenStreams(welcome):
                     self._refusal = ""  # of a broker that was restored, and knows the key again
-                    log.info("broker_joined", broker=str(self._broker), epoch=welcome.epoch)
+                    self._awaiting.joined(welcome)
+                    self._identity.reached(self._broker)
                     if not self._sockets.open_streams(welcome):
                         self._session_do(self._session.broken(self._clock.now_ns()))
                         return

@@ -15,7 +15,7 @@ from fabric.log import get_logger
 from fabric.loop import Loop
 from fabric.protocol.codec import decode, encode
 from fabric.protocol.messages import Message, Rejected, Welcome
-from fabric.refusals import REFUSED_EVERY_NS, Refusals
+from fabric.refusals import Refusals
 from fabric.transport import connect, make_context, receive_frames, send_now
 
 log = get_logger()
@@ -24,9 +24,6 @@ TURN_MESSAGES: Final = 200
 """Most messages that are taken from a socket in one turn."""
 
 GO_TOPIC: Final = b"go"
-
-VERSION_EVERY_NS: Final = 600_000_000_000
-"""That the broker has another version is told so often, though it is asked twice a minute."""
 
 
 class Sockets:
@@ -146,14 +143,6 @@ class Sockets:
                 if count := self._refusals.count("message", now_ns):
                     log.warning("message_refused", error=str(error), count=count)
                 continue
-            if isinstance(message, Rejected):
-                self._tell(message, now_ns)
             self._heard(message, now_ns)
             if socket.closed:
                 return  # the message ended this connection
-
-    def _tell(self, message: Rejected, now_ns: int) -> None:
-        every_ns = VERSION_EVERY_NS if message.code == "version" else REFUSED_EVERY_NS
-        if self._refusals.count(message.code, now_ns, every_ns):
-            hint = "it is asked again and again" if message.code == "version" else ""
-            log.warning("broker_refused", sentence=message.sentence, hint=hint)

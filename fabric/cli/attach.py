@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from fabric.controller.connection import PATIENCE_S, Connection
 from fabric.keys import find_operator_access
-from fabric.log import set_up
+from fabric.log import set_up_command
 
 
 @contextmanager
@@ -20,12 +20,12 @@ def attached(
         patience_s: How long to wait for a broker that is away, or went away in between; the first welcome,
             which takes a second on a busy machine, and answers have `PATIENCE_S` at least.
         verbose: Log everything.
-        quiet: Log errors only.
+        quiet: Say nothing of a broker that is away, but in an error.
 
     Raises:
         FabricError: If no key is stored here, or if the broker does not let it in.
     """
-    set_up("debug" if verbose else "error" if quiet else "warning")
+    set_up_command(verbose=verbose, quiet=quiet)
     connection = Connection(
         find_operator_access(broker),
         program=program,

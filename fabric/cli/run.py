@@ -124,7 +124,7 @@ def main(
     """  # noqa: D301 - click wants the character, not the two that a raw string has
     check_options(click.get_current_context())
     with reported_errors(), ExitStack() as stack:
-        private = stack.enter_context(_private_fabric()) if local and not plan else None
+        private = _begin(stack, is_private=local and not plan, verbose=verbose, quiet=quiet)
         from fabric.cli.watching import conclude, watching
         from fabric.controller.trialrun import Options, run_trial
         from fabric.trial.plan import select_phases
@@ -153,11 +153,16 @@ def main(
         sys.exit(outcome.exit_code)
 
 
-def _private_fabric() -> "LocalFabric":
+def _begin(stack: ExitStack, *, is_private: bool, verbose: bool, quiet: bool) -> "LocalFabric | None":
     """Start a broker of our own before the imports that follow: they take as long as its start."""
+    from fabric.log import set_up_command
+
+    set_up_command(verbose=verbose, quiet=quiet)
+    if not is_private:
+        return None
     from fabric.controller.local import LocalFabric
 
-    return LocalFabric()
+    return stack.enter_context(LocalFabric())
 
 
 def _load(path: Path | None, nodes: "Sequence[str]", sets: "Sequence[str]", vault: "Vault") -> "Trial":

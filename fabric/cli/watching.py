@@ -33,7 +33,7 @@ def watching(ui: str, trial: "Trial", *, verbose: bool, quiet: bool) -> "Iterato
     Raises:
         UsageError: If a live view is wanted where none can be.
     """
-    from fabric.log import set_up
+    from fabric.log import set_up_command
     from fabric.report.printer import Printer
     from fabric.report.watch import tell_gap, tell_json_gap
 
@@ -42,13 +42,13 @@ def watching(ui: str, trial: "Trial", *, verbose: bool, quiet: bool) -> "Iterato
     tell = tell_json_gap if kind == "jsonl" else tell_gap
     with Printer(sys.stdout.fileno(), encoding=sys.stdout.encoding or "utf-8", tell=tell) as printer:
         stream = cast("TextIO", _LogStream(printer)) if kind == "live" and sys.stderr.isatty() else None
-        set_up("debug" if verbose else "error" if quiet else "warning", stream=stream)
+        set_up_command(verbose=verbose, quiet=quiet, stream=stream)
         watch = _watch(kind, printer, trial, quiet=quiet)
         try:
             yield watch
         finally:
             watch.close()
-            set_up("debug" if verbose else "error" if quiet else "warning")
+            set_up_command(verbose=verbose, quiet=quiet)
             _close(printer)
             if printer.problem:
                 with suppress(OSError):  # stderr may be on the same disk; the verdict is the exit code

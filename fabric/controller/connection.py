@@ -11,6 +11,7 @@ import zmq
 from fabric import __version__
 from fabric.clock import MonotonicClock
 from fabric.config import login, parse_url
+from fabric.controller.absence import Absence
 from fabric.controller.entry import Entry, decode_entry
 from fabric.controller.link import Down, Effect, GiveUp, Link, Open, Transmit, Up
 from fabric.errors import ConnectionRefused, DecodeError, VersionMismatch
@@ -136,6 +137,7 @@ class Connection:
         self._awaited: int | None = None
         self._answer: Message | None = None
         self._refusals = Refusals()
+        self._absence = Absence(self.url, patience_s, break_patience_s)
         self._link = Link(
             _hello(program),
             self.url,
@@ -217,7 +219,7 @@ class Connection:
         while not self.up or self.welcome is None:
             if self.turn(tell_ns) >= (tell_ns or 0) and tell_ns is not None and not self.up:
                 tell_ns = None
-                log.warning("broker_awaited", broker=self.url, patience_s=self.patience_s)
+                log.warning("broker_awaited", sentence=self._absence.awaited())
         return self.welcome
 
     def ask(self, request: Request, patience_s: float | None = None) -> Message:
@@ -270,7 +272,7 @@ class Connection:
                 case Up(welcome=welcome):
                     self._come_up(welcome, now_ns)
                 case Down(sentence=sentence):
-                    log.warning("broker_lost", why=sentence)
+                    log.warning("broker_lost", sentence=self._absence.lost(sentence))
                     if self._handler is not None:
                         self._handler.on_down(sentence, now_ns)
                 case GiveUp(error=error):
@@ -287,6 +289,8 @@ class Connection:
 
     def _come_up(self, welcome: Welcome, now_ns: int) -> None:
         log.info("broker_found", url=self.url, name=welcome.name, epoch=welcome.epoch)
+        if said := self._absence.ended(now_ns - self._link.waiting_since_ns):
+            log.warning("broker_returned", sentence=said)  # as loud as what it ends
         self.welcome = welcome
         self._offset_ns = welcome.now_ns - now_ns
         if self._runs:

@@ -6,8 +6,9 @@ from fabric.controller.measures import Measured, describe_check
 from fabric.protocol.messages import GoAborted, Refused
 from fabric.protocol.names import StepId
 from fabric.protocol.records import StepFinished
-from fabric.report.fold import folded, group
+from fabric.report.fold import folded
 from fabric.report.quantities import after
+from fabric.report.reasons import describe_reasons
 
 _RUNNING = 3
 """So many steps that still ran are named; result.json has all of them."""
@@ -66,7 +67,7 @@ def judge_no_start(desk: Desk, phase_id: str, tries: int, message: GoAborted) ->
     is_named = message.late and lead_s is not None
     hint = f"; its lead of {(lead_s or 0.0) * 1e3:g} ms may be too short" if is_named else ""
     sentence = f"phase {phase_id} could not be started in {tries} attempts"
-    desk.findings.add("error", f"{sentence}: {describe_reasons(message)}{hint}")
+    desk.findings.add("error", f"{sentence}: {describe_reasons(message.reasons)}{hint}")
     desk.is_last_repeat = True
     desk.progress.stop()
 
@@ -150,16 +151,3 @@ def _check(desk: Desk, node: str, end: StepFinished) -> None:
     if end.survivors:
         pids = ", ".join(map(str, end.survivors))
         desk.findings.add("dirty", f"{what}: processes could not be killed: {pids}")
-
-
-def describe_reasons(message: GoAborted) -> str:
-    """Say why a go was aborted: ``lab[1-3] did not confirm the go in time; lab9 is away``."""
-    whys = {
-        node: why.removeprefix(node).strip() if why.startswith(node) else f": {why}"
-        for node, why in message.reasons.items()
-    }
-    named = {node: why for node, why in whys.items() if node}
-    said = [
-        f"{folded(nodes)}{'' if why.startswith(':') else ' '}{why}" for nodes, why in group(named, key=str)
-    ]
-    return "; ".join([*said, *(why.removeprefix(": ") for node, why in whys.items() if not node)])

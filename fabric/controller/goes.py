@@ -6,7 +6,7 @@ from fabric.controller.desk import Desk
 from fabric.controller.effects import Effect
 from fabric.protocol.limits import GO_ATTEMPTS, SILENCE_S
 from fabric.protocol.messages import GoAborted, GoCommitted, StartPhase
-from fabric.protocol.records import PhaseStarted
+from fabric.protocol.records import PhaseStarted, Then
 
 S: Final = 1_000_000_000
 
@@ -80,6 +80,20 @@ class Goes:
             return False
         self.again_ns = now_ns + PAUSES_NS[self.tries - 1]
         return True
+
+    def then(self, started: tuple[str, ...], *, is_reset: bool, told: object) -> Then:
+        """Return what follows a go that was taken back, unless something else tells.
+
+        Args:
+            started: Nodes that had begun; then the phase is ended, unless it is a reset.
+            is_reset: Whether the others have to go on in any case.
+            told: Is true if something else ends the phase or begins it anew.
+        """
+        if told or (started and not is_reset):
+            return ""
+        if self.tries < GO_ATTEMPTS:
+            return "again"
+        return "without" if is_reset else "given_up"
 
     def start_over(self, now_ns: int) -> None:
         """Plan tries as if there had been none: without the nodes that hindered the last ones."""

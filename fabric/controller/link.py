@@ -83,7 +83,8 @@ class Link:
         self._heard_ns = 0
         self._due_ns = 0  # next hello or beat
         self._limit_ns: int | None = None  # then it gives up
-        self._waiting_since_ns = 0
+        self.waiting_since_ns = 0
+        """When it was heard of last before the present wait, or the last one; at first: when that began."""
 
     @property
     def up(self) -> bool:
@@ -100,7 +101,7 @@ class Link:
 
     def start(self, now_ns: int) -> list[Effect]:
         """Begin to connect."""
-        self._waiting_since_ns = now_ns
+        self.waiting_since_ns = now_ns
         self._limit_ns = now_ns + self._patience_ns
         return self._open(now_ns)
 
@@ -110,7 +111,7 @@ class Link:
 
     def receive(self, message: Message, now_ns: int) -> list[Effect]:
         """Take a message of the control socket; those that are not for the link change nothing."""
-        self._heard_ns = now_ns
+        before_ns, self._heard_ns = self._heard_ns, now_ns
         if self._state is _State.OVER:
             return []
         if isinstance(message, Rejected):
@@ -122,7 +123,7 @@ class Link:
             self._due_ns = now_ns + BEAT_NS
             return [Up(message)]
         if isinstance(message, HelloWanted) and self.up:
-            return self._break(f"the broker at {self._url} has started again", now_ns)
+            return self._break(f"the broker at {self._url} has started again", before_ns, now_ns)
         return []
 
     def writable(self, now_ns: int) -> list[Effect]:
@@ -139,7 +140,8 @@ class Link:
         if self._limit_ns is not None and now_ns >= self._limit_ns:
             return self._give_up(self._no_answer(now_ns))
         if self.up and now_ns - self._heard_ns >= SILENCE_NS:
-            return self._break(f"nothing heard from the broker at {self._url} for {SILENCE_S:.0f} s", now_ns)
+            why = f"nothing heard from the broker at {self._url} for {SILENCE_S:.0f} s"
+            return self._break(why, self._heard_ns, now_ns)
         if not self.up and now_ns - self._begun_ns >= SILENCE_NS:
             return self._open(now_ns)
         return self._say(now_ns)
@@ -154,8 +156,8 @@ class Link:
         self._due_ns = now_ns + HELLO_NS
         return [Open(), Transmit(self._hello)]
 
-    def _break(self, sentence: str, now_ns: int) -> list[Effect]:
-        self._waiting_since_ns = self._heard_ns
+    def _break(self, sentence: str, heard_ns: int, now_ns: int) -> list[Effect]:
+        self.waiting_since_ns = heard_ns
         if self._break_patience_ns is not None:
             self._limit_ns = now_ns + self._break_patience_ns
         return [Down(sentence), *self._open(now_ns)]
@@ -165,7 +167,7 @@ class Link:
         return [GiveUp(error)]
 
     def _no_answer(self, now_ns: int) -> ConnectionRefused:
-        waited_s = (now_ns - self._waiting_since_ns) / 1e9
+        waited_s = (now_ns - self.waiting_since_ns) / 1e9
         return ConnectionRefused(
             f"no answer from the broker at {self._url} for {waited_s:.0f} s",
             hint="is fabric-broker running there, and is it the one whose key is stored here? "

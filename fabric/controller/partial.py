@@ -8,11 +8,11 @@ from collections.abc import Collection
 
 from fabric.controller.desk import Desk
 from fabric.controller.entry import Read
-from fabric.controller.failures import describe_reasons
 from fabric.protocol.messages import GoAborted, GoCommitted
 from fabric.protocol.names import StepId
 from fabric.protocol.records import StepStarted
 from fabric.report.fold import folded
+from fabric.report.reasons import describe_reasons
 
 
 def note_aborted(desk: Desk, message: GoAborted) -> None:
@@ -38,7 +38,7 @@ def as_committed(message: GoAborted, needed: Collection[str]) -> GoCommitted | N
 
 def note_partial(desk: Desk, message: GoAborted) -> None:
     """Note that an abort came too late for some."""
-    names, whys = folded(message.started), describe_reasons(message)
+    names, whys = folded(message.started), describe_reasons(message.reasons)
     desk.told_partial.update((message.phase, node) for node in message.started)
     desk.findings.add("invalid", f"phase {message.phase} began on {names} only, and was ended there: {whys}")
     desk.progress.stop()

@@ -229,7 +229,8 @@ class PhaseRun:
             return []
         if (stands := as_committed(message, self._busy.intersection(self._nodes))) is not None:
             return [Note(self._goes.stood(stands)), *self._run((*self._begun, *message.started), now_ns)]
-        note = phase_aborted(self._desk, message, now_ns)
+        then = self._goes.then(message.started, is_reset=self.is_reset, told=self.cut_how or self._late)
+        note = phase_aborted(self._desk, message, then, now_ns)
         if self.is_reset:
             self._begun += message.started  # cleaning up need not begin at one instant: the others follow
         else:

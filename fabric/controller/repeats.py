@@ -11,6 +11,7 @@ from fabric.protocol.records import (
     RepeatEnded,
     RepeatStarted,
     RunStarted,
+    Then,
 )
 from fabric.trial.cells import Repeat
 
@@ -46,8 +47,8 @@ def repeat_started(desk: Desk, repeat: Repeat, now_ns: int) -> Effect:
     return Note(record)
 
 
-def phase_aborted(desk: Desk, message: GoAborted, now_ns: int) -> Effect:
-    """Note that a go was taken back."""
+def phase_aborted(desk: Desk, message: GoAborted, then: Then, now_ns: int) -> Effect:
+    """Note that a go was taken back, and what follows."""
     t, bound = desk.fabric(now_ns)
     record = PhaseAborted(
         t_ns=t,
@@ -56,6 +57,7 @@ def phase_aborted(desk: Desk, message: GoAborted, now_ns: int) -> Effect:
         go=message.go,
         reasons=message.reasons,
         started=message.started,
+        then=then,
     )
     return Note(record)
 

@@ -12,6 +12,10 @@ from fabric.protocol.numbers import Bound, Count, Instant, Measure, Offset, Seco
 
 Stream = Literal["stdout", "stderr"]
 
+Then = Literal["", "again", "given_up", "without"]
+"""After a go that was taken back: it is tried again, the phase is given up, or the reset goes on without
+those nodes.  Empty: another record tells."""
+
 Reason = Literal["exited", "timeout", "stopped", "ended_early", "lost", "not_started", "not_ready", "done"]
 """Why a step is over.
 
@@ -322,6 +326,7 @@ class PhaseAborted:
     go: Count
     reasons: dict[str, str]
     started: tuple[str, ...] = ()  # nodes that had begun when they heard of it
+    then: Then = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

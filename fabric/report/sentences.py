@@ -22,13 +22,22 @@ from fabric.protocol.records import (
     StepReady,
     StepSkipped,
     StepStarted,
+    Then,
 )
 from fabric.report.fold import folded
 from fabric.report.quantities import after, counted, duration, lasted, quantity, size
+from fabric.report.reasons import describe_reasons
 from fabric.report.style import Level
 
 _WHYS: Final = 3
 """Most reasons in one line; all of them are in result.json."""
+
+_THEN: Final[dict[Then, str]] = {
+    "": "",
+    "again": "; tried again",
+    "given_up": "; the phase is given up",
+    "without": "; the reset goes on without them",
+}
 
 
 class Said(NamedTuple):
@@ -137,9 +146,11 @@ def _phase_started(record: PhaseStarted) -> Said:
 
 
 def _phase_aborted(record: PhaseAborted) -> Said:
-    whys = "; ".join(f"{node}: {why}" for node, why in sorted(record.reasons.items()))
+    whys = describe_reasons(dict(sorted(record.reasons.items())))
     late = f"too late for {folded(record.started)}" if record.started else "nobody started"
-    return Said(f"phase {record.phase}: go {record.go} aborted, {late}: {whys}", "warning")
+    return Said(
+        f"phase {record.phase}: go {record.go} aborted, {late}: {whys}{_THEN[record.then]}", "warning"
+    )
 
 
 def _phase_ended(record: PhaseEnded) -> Said:

@@ -97,6 +97,21 @@ def lock(directory: Path) -> int:
         return fd
 
 
+def holder(directory: Path) -> str:
+    """Return the pid of the process that has this directory; "" if none has, or that cannot be seen."""
+    try:
+        fd = os.open(directory / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, and given back at once
+    except OSError:
+        return os.read(fd, 20).decode("ascii", "replace").strip() or "?"
+    finally:
+        os.close(fd)
+    return ""
+
+
 def _check_begun(directory: Path) -> None:
     """Look whether a broker may begin here: not in a copy, nor in the place of what is to be restored."""
     if is_unfinished(directory):

@@ -51,6 +51,7 @@ SHELLS = {
         *("launching", "parts", "pipes", "recovery", "removal", "shipping", "sockets"),
         *(
             "dirty",
+            "awaiting",
             "broken_disk",
             "disks",
             "doctor",
@@ -89,7 +90,17 @@ MORE_PURE = {
     ),
     *(
         f"fabric.report.{name}"
-        for name in ("sentences", "streams", "style", "summary", "text", "junit", "results", "whose")
+        for name in (
+            "sentences",
+            "streams",
+            "style",
+            "summary",
+            "text",
+            "junit",
+            "results",
+            "whose",
+            "reasons",
+        )
     ),
     *(f"fabric.report.{name}" for name in ("board", "progress", "rows", "plan_json", "plan_text")),
 }

@@ -43,6 +43,14 @@ def test_a_new_key_is_on_the_disk_before_the_broker_hears_of_it(tmp_path: Path) 
     assert not (tmp_path / NEXT).exists()
 
 
+def test_where_the_broker_is_now_is_kept(tmp_path: Path) -> None:
+    """A broker moves to another machine; the doctor, which nobody tells the URL, looks where it is now."""
+    node = joined(tmp_path)
+    node.reached(BROKER._replace(port=7500))
+    assert AgentIdentity.load(tmp_path / KNOWN) == node.value
+    assert node.value.url == "tcp://127.0.0.1:7500"
+
+
 def test_a_key_that_was_revoked_gives_way_to_the_one_that_was_to_follow(tmp_path: Path) -> None:
     """The broker may have known it, and its answer was lost until the overlap was over."""
     node = joined(tmp_path)

@@ -7,17 +7,25 @@ from pathlib import Path
 
 import pytest
 
+from agents import doctor as agent_doctor
 from agents.doctor import arming, cgroup_leaf
 from agents.facts import facts
+from agents.identity import KNOWN, PENDING
 from agents.launcher import trace
 from agents.surroundings import disk_free, surroundings
+from broker import doctor as broker_doctor
 from fabric import __version__
 from fabric.cli.findings import tell
+from fabric.config import Address
 from fabric.doctor import software
 from fabric.doctor.findings import Finding, exit_code, lines_of
+from fabric.doctor.greeting import Obstacle
 from fabric.doctor.judging import DISK_BYTES, DISK_LEAST_BYTES, disk, judge
 from fabric.doctor.lab import of_node, version
+from fabric.doctor.reaching import OTHER
+from fabric.keys import AgentIdentity, KeyPair, broker_keys
 from fabric.protocol.messages import NodeInfo
+from fabric.store.state import lock
 
 GOOD = {
     "user": "1000",
@@ -133,6 +141,53 @@ def test_a_cgroup_is_tried_and_not_left() -> None:
     if found.state == "ok":
         parent = Path(found.found.rpartition(" ")[2])
         assert not list(parent.glob("testfabric-doctor-*"))
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_broker_on_other_ports_than_those_that_are_looked_at_is_told_once(
+    is_running: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker does not join: what helps is the address at which it listens, or another one."""
+    broker_keys(tmp_path)
+    monkeypatch.setattr(
+        broker_doctor, "look_at_port", lambda _, port, at, *__, **___: Finding("bad", port, f"{at}: {OTHER}")
+    )
+    held = lock(tmp_path) if is_running else os.open(tmp_path, os.O_RDONLY)
+    found = list(broker_doctor.look_at_broker(tmp_path, Address("127.0.0.1", 7400)))
+    os.close(held)
+    (bad,) = [one for one in found if one.state == "bad" and OTHER in one.found]
+    assert "--listen" in bad.hint
+    assert "join" not in bad.hint
+    assert (f"runs as pid {os.getpid()}" in bad.hint) == is_running
+    assert ("broker", "ok" if is_running else "warn") in [(one.about, one.state) for one in found]
+
+
+def test_a_node_that_has_joined_knows_where_its_broker_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody types the URL of a service that runs; one whose key is not taken yet can be looked at, too."""
+    at: list[Address] = []
+
+    def greet(address: Address) -> Obstacle:
+        at.append(address)
+        return Obstacle("cut", "mend")
+
+    def look(_: object, port: str, address: Address, *__: object, expected: bool) -> Finding:
+        at.append(address)
+        return Finding("ok", port, f"{expected}")
+
+    monkeypatch.setattr(agent_doctor, "greet", greet)
+    monkeypatch.setattr(agent_doctor, "look_at_port", look)
+    made = AgentIdentity(
+        url="tcp://lab:7400", name="lab1", keys=KeyPair.new(), broker_public=KeyPair.new().public
+    )
+    made.save(tmp_path / PENDING)
+    found = list(agent_doctor.look_at_node(tmp_path, None))
+    assert at == [Address("lab", 7400)]
+    assert ("port control", "tcp://lab:7400: cut") in [(one.about, one.found) for one in found]
+    (tmp_path / PENDING).rename(tmp_path / KNOWN)
+    list(agent_doctor.look_at_node(tmp_path, None))
+    assert [one.port for one in at[1:]] == [7400, 7401, 7402, 7403]
 
 
 def test_another_package_of_the_same_name_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def test_a_broker_that_has_started_again_is_greeted_with_new_sockets() -> None:
     effects = link.receive(HelloWanted(), 7)
     assert effects == [Down(f"the broker at {URL} has started again"), Open(), Transmit(HELLO)]
     assert link.receive(HelloWanted(), 8) == [], "the hello is on its way"
+    assert link.waiting_since_ns == 0, "it was away since it was heard of last, not since it is back"
 
 
 def test_after_a_break_it_waits_as_long_as_it_was_told() -> None:

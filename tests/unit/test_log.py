@@ -8,7 +8,7 @@ import sys
 import pytest
 import structlog
 
-from fabric.log import get_logger, level_for, set_up
+from fabric.log import get_logger, level_for, set_up, set_up_command
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +66,23 @@ def test_colours_are_for_terminals_that_want_them(
         set_up("info", stream=stream)
         get_logger().info("peer_joined")
         assert ("\x1b[" in stream.getvalue()) == wanted
+
+
+def test_a_command_says_what_has_a_sentence_as_that_and_with_v_as_an_event() -> None:
+    """Among the lines of a run an event with its keys is noise; who looks for a fault wants it."""
+    for verbose in (False, True):
+        stream = io.StringIO()
+        set_up_command(verbose=verbose, quiet=False, stream=stream)
+        get_logger().warning("broker_lost", sentence="broker away\x1b[2J: cut")
+        get_logger().warning("message_refused", error="x")
+        first, second = stream.getvalue().splitlines()
+        assert (first == "broker away\\x1b[2J: cut") != verbose
+        assert ("broker_lost" in first) == verbose
+        assert "message_refused" in second
+    stream = Terminal()
+    set_up_command(verbose=False, quiet=True, stream=stream)
+    get_logger().warning("broker_lost", sentence="broker away: cut")
+    assert stream.getvalue() == ""
 
 
 def test_a_reader_of_the_log_that_went_away_ends_nothing() -> None:

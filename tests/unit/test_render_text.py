@@ -20,6 +20,7 @@ from fabric.protocol.records import (
     StepFinished,
     StepStarted,
     Stream,
+    Then,
 )
 from fabric.report.lines import LINE_LIMIT_BYTES, LineCutter
 from fabric.report.quantities import after, duration
@@ -271,6 +272,23 @@ def test_a_go_that_was_taken_back_says_whether_somebody_had_begun(
     )
     (line,) = rendered(record, node="")
     assert line.endswith(f"phase 1/run: go 1 {words}")
+
+
+@pytest.mark.parametrize(
+    ("then", "words"),
+    [
+        ("again", "tried again"),
+        ("given_up", "the phase is given up"),
+        ("without", "the reset goes on without them"),
+    ],
+)
+def test_a_go_that_was_taken_back_names_each_node_once_and_says_what_follows(then: Then, words: str) -> None:
+    """Who reads a warning wants to know whether to do something."""
+    late = "did not confirm the go in time"
+    reasons = {"lab3": f"lab3 {late}", "lab1": f"lab1 {late}", "lab2": f"lab2 {late}", "": "cut"}
+    record = PhaseAborted(t_ns=T_NS, bound_ns=0, phase="1/run", go=1, reasons=reasons, then=then)
+    (line,) = rendered(record, node="")
+    assert line.endswith(f"nobody started: lab[1-3] {late}; cut; {words}")
 
 
 def test_phases_in_which_nothing_happens_are_one_line() -> None:

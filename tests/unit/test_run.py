@@ -168,6 +168,8 @@ def test_an_aborted_go_is_tried_again_and_then_given_up() -> None:
         assert lab.count(StartPhase) == goes + 1
     assert lab.last(StartPhase).go == GO_ATTEMPTS
     lab.abort({"n2": "n2 did not confirm the go in time"})
+    thens = [note.then for note in lab.notes if note.kind == "phase_aborted"]
+    assert thens == ["again"] * (GO_ATTEMPTS - 1) + ["given_up"]
     assert "n2 did not confirm" in lab.whys
     assert lab.verdict == "error"
     assert lab.phase == "1/collect"
@@ -192,6 +194,7 @@ def test_a_reset_that_some_cannot_start_is_done_by_the_others() -> None:
     assert lab.last(StartPhase).phase == "1/reset"
     assert lab.last(StartPhase).nodes == ("n1",)
     assert lab.last(StartPhase).go == GO_ATTEMPTS + 1
+    assert lab.notes[-1].then == "without"
 
 
 def test_a_partial_start_is_ended_and_says_why_the_others_did_not_start() -> None:
