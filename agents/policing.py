@@ -17,6 +17,7 @@ from agents.step_run import PROGRAMS
 from fabric.protocol.messages import Assign, Prepare, Refused, Step
 from fabric.protocol.names import StepId
 from fabric.protocol.shared_env import merge
+from fabric.trees import real_path
 
 MOST_TOLD: Final = 10
 """Refusals of one phase that are told in full."""
@@ -53,7 +54,7 @@ class Policing:
             return None
         is_assign = isinstance(message, Assign)
         steps = merge(message.env, message.reset if isinstance(message, Assign) else message.steps)
-        found = [(step.step, why) for step in steps for why in self._whys(step, scratch, environment)]
+        found = [(step.step, why) for step in steps for why in self._all_whys(step, scratch, environment)]
         if not found:
             return None
         phase = "" if isinstance(message, Assign) else message.phase
@@ -65,6 +66,12 @@ class Policing:
             step="" if is_whole else found[0][0],
             sentence=together(found, is_whole=is_whole),
         )
+
+    def _all_whys(self, step: Step, scratch: Path, environment: Environment) -> Iterator[str]:
+        try:
+            yield from self._whys(step, scratch, environment)
+        except NotAllowedError as error:
+            yield str(error)
 
     def _whys(self, step: Step, scratch: Path, environment: Environment) -> Iterator[str]:
         directory = scratch / (step.dir or "")
@@ -167,10 +174,17 @@ def _of_shell(argv: Sequence[str]) -> str:
 
 
 def _real(path: Path, *, parent_only: bool = False) -> str:
-    """Return where a path leads; of what is put, its directory, for a link there is replaced."""
-    if parent_only:
-        return os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118 - text goes on
-    return os.path.realpath(path)
+    """Return where a path leads; of what is put, its directory, for a link there is replaced.
+
+    Raises:
+        NotAllowedError: If nobody can say it.
+    """
+    try:
+        if parent_only:
+            return os.path.join(real_path(path.parent), path.name)  # noqa: PTH118 - text goes on
+        return real_path(path)
+    except OSError as error:
+        raise NotAllowedError(f"where {path} leads cannot be said: {error.strerror}") from None
 
 
 def _is_below(path: str, scratch: Path) -> bool:

@@ -1,10 +1,14 @@
 """Deleting what may be large, beside the agent's loop: ten thousand files take seconds on a busy disk."""
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from fabric.log import get_logger
+from fabric.trees import remove_tree
+
+log = get_logger()
 
 _GONE = "gone"
 _SCRATCH = "scratch"
@@ -18,7 +22,8 @@ def scratch_of(state_dir: Path, run: str) -> Path:
 def remove_later(state_dir: Path, path: Path) -> None:
     """Take a directory of the state directory away at once, and delete it in a thread of its own.
 
-    What the end of the agent leaves of it is deleted by `remove_leftovers`.
+    What the end of the agent leaves of it is deleted by `remove_leftovers`, and what cannot be deleted now is
+    tried again there.
     """
     _start(_taken_away(state_dir, path))
 
@@ -50,4 +55,14 @@ def _taken_away(state_dir: Path, path: Path) -> Path:
 
 
 def _start(path: Path) -> None:
-    threading.Thread(target=shutil.rmtree, args=(path, True), name="removal", daemon=True).start()
+    threading.Thread(target=_remove, args=(path,), name="removal", daemon=True).start()
+
+
+def _remove(path: Path) -> None:
+    """Delete a directory; say it once if that cannot be."""
+    try:
+        why = remove_tree(path)
+    except Exception as error:  # noqa: BLE001 - a thread that dies says nothing, and the disk is lost all the same
+        why = f"{type(error).__name__}: {error}"
+    if why:
+        log.warning("directory_not_removed", path=str(path), why=why)

@@ -1,7 +1,6 @@
 """From the command line to a serving agent."""
 
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -19,6 +18,7 @@ from fabric import config
 from fabric.keys import JoinToken
 from fabric.notify import Notifier, tell_where_it_hangs
 from fabric.transport import check_descriptor_limit
+from fabric.trees import remove_tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ def run_agent(options: Options) -> None:
             _begin_again(notifier, options.lifeline_fd)
     finally:
         if options.ephemeral:
-            shutil.rmtree(state.directory, ignore_errors=True)
+            remove_tree(state.directory)
             with suppress(OSError):
                 state.directory.parent.rmdir()  # if nobody else is left in it
 

@@ -11,10 +11,6 @@ from __future__ import annotations
 import os
 import time
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 PREFIX = "testfabric-"
 
 INNER = "testfabric"
@@ -296,12 +292,12 @@ def end(path: str) -> bool:
     return True
 
 
-def _tree(path: str) -> Iterator[str]:
-    """Return a cgroup and those below it, the deepest first."""
-    try:
-        names = [entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        names = []
-    for name in names:
-        yield from _tree(name)
-    yield path
+def _tree(path: str) -> list[str]:
+    """Return a cgroup and those below it, the deepest first; a step of root makes them as deep as it can."""
+    found = [path]
+    for above in found:  # grows while it is walked
+        try:
+            found += [entry.path for entry in os.scandir(above) if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+    return found[::-1]

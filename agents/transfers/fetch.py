@@ -31,6 +31,8 @@ Progress = Literal["more", "waits", "full", "done"]
 Stamp = Callable[[], tuple[int, int]]
 """Returns fabric time and its bound."""
 
+_LONG_CHARS: Final = 200
+
 _DISK_NS: Final = round(DISK_PATIENCE_S * 1e9)
 
 
@@ -163,7 +165,7 @@ class Fetch:
             case Missed(path, why, serious):
                 self._miss(path, why)
                 if serious:
-                    self._note_problem(f"{self._shown(path)}: {why}")
+                    self._note_problem(f"{_shortened(self._shown(path))}: {why}")
             case _:
                 pass
 
@@ -311,6 +313,11 @@ class Fetch:
 def _is_of_proc(status: os.stat_result) -> bool:
     """Whether what a file says of its size means nothing: /proc/kcore has 128 TB."""
     return status.st_dev == Path("/proc").stat().st_dev
+
+
+def _shortened(path: str) -> str:
+    """Return what a sentence has room for; missing.txt has all of it."""
+    return path if len(path) <= _LONG_CHARS else f"{path[: _LONG_CHARS // 2]} ... {path[-_LONG_CHARS // 2 :]}"
 
 
 def shown(path: str) -> str:

@@ -17,6 +17,7 @@ from agents.transfers.pull import Pull
 from agents.transfers.walk import in_the_way
 from fabric.private import make_private
 from fabric.protocol.messages import FilePart, FileRequest, FileSource
+from fabric.trees import make_directories, real_path
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -169,7 +170,7 @@ class Put:
             return False
         target = self._base / source.path
         with _about(target):
-            self._check(os.path.realpath(target.parent), target)
+            self._check(real_path(target.parent), target)
             _make_directory(target.parent)
             is_checked = self._why_not is not None or self._shared is not None
             place_fd = os.open(target.parent, os.O_PATH | os.O_DIRECTORY) if is_checked else -1
@@ -303,7 +304,7 @@ class Put:
 def _make_directory(directory: Path) -> None:
     """Make a directory, with those above it; say which name on the way to it is no directory's."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directories(directory)
     except (FileExistsError, NotADirectoryError):
         other = next((one for one in (directory, *directory.parents) if os.path.lexists(one)), directory)
         if other.is_dir():

@@ -3,8 +3,12 @@
 Directories are taken with all that is in them.  Links to directories that are met on the way, or that ``*``
 happens to mean, are not followed, so nothing goes round in circles and nobody gets a disk for ``*``; one that
 a pattern itself names is, and one behind which it goes on.
+
+Programs make directories as deep as they like, so nothing here calls itself for each level, and what lies too
+deep is missed.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -12,7 +16,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from fabric.protocol.limits import MAX_PATH_NAMES
+
 _MAGIC = frozenset("*?[")
+_TOO_DEEP = f"it lies too deep: its path has more than {MAX_PATH_NAMES} names"
 _LINKED = "a symbolic link to a directory, which is not followed"
 
 
@@ -56,7 +63,10 @@ def find(base: str, pattern: str) -> Iterator[Sight]:
     """
     if "\0" in pattern:
         return
-    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    parts: list[str] = []
+    for part in pattern.split("/"):
+        if part not in ("", ".") and (part, parts[-1:]) != ("**", ["**"]):
+            parts.append(part)
     for path in _expand("/" if pattern.startswith("/") else base, parts):
         if isinstance(path, str):
             yield from _contents(path)
@@ -66,36 +76,75 @@ def find(base: str, pattern: str) -> Iterator[Sight]:
 
 def _expand(prefix: str, parts: list[str]) -> Iterator[str | Missed | None]:
     """Yield the paths that match."""
+    waiting: list[tuple[str, list[str]] | Missed] = [(prefix, parts)]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Missed):
+            yield item
+            continue
+        prefix, rest = _advanced(*item)
+        if not rest or rest == ["**"]:
+            if os.path.lexists(prefix):
+                yield prefix
+        elif _is_too_deep(prefix, 1):
+            yield Missed(prefix, _TOO_DEEP)
+        else:
+            try:
+                entries = _entries(prefix)
+            except OSError as error:
+                yield Missed(prefix, error.strerror or str(error))
+                continue
+            yield None
+            waiting += reversed([*_matching(prefix, rest, entries)])
+
+
+def _advanced(prefix: str, parts: list[str]) -> tuple[str, list[str]]:
+    """Return where the first part that is magic is looked for, and the parts from that on."""
     plain = 0
     while plain < len(parts) and not _MAGIC & set(parts[plain]):
         plain += 1
-    prefix = str(Path(prefix, *parts[:plain]))
-    rest = parts[plain:]
-    if not rest or rest == ["**"]:
-        if os.path.lexists(prefix):
-            yield prefix
-        return
-    part, rest = rest[0], rest[1:]
+    return str(Path(prefix, *parts[:plain])), parts[plain:]
+
+
+def _matching(
+    prefix: str, parts: list[str], entries: list[os.DirEntry[str]]
+) -> Iterator[tuple[str, list[str]] | Missed]:
+    """Yield what is to be looked at of what lies in a directory, in its order: where, and for which parts."""
+    part, rest = parts[0], parts[1:]
     if part == "**":
-        yield from _expand(prefix, rest)
-        below = [entry for entry in _entries(prefix) if _is_plain_directory(entry)]
-        yield None
-        for entry in below:
-            yield from _expand(entry.path, ["**", *rest])
+        yield prefix, rest
+        yield from ((entry.path, parts) for entry in entries if _is_plain_directory(entry))
         return
-    entries = _entries(prefix)
-    yield None
     for entry in entries:
         if not fnmatchcase(entry.name, part) or (entry.name.startswith(".") and not part.startswith(".")):
             continue
         if rest or not _is_linked_directory(entry):
-            yield from _expand(entry.path, rest)
+            yield entry.path, rest
         else:
             yield Missed(entry.path, _LINKED, serious=False)
 
 
+def _is_too_deep(path: str, below: int = 0) -> bool:
+    """Whether a path with so many more names is one that is not fetched."""
+    return len([name for name in path.split("/") if name]) + below > MAX_PATH_NAMES
+
+
 def _is_plain_directory(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+    return not entry.name.startswith(".") and _is_directory(entry)
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False  # some file systems do not tell it with the name
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False  # `_odd` says why
 
 
 def _is_linked_directory(entry: os.DirEntry[str]) -> bool:
@@ -106,16 +155,25 @@ def _is_linked_directory(entry: os.DirEntry[str]) -> bool:
 
 
 def _entries(path: str) -> list[os.DirEntry[str]]:
-    """Return what is in a directory; nothing if it may not be read, for then nothing matches in it."""
+    """Return what is in a directory; nothing if it may not be read, for then nothing matches in it.
+
+    Raises:
+        OSError: If its path is longer than what the system takes: something may match in it.
+    """
     try:
         with os.scandir(path) as entries:
             return sorted(entries, key=lambda entry: entry.name)
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise
         return []
 
 
 def _contents(path: str) -> Iterator[Sight]:
     """Yield a file, or all that is in a directory."""
+    if _is_too_deep(path):
+        yield Missed(path, _TOO_DEEP)
+        return
     try:
         mode = Path(path).stat().st_mode
     except FileNotFoundError:
@@ -138,6 +196,9 @@ def _walk(top: str) -> Iterator[Sight]:
     waiting = [top]
     while waiting:
         path = waiting.pop()
+        if _is_too_deep(path, 1):
+            yield Missed(path, _TOO_DEEP)
+            continue
         try:
             with os.scandir(path) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
@@ -150,9 +211,9 @@ def _walk(top: str) -> Iterator[Sight]:
         yield Entered(path)
         below = []
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
+            if _is_directory(entry):
                 below.append(entry.path)
-            elif entry.is_file(follow_symlinks=False):
+            elif _is_file(entry):
                 yield Found(entry.path)
             else:
                 yield _odd(entry.path)

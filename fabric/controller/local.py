@@ -3,7 +3,6 @@
 import json
 import os
 import select
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import IO, Final, Self
 
 from fabric.errors import FabricError
 from fabric.keys import OperatorAccess
+from fabric.trees import remove_tree
 from fabric.vault import PREFIX
 
 START_S: Final = 90.0
@@ -111,7 +111,7 @@ class LocalFabric:
             os.close(self._reports)
         self._end(broker, until_s, broker.kill)
         self._log.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove_tree(self.directory)
 
     def _end(self, child: subprocess.Popen[bytes], until_s: float, force: Callable[[], None]) -> None:
         try:

@@ -13,6 +13,7 @@ from typing import Final
 
 from fabric.controller.puts import Place, PutFile
 from fabric.errors import UsageError
+from fabric.protocol.limits import MAX_PATH_NAMES
 from fabric.trial.model import PutSource, Trial, TrialStep
 
 MAX_FILES: Final = 1000
@@ -119,7 +120,10 @@ def _matches(folder: Path, source: PutSource) -> Iterator[tuple[Path, str]]:
         yield plain, _join(source.target, plain) if inside else source.target or ""
         return
     pattern = _LAST.sub("*", source.source)
-    names = sorted(iglob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - takes absolute ones too
+    try:
+        names = sorted(iglob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - takes absolute ones too
+    except RecursionError:
+        raise ValueError(f"`{source.source}`: the directories here are too deep for `**`") from None
     if not names:
         raise ValueError(f"nothing here is called or matches `{source.source}`")
     for name in names:
@@ -142,16 +146,30 @@ def _expanded(path: Path, target: str) -> Iterator[tuple[Path, str]]:
     Raises:
         ValueError: If there is something that cannot be copied.
     """
-    mode = path.stat().st_mode
-    if stat.S_ISREG(mode):
-        yield path, target
-    elif not stat.S_ISDIR(mode):
-        raise ValueError(f"{path} is neither a file nor a directory")
-    else:
-        for below in sorted(path.iterdir()):
-            if below.is_symlink() and below.is_dir():
-                raise ValueError(f"{below} is a link to a directory: name that directory itself")
-            yield from _expanded(below, f"{target}/{_literal(below.name)}")
+    waiting = [(path, target)]
+    while waiting:
+        path, target = waiting.pop()
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            yield path, target
+        elif not stat.S_ISDIR(mode):
+            raise ValueError(f"{path} is neither a file nor a directory")
+        else:
+            waiting += reversed([*_below(path, target)])
+
+
+def _below(directory: Path, target: str) -> Iterator[tuple[Path, str]]:
+    """Yield what lies in a directory.
+
+    Raises:
+        ValueError: If it is a link to a directory, or too deep.
+    """
+    if target.count("/") > MAX_PATH_NAMES:
+        raise ValueError(f"{directory} lies too deep: its path has more than {MAX_PATH_NAMES} names")
+    for path in sorted(directory.iterdir()):
+        if path.is_symlink() and path.is_dir():
+            raise ValueError(f"{path} is a link to a directory: name that directory itself")
+        yield path, f"{target}/{_literal(path.name)}"
 
 
 def _hashed(path: Path) -> LocalFile:

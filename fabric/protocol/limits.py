@@ -30,6 +30,12 @@ MAX_WHY_CHARS: Final = 500
 MAX_ITEMS: Final = 20_000
 """Most elements of an array or a map in a message (a plan's steps times their environment)."""
 
+MAX_PATH_NAMES: Final = 128
+"""Most names in the path of a file that is fetched or put, each a directory there: real trees have 30."""
+
+MAX_PATH_CHARS: Final = 4 * 4096
+"""Longest path of a fetched file: what the system takes, with each byte written as ``\\xff``."""
+
 # --- window ----------------------------------------------------------------------------------------
 WINDOW_BYTES: Final = 8 << 20
 """Most bytes that an agent has on their way without acknowledgement: 200 MB/s for 40 ms."""

@@ -70,6 +70,8 @@ def _about_source(folder: Path, source: str) -> str:
         mode = (folder / source).stat().st_mode
     except FileNotFoundError:
         return f"there is no file `{source}`"
+    except RecursionError:
+        return f"the directories here are too deep for `{source}`"
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         return f"`{source}` cannot be read: {reason}"

@@ -18,6 +18,7 @@ from fabric.protocol import codec
 from fabric.protocol.messages import Batch
 from fabric.protocol.numbers import MAX_INSTANT_NS
 from fabric.protocol.records import FileBegun, FileChunk, FileEnded, FileMissing, Record, payload_size
+from fabric.trees import make_directories, remove_tree
 
 RUN = "20240101-000000-fetch-abcd"
 STEP = "1/collect/db/fetch-1"
@@ -372,6 +373,22 @@ def test_a_file_of_proc_that_says_it_is_endless_is_cut(node: Node, monkeypatch: 
     monkeypatch.setattr(agents.transfers.fetch, "_is_of_proc", lambda _: True)
     monkeypatch.setattr(agents.transfers.fetch, "ENDLESS_BYTES", 1 << 20)
     assert node.fetch("kcore").problems == [f"{node.place}/kcore does not end: 1.05 MB of it came"]
+
+
+def test_what_lies_too_deep_fails_the_fetch_with_a_sentence(node: Node) -> None:
+    """It ended the agent, and every life of it that went on with the run."""
+    deep = node.place.joinpath(*"a" * 988)
+    make_directories(deep)
+    (deep / "f").touch()
+    node.write("a/f")
+    try:
+        fetch = node.fetch("a/**/f")
+    finally:
+        remove_tree(node.place / "a")  # pytest itself does not get that deep
+    assert node.files == {"a/f": b"x"}
+    (missing,) = node.missing.values()
+    assert f"{missing} (1 file, 1 byte fetched)" in fetch.message()
+    assert "too deep" in missing
 
 
 def test_thousands_of_files_come(node: Node) -> None:

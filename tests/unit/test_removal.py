@@ -2,7 +2,11 @@
 
 import threading
 from pathlib import Path
+from unittest.mock import Mock
 
+import pytest
+
+from agents import removal
 from agents.removal import remove_later, remove_leftovers
 
 
@@ -61,3 +65,25 @@ def test_a_directory_that_cannot_be_moved_is_deleted_where_it_is(tmp_path: Path)
     remove_later(tmp_path, scratch)
     finish()
     assert not scratch.exists()
+
+
+@pytest.mark.parametrize(
+    "trouble", [Mock(return_value="dir: busy"), Mock(side_effect=RecursionError("busy"))]
+)
+def test_what_cannot_be_deleted_is_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Mock
+) -> None:
+    """The thread died without a word, and the disk was lost for good."""
+    (tmp_path / "scratch/run/dir").mkdir(parents=True)
+    log = Mock()
+    with monkeypatch.context() as patch:
+        patch.setattr(removal, "remove_tree", trouble)
+        patch.setattr(removal, "log", log)
+        remove_later(tmp_path, tmp_path / "scratch/run")
+        finish()
+    (call,) = log.warning.call_args_list
+    assert call.args == ("directory_not_removed",)
+    assert "busy" in call.kwargs["why"]
+    remove_leftovers(tmp_path, lambda _: True)
+    finish()
+    assert not (tmp_path / "gone").exists()
