@@ -2,17 +2,19 @@
 
 import hashlib
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from fabric.protocol.limits import MAX_PATH_CHARS, MAX_PATH_NAMES
 from fabric.protocol.names import StepId
 from fabric.protocol.records import FileBegun, FileChunk, FileEnded, FileMissing
 from fabric.report.filenames import Names, file_path
 from fabric.report.missing import MISSING, Missing, Source
 from fabric.report.unfit import UnfitRecord
+from fabric.trees import make_directories
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -22,8 +24,14 @@ FileRecord = FileBegun | FileChunk | FileEnded | FileMissing
 _OPEN_FILES: Final = 64
 """Most files that are open at once; a node sends the files of a step one after another."""
 
-_MAX_BEGUN: Final = 10_000
-"""Most files that are begun and not ended, over all nodes: what is kept of each is a path and a hash."""
+_MAX_BEGUN: Final = 1000
+"""Most files of one node that are begun and not ended: it sends those of a step one after another."""
+
+PATHS_BYTES: Final = 1 << 30
+"""About how much memory the paths of one node's files may take in a run: that is a million of them."""
+
+_KEPT_BYTES: Final = 500
+"""What is kept of a file beside its name and its paths."""
 
 Key = tuple[str, str, int, int]  # node, step, attempt, file
 
@@ -44,15 +52,20 @@ class _Fetched:
 class FetchedFiles:
     """Writes fetched files and checks that they are what the nodes sent.
 
-    Memory: two paths and a hash for each file; the bytes pass through.
+    Memory: two paths and a hash for each file, PATHS_BYTES for each node at most; the bytes pass through.
     """
 
-    def __init__(self, directory: Path, *, open_files: int = _OPEN_FILES) -> None:
+    def __init__(
+        self, directory: Path, *, open_files: int = _OPEN_FILES, paths_bytes: int = PATHS_BYTES
+    ) -> None:
         """Write below ``directory``, the bundle's."""
         self._directory = directory
         self._open_files = open_files
         self._names = Names()
+        self._paths_bytes = paths_bytes
+        self._taken_bytes: Counter[str] = Counter()  # by node, of PATHS_BYTES
         self._begun: dict[Key, _Fetched] = {}
+        self._begun_count: Counter[str] = Counter()  # by node
         self._open: OrderedDict[Key, FileIO] = OrderedDict()  # the one used last stands last
         self._digests: dict[str, str] = {}
         self._whole: dict[tuple[str, str, int], dict[str, Path]] = {}
@@ -112,12 +125,31 @@ class FetchedFiles:
     def _begin(self, key: Key, step: StepId, record: FileBegun) -> None:
         if key in self._begun:
             raise UnfitRecord("files", f"file {record.file} of {step} on {key[0]} was begun twice")
-        if len(self._begun) >= _MAX_BEGUN:
-            raise UnfitRecord("files", f"more than {_MAX_BEGUN} files are begun and not ended")
+        self._check_limits(key[0], record.path)
         wanted = file_path(key[0], step, record.path)
+        before = self._names.cost_bytes
         fetched = _Fetched(record.path, wanted, self._names.take(wanted), record.mode, record.mtime_ns)
+        cost_bytes = _KEPT_BYTES + 2 * len(wanted) + len(record.path) + self._names.cost_bytes - before
+        self._taken_bytes[key[0]] += cost_bytes
         self._begun[key] = fetched
+        self._begun_count[key[0]] += 1
         self._file(key, fetched)
+
+    def _check_limits(self, node: str, path: str) -> None:
+        """Check that a node may have one more file.
+
+        Raises:
+            UnfitRecord: If it may not.
+        """
+        if len(path) > MAX_PATH_CHARS or _count_names(path) > MAX_PATH_NAMES:
+            most = f"{MAX_PATH_NAMES} names or {MAX_PATH_CHARS} letters"
+            raise UnfitRecord("files", f"the path of a file has more than {most}: {path:.80}...")
+        if self._begun_count[node] >= _MAX_BEGUN:
+            raise UnfitRecord("files", f"more than {_MAX_BEGUN} files of {node} are begun and not ended")
+        if self._taken_bytes[node] >= self._paths_bytes:
+            raise UnfitRecord(
+                "files", f"the paths of the files of {node} take more than {self._paths_bytes} bytes"
+            )
 
     def _append(self, key: Key, fetched: _Fetched, record: FileChunk, data: bytes | memoryview) -> None:
         if record.offset != fetched.offset or record.size != len(data):
@@ -149,6 +181,7 @@ class FetchedFiles:
     def _leave(self, key: Key, fetched: _Fetched, step: StepId, digest: str, problem: str) -> None:
         """Close a file; one that is not whole is called so."""
         del self._begun[key]
+        self._begun_count[key[0]] -= 1
         file = self._open.pop(key, None)
         if file is not None:
             file.close()
@@ -157,6 +190,7 @@ class FetchedFiles:
             self._remove_parts(source)
         if not problem and fetched.path != fetched.wanted and self._digests.get(fetched.wanted) == digest:
             target.unlink()  # a metric and a fetch, or two attempts, brought the same bytes
+            self._names.give_back(fetched.path)
             return
         if problem:
             self._names.give_back(fetched.path)  # it may come again, and whole
@@ -176,7 +210,7 @@ class FetchedFiles:
             if len(self._open) >= self._open_files:
                 self._open.popitem(last=False)[1].close()
             target = self._directory / fetched.path
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_directories(target.parent)
             file = self._open[key] = FileIO(target, "a", opener=_private)
         self._open.move_to_end(key)
         return file
@@ -187,6 +221,10 @@ class FetchedFiles:
             (self._directory / path).unlink(missing_ok=True)
             self._names.give_back(path)
             del self._digests[path]
+
+
+def _count_names(path: str) -> int:
+    return sum(1 for name in path.split("/") if name)
 
 
 def _private(path: str, flags: int) -> int:

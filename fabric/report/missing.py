@@ -1,6 +1,7 @@
 """missing.txt in a bundle: what could not be had of the files that were to be fetched."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
@@ -10,8 +11,8 @@ MISSING: Final = "missing.txt"
 
 Source = tuple[str, str, str]  # node, step, path on the node
 
-_MAX_CUT: Final = 10_000
-"""Most files of which a part has come, and that may come again; of more than these the lines stay."""
+_MAX_CUT: Final = 1000
+"""Most files of one node of which a part has come, and that may come again; of more the lines stay."""
 
 
 class Missing:
@@ -26,6 +27,7 @@ class Missing:
         self._file: FileIO | None = None
         self._lines = 0
         self._cut: dict[Source, dict[int, str]] = {}  # by number of the line: path in the bundle
+        self._cut_count: Counter[str] = Counter()  # by node
         self._void: set[int] = set()  # lines that are not true any more
 
     def add(self, source: Source, why: str, part: str = "") -> None:
@@ -33,13 +35,15 @@ class Missing:
         if self._file is None:
             self._file = FileIO(self._path, "w")
         _write(self._file, (*source, why))
-        if part and len(self._cut) < _MAX_CUT:
+        if part and self._cut_count[source[0]] < _MAX_CUT:
+            self._cut_count[source[0]] += 1
             self._cut.setdefault(source, {})[self._lines] = part
         self._lines += 1
 
     def take_back(self, source: Source) -> list[str]:
         """A file has come whole; return the paths in the bundle of the parts that are of no use now."""
         cut = self._cut.pop(source, {})
+        self._cut_count[source[0]] -= len(cut)
         self._void.update(cut)
         return list(cut.values())
 

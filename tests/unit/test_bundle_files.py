@@ -3,14 +3,19 @@
 import hashlib
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from fabric.controller.entry import Read
 from fabric.errors import StoreError
+from fabric.protocol.limits import MAX_PATH_NAMES
+from fabric.protocol.names import StepId
 from fabric.protocol.records import FileBegun, FileChunk, FileEnded, FileMissing, Record
 from fabric.report.bundle import BundleWriter
+from fabric.report.files import FetchedFiles
+from fabric.report.unfit import UnfitRecord
 from fabric.report.views import JsonView
 from fabric.report.watch import JsonWatch
 
@@ -186,7 +191,13 @@ def test_nothing_is_missing_when_all_came_at_last(bundle: BundleWriter) -> None:
     [
         *("../../../../evil", "/../evil", "/a/../../../../evil", "..", "/", "", ".", "//evil"),
         *("/nul\0byte", "/new\nline", "/back\\slash", "/\ud800surrogate", "/" + "long" * 100),
-        *("/" + "deep/" * 1500 + "end", "/a/" + "é" * 300, "/~partial", "/.hidden", "/tmp/..."),
+        *(
+            "/" + "long-name-of-a-directory/" * 120 + "end",
+            "/a/" + "é" * 300,
+            "/~partial",
+            "/.hidden",
+            "/tmp/...",
+        ),
     ],
 )
 def test_no_path_leads_out_of_the_bundle(bundle: BundleWriter, path: str) -> None:
@@ -223,7 +234,7 @@ def test_the_same_bytes_are_kept_once(bundle: BundleWriter) -> None:
     bring(bundle, 2, "/tmp/a", b"same")
     bring(bundle, 3, "/tmp/a", b"other")
     bundle.finish({})
-    assert files(bundle) == {"2/d2/tmp/a": b"same", "2/d2/tmp/a~3": b"other"}
+    assert files(bundle) == {"2/d2/tmp/a": b"same", "2/d2/tmp/a~2": b"other"}
     command = ["sha256sum", "-c", "--quiet", "MANIFEST.sha256"]
     assert subprocess.run(command, cwd=bundle.directory, check=False).returncode == 0
 
@@ -290,3 +301,46 @@ def test_many_files_are_open_one_after_another(bundle: BundleWriter) -> None:
         bundle.write(read(ended(file, b"x")))
     assert set(files(bundle).values()) == {b"x"}
     assert len(files(bundle)) == 199
+
+
+@pytest.mark.parametrize(
+    "path", ["/" + "deep/" * 1500 + "end", "/a" * (MAX_PATH_NAMES + 1), "/" + "a" * 20_000]
+)
+def test_a_path_that_no_agent_fetches_is_set_aside(bundle: BundleWriter, path: str) -> None:
+    """Each name is a directory here; a thousand of them ended fabric-run without a bundle."""
+    bundle.write(read(begun(1, path)))
+    (unfit,) = bundle.take_unfit()
+    assert "d2 reports what does not fit: files: the path of a file has more than" in unfit
+    bring(bundle, 2, "/a" * MAX_PATH_NAMES)
+    assert files(bundle) == {"2/d2" + "/a" * MAX_PATH_NAMES: b"x"}
+
+
+def test_what_one_node_begins_is_not_counted_for_another(
+    bundle: BundleWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one was blamed, and its files were lost."""
+    monkeypatch.setattr("fabric.report.files._MAX_BEGUN", 10)
+    for file in range(11):
+        bundle.write(read(begun(file, "/same")))
+    assert "more than 10 files of d2 are begun" in bundle.take_unfit()[0]
+    bundle.write(read(begun(1, "/a"), node="d3"))
+    bundle.write(read(ended(1, b""), node="d3"))
+    bundle.write(read(ended(5, b"")))
+    bundle.write(read(begun(2000, "/again")))
+    assert bundle.take_unfit() == []
+
+
+def test_the_paths_of_one_node_have_a_limit(tmp_path: Path) -> None:
+    """A node can send names without end, and all of them are kept until the bundle is finished."""
+    fetched = FetchedFiles(tmp_path, paths_bytes=10_000)
+    step = StepId.parse(STEP)
+    for file in range(9):
+        fetched.write("d2", step, begun(file, f"/{file}"), b"")
+        fetched.write("d2", step, ended(file, b""), b"")
+    for file in range(9, 20):
+        with suppress(UnfitRecord):
+            fetched.write("d2", step, begun(file, f"/{file}"), b"")
+    with pytest.raises(UnfitRecord, match="take more than 10000 bytes"):
+        fetched.write("d2", step, begun(20, "/20"), b"")
+    fetched.write("d3", step, begun(1, "/a"), b"")
+    fetched.close()
