@@ -47,12 +47,12 @@ def write_bundle(connection: Connection, run: str, directory: Path, *, latest: b
         bundle.write_inputs(trial, json.dumps(described, indent=2) + "\n")
         gone = _gone(connection, told.plan.resumes)
         for source, read in taken_over(connection, [one for one in told.plan.resumes if one.run not in gone]):
-            bundle.write(read, source)
-            told.read(read)
+            if told.read(read, is_own=False):
+                bundle.write(read, source)
         number = 0
         for read in records(connection, info):
-            bundle.write(read)
-            told.read(read)
+            if told.read(read):
+                bundle.write(read)
             number = read.number
         told.end(info.verdict, number)
         stored: dict[str, Any] = json.loads(document(connection, run, "result") or "{}")

@@ -4,8 +4,10 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from fabric.controller.belonging import Belonging
 from fabric.controller.doubts import Doubts
 from fabric.controller.effects import Effect, Note, Tell
+from fabric.controller.entry import Read
 from fabric.controller.history import History
 from fabric.controller.measures import Measured, Measures
 from fabric.controller.outbox import Outbox
@@ -46,6 +48,7 @@ class Desk:
     alive: dict[str, None] = field(default_factory=dict)  # nodes that the run still has
     measures: Measures = field(init=False)
     doubts: Doubts = field(init=False)
+    belonging: Belonging = field(init=False)
     done: list[tuple[Repeat, bool]] = field(default_factory=list)  # repeats, and whether they failed
     awaited: int = 0  # metrics of steps that have ended
     is_measuring: bool = True
@@ -64,6 +67,17 @@ class Desk:
     def __post_init__(self) -> None:
         self.measures = Measures(self.plan.trial)
         self.doubts = Doubts(self.plan.trial.max_skew_s)
+        self.belonging = Belonging(self.plan)
+
+    def take(self, read: Read, *, is_own: bool = True) -> bool:
+        """Take in the next record of the run; return whether it is one that may be, see `Belonging`."""
+        if self.belonging.has(read, is_own=is_own):
+            self.history.take(read)
+            return True
+        self.history.count(read)
+        if why := self.belonging.why_not(read):
+            self.findings.add("error", why)
+        return False
 
     def nodes_of(self, cell: Cell) -> tuple[str, ...]:
         """Return the nodes of a cell that the run still has."""

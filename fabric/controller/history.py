@@ -24,6 +24,9 @@ from fabric.protocol.records import (
 LAST_BYTES: Final = 400
 """Of each stream so many of the last bytes are kept, to tell a person how a failed step ended."""
 
+MAX_GAPS: Final = 8
+"""Sorts of gaps of one stream that are told apart; an agent has fewer."""
+
 StreamKey = tuple[str, str, int, str]  # node, step, attempt, stream
 
 
@@ -44,9 +47,13 @@ class History:
     read_records: Counter[tuple[str, int]] = field(default_factory=Counter)  # by node and incarnation
     _last: dict[StreamKey, bytes] = field(default_factory=dict)
 
+    def count(self, read: Read) -> None:
+        """Take in that a record of the run was read."""
+        self.read_records[read.node, read.incarnation] += 1
+
     def take(self, read: Read) -> None:
         """Take in the next record of the run."""
-        self.read_records[read.node, read.incarnation] += 1
+        self.count(read)
         record: Record = read.record
         match record:
             case Output():
@@ -93,7 +100,7 @@ class History:
         """Add a gap to those of the same reason: there may be thousands."""
         gaps = self.dropped.setdefault((node, record.step, record.attempt, record.stream), [])
         for place, gap in enumerate(gaps):
-            if gap.why == record.why:
+            if gap.why == record.why or place == MAX_GAPS - 1:
                 gaps[place] = replace(gap, size=gap.size + record.size)
                 return
         gaps.append(record)

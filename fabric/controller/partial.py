@@ -10,7 +10,7 @@ from fabric.controller.desk import Desk
 from fabric.controller.entry import Read
 from fabric.protocol.messages import GoAborted, GoCommitted
 from fabric.protocol.names import StepId
-from fabric.protocol.records import StepStarted
+from fabric.protocol.records import Record, StepStarted
 from fabric.report.fold import folded
 from fabric.report.reasons import describe_reasons
 
@@ -45,12 +45,18 @@ def note_partial(desk: Desk, message: GoAborted) -> None:
     desk.is_last_repeat = True
 
 
-def take_record(desk: Desk, read: Read, now_ns: int) -> None:
-    """Take in the next record of the run, and find out whether it is of a start that was not to be."""
-    desk.history.take(read)
+def take_record(desk: Desk, read: Read, now_ns: int) -> Record | None:
+    """Take in the next record of the run, and find out whether it is of a start that was not to be.
+
+    Returns:
+        The record; None if it is one that its node has made up.
+    """
     desk.heard_ns[read.node] = now_ns
+    if not desk.take(read):
+        return None
     if isinstance(read.record, StepStarted) and read.record.go:
         _judge(desk, read.node, read.record)
+    return read.record
 
 
 def _judge(desk: Desk, node: str, start: StepStarted) -> None:

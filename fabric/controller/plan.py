@@ -127,6 +127,14 @@ class RunPlan:
         """Return the phases at whose beginning a spawned step ends, whichever comes first."""
         return ends_with(self.trial, step, self.phases)
 
+    def has_repeat(self, cell: int, number: int) -> bool:
+        """Whether there is such a repeat of such a cell."""
+        return (cell, number) in self._repeats
+
+    def has_step(self, step: StepId) -> bool:
+        """Whether the trial has such a step, in whatever repeat."""
+        return (step.phase, step.role, step.label) in self._sources
+
     def source(self, step: str) -> TrialStep | None:
         """Return the step of the trial that a step id names, None if it has none."""
         wanted = StepId.parse(step)

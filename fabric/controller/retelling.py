@@ -58,9 +58,10 @@ class Retelling:
         """What was found."""
         return self.desk.findings
 
-    def read(self, read: Read) -> None:
-        """Take the next record."""
-        self.desk.history.take(read)
+    def read(self, read: Read, *, is_own: bool = True) -> bool:
+        """Take the next record; return whether it is one that may be, see `Belonging`."""
+        if not self.desk.take(read, is_own=is_own):
+            return False
         match read.record:
             case StepFinished():
                 judge(self.desk, read.node, read.record)
@@ -81,6 +82,7 @@ class Retelling:
                 self.desk.spared.add(message.partition(" ")[0])
             case _:
                 pass
+        return True
 
     def take_over(self, desk: Desk) -> None:
         """Hand what was told so far to a run that continues here: only its own records follow."""

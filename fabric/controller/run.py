@@ -139,11 +139,10 @@ class Run:
 
     def read(self, read: Read, now_ns: int) -> list[Effect]:
         """Take the next record of the run's log."""
-        take_record(self.desk, read, now_ns)
         effects: list[Effect] = []
-        match read.record:
-            case StepFinished():
-                effects = self._step_finished(read.node, read.record, now_ns)
+        match take_record(self.desk, read, now_ns):
+            case StepFinished() as end:
+                effects = self._step_finished(read.node, end, now_ns)
             case PhaseFinished(phase=phase) if self._phase is not None and phase == self._phase.id:
                 effects = self._phase.finished(read.node, now_ns)
             case RunEnded() as end if self._ending is not None and self._ending.is_told(end):

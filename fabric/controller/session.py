@@ -3,6 +3,7 @@
 import secrets
 import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -35,6 +36,16 @@ from fabric.timing.offset import Exchange
 from fabric.timing.timekeeper import Timekeeper, contradicted
 
 Show = Callable[[Sequence[Read], int], Iterable[Measured]]
+
+SHOW_NS: Final = 1_000_000_000
+"""What was read is shown and written for so long in a turn; the rest waits for the next one, and nothing more
+is asked for meanwhile: Ctrl-C and the broker must not wait for records of which each takes long."""
+
+PIECE: Final = 64
+"""Records that are shown at once: one that brings a file may take a millisecond."""
+
+_LEAVE: Final = 3
+"""Ctrl-C so often, and not even what was read is written."""
 
 
 _OLDER: Final = (
@@ -105,7 +116,9 @@ class Session:
         run.clock_changed(self._time.clock)
         self._opened = False
         self._over = False
+        self._interrupts = 0
         self._reads: list[Read] = []
+        self._is_behind = False  # with showing what was read
 
     def serve(self) -> None:
         """Run to the verdict.  Ctrl-C is heard up to three times; after the verdict it changes nothing."""
@@ -120,6 +133,12 @@ class Session:
         self._flush()
         self._files.close()
         self._connection.attach(None)  # it may serve another run, and what still comes is not for that one
+        while self._reads and self._interrupts < _LEAVE:
+            with suppress(ConnectionRefused):
+                self._connection.turn(self._connection.now_ns())
+            self._flush()
+        if self._reads:
+            self._run.findings.add("interrupted", "not all that was reported has been written")
 
     def _turn(self) -> None:
         try:
@@ -137,17 +156,19 @@ class Session:
             if late := self._notes.overdue(now_ns):
                 self._do(self._run.broker_gone(late))
         self._flush()
+        self._catch_up(now_ns)
 
     def _deadline_ns(self) -> int | None:
         times = [self._run.deadline_ns, self._reader.deadline_ns, self._notes.deadline_ns]
         times += [self._files.deadline_ns, self._pace.deadline_ns if self._reluctance else None]
         if self._connection.up:
             times.append(self._time.deadline_ns)
-        times.append(self._show_deadline_ns())
+        times += [self._show_deadline_ns(), 0 if self._is_behind else None]
         return min((time for time in times if time is not None), default=None)
 
     def _interrupted(self) -> None:
         now_ns = self._connection.now_ns()
+        self._interrupts += 1
         self._pace.interrupted(now_ns)
         self._do(self._run.interrupt(now_ns))
 
@@ -164,20 +185,36 @@ class Session:
                 self._read(self._reader.hurry(now_ns))
             case "pause":
                 self._reader.pause()
-            case "read":
+            case "read" if not self._is_behind:
                 self._read(self._reader.resume(now_ns))
 
     def _flush(self) -> None:
-        """Show what was read in this turn, also if it is nothing: time goes by."""
+        """Show what was read, for so long as a turn has for that; also if it is nothing, for time goes by."""
+        until_ns = self._connection.now_ns() + SHOW_NS
         reads, self._reads = self._reads, []
-        if self._pace.hurried:
-            return
+        for at in range(0, len(reads) or 1, PIECE):
+            if self._pace.hurried:
+                return
+            if at and self._connection.now_ns() >= until_ns:
+                self._reads = reads[at:] + self._reads
+                return
+            self._show_piece(reads[at : at + PIECE])
+
+    def _show_piece(self, reads: Sequence[Read]) -> None:
         try:
             for measured in self._show(reads, self._connection.now_ns()):
                 self._do(self._run.measured(measured, self._connection.now_ns()))
         except StoreError as error:
             self._reader.skim()  # output has nowhere to go; what is stored for the run may be gigabytes
             self._do(self._run.bundle_failed(str(error), self._connection.now_ns()))
+
+    def _catch_up(self, now_ns: int) -> None:
+        """Ask for nothing more while what was read is not shown."""
+        was_behind, self._is_behind = self._is_behind, bool(self._reads)
+        if self._is_behind:
+            self._reader.pause()
+        elif was_behind:
+            self._read(self._reader.resume(now_ns))
 
     # --- what comes (see Handler) -----------------------------------------------------------------------
 
@@ -255,7 +292,8 @@ class Session:
                 case Ask(replay):
                     self._connection.send(replay)
                 case Deliver(reads):
-                    self._reads += [read for read in reads if read.is_whole]
+                    has = self._run.desk.belonging.has
+                    self._reads += [read for read in reads if read.is_whole and has(read)]
                     now_ns = self._connection.now_ns()
                     for read in reads:
                         self._do(self._run.read(read, now_ns))

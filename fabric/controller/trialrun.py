@@ -308,8 +308,8 @@ class _Writer:
             return
         told = Retelling(self._run.run, plan, {})
         for run, read in taken_over(connection, plan.resumes):
-            told.read(read)
-            self._open().write(read, run)
+            if told.read(read, is_own=False):
+                self._open().write(read, run)
         told.take_over(self._run.desk)
 
     def take(self, reads: Sequence[Read], now_ns: int) -> list[Measured]:

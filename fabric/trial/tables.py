@@ -27,12 +27,10 @@ from fabric.trial.values import (
     Size,
     Unit,
 )
+from fabric.trial.vocabulary import MAX_RETRIES
 
 MAX_REPEAT: Final = 10_000
 """Most repeats of a trial: its bundle has a directory for each."""
-
-MAX_RETRIES: Final = 100
-"""Most further attempts at a step: each has output files of its own."""
 
 MAX_PHASES: Final = 50
 """Most phases of a repeat: all nodes wait for each other before each of them."""

@@ -14,6 +14,9 @@ VERBS: Final = ("cmd", "spawn", "put", "fetch", "stop", "wait")
 PROGRAMS: Final = frozenset({"cmd", "spawn"})
 """Verbs that start a program."""
 
+MAX_RETRIES: Final = 100
+"""Most further attempts at a step: each has output files of its own."""
+
 SETTING_SECTIONS: Final = ("trial", "nodes", "matrix", "env", "check")
 """Sections that are no phases."""
 
