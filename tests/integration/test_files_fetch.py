@@ -5,6 +5,7 @@ import os
 import socket
 import tracemalloc
 from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -192,8 +193,7 @@ def test_odd_things_are_listed_and_links_do_not_lead_in_circles(node: Node) -> N
     (node.place / "dir/b.log").symlink_to(node.place / "elsewhere/b.log")
     (node.place / "dir/nothing").symlink_to(node.place / "nothing")
     os.mkfifo(node.place / "dir/fifo")
-    with socket.socket(socket.AF_UNIX) as server:
-        os.chdir(node.place)  # the path of a socket has to be short
+    with socket.socket(socket.AF_UNIX) as server, chdir(node.place):  # the path of a socket has to be short
         server.bind("dir/sock")
         fetch = node.fetch("dir")
     assert sorted(node.files) == ["dir/a.log", "dir/b.log"]

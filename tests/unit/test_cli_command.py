@@ -60,7 +60,8 @@ def test_a_mistake_on_a_command_line_is_a_line_and_a_hint(line: str, sentence: s
 
 def test_phases_that_are_named_by_nothing_are_a_mistake() -> None:
     """``--phases "$PHASES"`` with a variable that is not set would run the whole trial."""
-    result = CliRunner().invoke(main, ["run", "--plan", "--phases", "", "configs/trials/hello.toml"])
+    trial = str(Path(__file__).parents[2] / "configs/trials/hello.toml")
+    result = CliRunner().invoke(main, ["run", "--plan", "--phases", "", trial])
     assert (result.exit_code, result.stderr.splitlines()[0]) == (2, "error: there is no phase ``")
 
 
