@@ -159,7 +159,12 @@ def test_a_run_that_was_left_has_all_results_when_the_network_is_back(
 def test_a_node_that_was_alone_for_another_lease_is_not_waited_for(lab: Lab, runs: dict[str, Going]) -> None:
     """It has undone everything, so it takes no part in the next phase; what its step did is kept."""
     one = runs["alone"]
-    why = "far-alone was cut off for so long that it ended its part of the run (running phase 1/run)"
-    assert (one.run.wait(), _told(one.run)) == (3, ("error", [why])), one.run.said()
+    assert one.run.wait() == 3, one.run.said()
+    verdict, (why,) = _told(one.run)
+    # Its records and its word come by two sockets: the end of the phase may be read before the node is back.
+    cut = "far-alone was cut off for so long that it ended its part of the run ("
+    left = "far-alone has left the run before its end ("
+    assert verdict == "error"
+    assert why.startswith((cut, left))
     one.check_output(lab.directory / "again" / one.run.run)
     assert one.signs() == {"collect": 0, "reset": 1}
